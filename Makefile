@@ -1,0 +1,46 @@
+# make demo      trains a vocabulary from the embedded counts and shows round trips, offline
+# make test      runs the suite; make test-all also what takes minutes
+# make check     ruff and mypy
+# make bench     the benchmarks of the README
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test test-all check bench clean
+
+demo: $(VENV)/core
+	$(BIN)/spanish-tok demo
+
+test: $(VENV)/dev
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(VENV)/dev
+	$(BIN)/python -m pytest
+
+check: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/bench
+	$(BIN)/python benchmarks/train.py
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/core: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(INSTALL) -e ".[dev]"
+	@touch $@ $(VENV)/core
+
+$(VENV)/bench: $(VENV)/dev
+	$(INSTALL) -e ".[bench]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache

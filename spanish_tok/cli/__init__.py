@@ -1,0 +1,65 @@
+"""The command line: `spanish-tok VERB`. One short command a verb; each imports what it needs when it runs."""
+
+import errno
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+import spanish_tok
+from spanish_tok.errors import SpanishTokError
+
+# verb -> the module of this folder that holds it; the order is the order of `--help`
+VERBS = {
+    "demo": "vocabulary",
+    "count": "vocabulary",
+    "train": "vocabulary",
+    "verify": "vocabulary",
+    "normalize": "text",
+    "tokenize": "text",
+    "encode": "text",
+    "decode": "text",
+}
+
+
+class Verbs(click.Group):
+    """A group that knows its verbs by name and reports every expected error as one line, status 2."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
+        if name not in VERBS:
+            return None
+        command: click.Command = getattr(import_module(f"spanish_tok.cli.{VERBS[name]}"), name)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SpanishTokError as error:
+            sys.exit(_complain(str(error), 2))
+        except KeyboardInterrupt:
+            sys.exit(_complain("Interrupted. No half-written file is left.", 130))
+        except BrokenPipeError:  # the reader of our output left: `| head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                sys.exit(_complain("The disk is full. Nothing that looks finished was written.", 2))
+            if error.filename is None:
+                raise
+            sys.exit(_complain(f"{error.filename}: {error.strerror}.", 2))
+
+
+def _complain(message: str, status: int) -> int:
+    click.echo(f"spanish-tok: {message}", err=True)
+    return status
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(spanish_tok.__version__, prog_name="spanish-tok")
+def main() -> None:
+    """From Spanish records to a small, exact, fast T5 vocabulary, and from text to training tokens."""

@@ -1,0 +1,72 @@
+"""Files: written whole or not at all, hashed, and found whether installed or in a checkout."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from spanish_tok.errors import SpanishTokError
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; move it to `path` when the block ends without an error.
+
+    A reader never sees a half-written file: an exception, Ctrl-C or a full disk removes the temporary
+    file, and a `kill -9` leaves it under a name that ends in `.partial`.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with atomic_path(folder / "hola.txt") as partial:
+    ...     _ = partial.write_text("hola")
+    >>> [file.name for file in folder.iterdir()]
+    ['hola.txt']
+    """
+    final = Path(path)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    partial = final.with_name(f".{final.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        with open(partial, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(partial, final)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write `value` as indented UTF-8 JSON with a last newline, atomically."""
+    with atomic_path(path) as partial:
+        partial.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Read a JSON file; raise SpanishTokError that names the file where it is missing or not JSON."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SpanishTokError(f"{path} does not exist", "Check the path.") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise SpanishTokError(f"{path} is not valid JSON ({error})", "It may be cut off: make it anew.") from None
+
+
+def sha256_of_file(path: str | os.PathLike[str]) -> str:
+    """The SHA-256 of a file's bytes in hexadecimal, read in blocks."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def shipped(path: str) -> Path:
+    """Where a file that ships with the package lies: inside the wheel, or at the top of a checkout.
+
+    >>> shipped("corpus/README.md").name
+    'README.md'
+    """
+    package = Path(__file__).parent
+    for root in (package, package.parent):
+        if (root / path).exists():
+            return root / path
+    raise SpanishTokError(f"{path} does not lie in this installation", "Install spanish-tok again.")

@@ -1,0 +1,48 @@
+"""Compiled code: arrays in, arrays out, no input or output, no Python objects.
+
+Every function here is plain Python that Numba compiles on its first call and keeps on disk; it runs
+without the GIL. Each has a slow, obvious twin in tests/, which it must equal on random input.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+import numba
+
+Function = TypeVar("Function", bound=Callable[..., object])
+
+
+def kernel(function: Function) -> Function:
+    """Compile `function` with Numba: no GIL, kept on disk, no fast-math (results must not vary)."""
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = before or compiled_folder()
+    try:
+        compiled: Function = numba.njit(nogil=True, cache=True)(function)
+    finally:
+        numba.config.CACHE_DIR = before
+    return compiled
+
+
+@cache
+def compiled_folder() -> str:
+    """Where compiled code is kept: the user's cache folder, one subfolder for each state of the sources.
+
+    Numba looks at the file of the outermost function only; a change in a helper of another file would
+    go unseen. Hence the hash of all sources in the path. The package's own folder may be read-only.
+    NUMBA_CACHE_DIR, where set, wins. A home that cannot be written gives a folder for this process alone.
+    """
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    state = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
+    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".cache"
+    folder = Path(base) / "spanish-tok" / "compiled" / state
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return str(folder)
+    except OSError:
+        return tempfile.mkdtemp(prefix="spanish-tok-compiled-")
