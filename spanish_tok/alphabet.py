@@ -25,6 +25,7 @@ SPANISH = " " + LETTERS + DIGITS + OTHERS
 SPACE_MARK = "▁"  # SentencePiece writes a space as this; typed by a person it is a space too
 CODE_POINTS = 0x110000
 SURROGATES = range(0xD800, 0xE000)
+FIRST_MARK, LAST_MARK = 0x300, 0x33F  # the combining marks that a pair may have
 CONTROL_SPACES = "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85"
 NOTHING = {"Cc", "Cf", "Cn", "Co", "Cs", "Mc", "Me", "Mn"}  # categories that leave no trace
 
@@ -150,7 +151,7 @@ def _pairs_of(alphabet: str, database: Any) -> dict[str, str]:
     pairs = {}
     for letter in alphabet:
         base, *marks = database.normalize("NFD", letter)
-        if len(marks) == 1 and base.isascii() and "\u0300" <= marks[0] <= "\u033f":
+        if len(marks) == 1 and base.isascii() and base in alphabet and FIRST_MARK <= ord(marks[0]) <= LAST_MARK:
             pairs[base + marks[0]] = pairs[base.upper() + marks[0]] = letter
     return pairs
 

@@ -1,0 +1,102 @@
+"""Bytes eight at a time: unaligned loads, the first of a byte in a word, and a hash."""
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.cpython.unsafe.numbers import trailing_zeros
+from numba.extending import intrinsic
+
+from spanish_tok.kernels import kernel
+
+ONES = np.uint64(0x0101010101010101)
+HIGHS = np.uint64(0x8080808080808080)
+MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio
+SECOND_MULTIPLIER = np.uint64(0xC2B2AE3D27D4EB4F)  # a prime of xxHash
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def load_word(_context: Any, data: Any, index: Any) -> Any:
+    """The 8 bytes data[index:index + 8] as a little-endian uint64, at any alignment. The caller checks bounds."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        pointer = builder.gep(array.data, [arguments[1]])
+        wide = builder.bitcast(pointer, ir.IntType(64).as_pointer())
+        value = builder.load(wide, typ=ir.IntType(64))
+        value.align = 1
+        return value
+
+    return types.uint64(data, index), generate
+
+
+@kernel
+def word_at(data, index):  # type: ignore[no-untyped-def]
+    """The 8 bytes from `index` on as a little-endian uint64; past the end of `data` they are zero."""
+    if index + 8 <= data.size:
+        return load_word(data, index)
+    word = np.uint64(0)
+    for k in range(max(0, data.size - index)):
+        word |= np.uint64(data[index + k]) << np.uint64(8 * k)
+    return word
+
+
+@kernel
+def first_zero_byte(word):  # type: ignore[no-untyped-def]
+    """Which byte of a little-endian uint64 is the first zero one: 0 to 7, or 8 where none is.
+
+    From Sean Anderson's Bit Twiddling Hacks, "determine if a word has a zero byte".
+    """
+    zeros = (word - ONES) & ~word & HIGHS
+    if zeros == 0:
+        return 8
+    return np.int64(trailing_zeros(zeros)) >> 3
+
+
+@kernel
+def mix(low, high):  # type: ignore[no-untyped-def]
+    """A 64-bit hash of two uint64: multiply, fold, multiply (the finish of MurmurHash3, shortened)."""
+    value = (low ^ (high * SECOND_MULTIPLIER)) * MULTIPLIER
+    value ^= value >> np.uint64(32)
+    value *= SECOND_MULTIPLIER
+    return value ^ (value >> np.uint64(29))
+
+
+@kernel
+def low_bytes(word, count):  # type: ignore[no-untyped-def]
+    """The first `count` bytes (0 to 7) of a little-endian uint64; the others zero."""
+    return word & ((np.uint64(1) << np.uint64(8 * count)) - np.uint64(1))
+
+
+@kernel
+def hash_bytes(data, start, end):  # type: ignore[no-untyped-def]
+    """A 64-bit hash of data[start:end], 8 bytes a step, its length included."""
+    value = np.uint64(end - start)
+    i = start
+    while i + 8 <= end:
+        value = mix(value, load_word(data, i))
+        i += 8
+    return mix(value, low_bytes(word_at(data, i), end - i))
+
+
+@kernel
+def equal_bytes(left, left_start, right, right_start, length):  # type: ignore[no-untyped-def]
+    """Whether left[left_start:left_start + length] equals right[right_start:right_start + length]."""
+    k = 0
+    while k + 8 <= length:
+        if load_word(left, left_start + k) != load_word(right, right_start + k):
+            return False
+        k += 8
+    rest = word_at(left, left_start + k) ^ word_at(right, right_start + k)
+    return low_bytes(rest, length - k) == 0
+
+
+@kernel
+def enlarged(array, needed):  # type: ignore[no-untyped-def]
+    """`array` where it holds `needed` items already, else a copy with room for half as many again."""
+    if needed <= array.size:
+        return array
+    larger = np.empty(needed + (needed >> 1), array.dtype)
+    larger[: array.size] = array
+    return larger
