@@ -1,3 +1,53 @@
-"""From Spanish records to a small, exact, fast T5 vocabulary, and from text to training tokens."""
+"""From Spanish records to a small, exact, fast T5 vocabulary, and from text to training tokens.
+
+The public names; each is loaded when it is first used, so that importing the package costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from spanish_tok.alphabet import build_table as build_table
+    from spanish_tok.alphabet import normalize as normalize
+    from spanish_tok.columns import normalize_column as normalize_column
+    from spanish_tok.counts import Counts as Counts
+    from spanish_tok.counts import count_files as count_files
+    from spanish_tok.counts import count_runs as count_runs
+    from spanish_tok.counts import merge as merge
+    from spanish_tok.errors import SpanishTokError as SpanishTokError
+    from spanish_tok.tokenizer import Tokenizer as Tokenizer
+    from spanish_tok.trainer import Training as Training
+    from spanish_tok.trainer import train_vocabularies as train_vocabularies
+    from spanish_tok.trainer import train_vocabulary as train_vocabulary
+    from spanish_tok.vocabulary import Vocabulary as Vocabulary
+
+# public name -> the module that holds it
+_HOMES = {
+    "Counts": "counts",
+    "SpanishTokError": "errors",
+    "Tokenizer": "tokenizer",
+    "Training": "trainer",
+    "Vocabulary": "vocabulary",
+    "build_table": "alphabet",
+    "count_files": "counts",
+    "count_runs": "counts",
+    "merge": "counts",
+    "normalize": "alphabet",
+    "normalize_column": "columns",
+    "train_vocabularies": "trainer",
+    "train_vocabulary": "trainer",
+}
+
+__all__ = ["__version__", *_HOMES]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'spanish_tok' has no attribute {name!r}")
+    return getattr(import_module(f"spanish_tok.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

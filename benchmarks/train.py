@@ -1,0 +1,144 @@
+"""Train 4,897 pieces with spanish-tok and with sentencepiece's text mode: time, memory, tokens.
+
+    python benchmarks/train.py FILES.parquet [--threads 2]
+
+Every contender reads the same records, normalizes them by the same table, keeps every character, and runs in a
+process of its own. One record in twenty is held out. Three contenders:
+
+* spanish-tok: Parquet to vocabulary, counting included, compiled code on disk already
+* sentencepiece: a text file to a model; its default rules, by which a piece may cross runs (`▁1.`)
+* sentencepiece-runs: the same after mapping digits and other characters to letters of other scripts, which
+  keeps its pieces within runs
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+from machine import describe
+
+from spanish_tok.alphabet import DIGITS, OTHERS, spanish_table
+from spanish_tok.records import read_records
+
+PIECES = 4897
+HELD_OUT = 20
+GREEK = "αβγδεζηθικ"
+CYRILLIC = [chr(code) for code in range(0x430, 0x430 + len(OTHERS))]
+SCRIPTS = str.maketrans(dict(zip(DIGITS + OTHERS, [*GREEK, *CYRILLIC], strict=True)))
+
+
+def columns(files: list[str], part: str) -> Iterator[pa.Array]:
+    """The text column of every batch: all of it, or without or only the held-out records."""
+    seen = 0
+    for batch in read_records(files):
+        rows = range(seen, seen + batch.num_rows)
+        seen += batch.num_rows
+        text = batch.column("text")
+        yield text if part == "all" else text.filter(pa.array([(row % HELD_OUT == 0) == (part == "held-out") for row in rows]))
+
+
+def train_ours(files: list[str], part: str, output: str, threads: int) -> None:
+    from spanish_tok import count_runs, train_vocabulary
+
+    train_vocabulary(count_runs(columns(files, part), threads=threads), PIECES + 103, threads=threads).save(output)
+
+
+def train_sentencepiece(text: str, runs: bool, output: str, threads: int) -> None:
+    import sentencepiece
+
+    rules = [(source, target.translate(SCRIPTS) if runs else target) for source, target in spanish_table().rules()]
+    if runs:
+        rules += [(char, char.translate(SCRIPTS)) for char in DIGITS + OTHERS]
+    characters = "".join(spanish_table().alphabet.split())
+    sentencepiece.SentencePieceTrainer.train(
+        input=text,
+        model_prefix=output,
+        vocab_size=PIECES + 3,
+        normalizer=sentencepiece.SentencePieceNormalizer(norm_map=rules),
+        character_coverage=1.0,
+        required_chars=characters.translate(SCRIPTS) if runs else characters,
+        max_sentence_length=1 << 24,
+        num_threads=threads,
+        bos_id=-1,
+        minloglevel=2,
+    )
+
+
+def write_text(files: list[str], part: str, path: Path) -> None:
+    """One record a line, as sentencepiece wants it."""
+    with open(path, "w", encoding="utf-8") as out:
+        for column in columns(files, part):
+            out.writelines(" ".join(text.split()) + "\n" for text in column.to_pylist())
+
+
+def measured(arguments: list[str]) -> dict[str, float]:
+    """Run this file as a worker; seconds and peak megabytes of that process."""
+    done = subprocess.run([sys.executable, __file__, *arguments], check=True, capture_output=True, text=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def work(name: str, files: list[str], part: str, output: str, threads: int) -> None:
+    start = time.perf_counter()
+    if name == "spanish-tok":
+        train_ours(files, part, output, threads)
+    else:
+        train_sentencepiece(files[0], name.endswith("runs"), output, threads)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    print(json.dumps({"seconds": time.perf_counter() - start, "megabytes": peak}))
+
+
+def count_tokens(files: list[str], part: str, model: Path) -> int:
+    import sentencepiece
+
+    encoder = sentencepiece.SentencePieceProcessor(model_file=str(model))
+    return sum(
+        sum(map(len, encoder.encode(column.to_pylist(), num_threads=2))) for column in columns(files, part)
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("files", nargs="+")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--worker", nargs=3, metavar=("NAME", "PART", "OUTPUT"))
+    arguments = parser.parse_args()
+    if arguments.worker:
+        name, part, output = arguments.worker
+        return work(name, arguments.files, part, output, arguments.threads)
+    print(describe("spanish-tok", "sentencepiece", "numba", "numpy"))
+    with tempfile.TemporaryDirectory() as folder:
+        compare(arguments.files, Path(folder), arguments.threads)
+
+
+def compare(files: list[str], folder: Path, threads: int) -> None:
+    runs = [
+        ("all", "spanish-tok"), ("all", "sentencepiece"),
+        ("rest", "spanish-tok"), ("rest", "sentencepiece"), ("rest", "sentencepiece-runs"),
+    ]  # fmt: skip
+    measured(["--worker", "spanish-tok", "held-out", str(folder / "warm"), *files])  # compile once
+    print(f"{'trained on':<12}{'contender':<20}{'s':>7}{'MB':>7}{'tokens, all':>14}{'tokens, held out':>18}", flush=True)
+    for part, name in runs:
+        text = folder / f"{part}.txt"
+        if name != "spanish-tok" and not text.exists():
+            write_text(files, part, text)
+        output = folder / f"{name}-{part}"
+        source = files if name == "spanish-tok" else [str(text)]
+        result = measured(["--worker", name, part, str(output), "--threads", str(threads), *source])
+        model = output / "spiece.model" if name == "spanish-tok" else output.with_name(output.name + ".model")
+        whole = count_tokens(files, "all", model)
+        held_out = count_tokens(files, "held-out", model) if part == "rest" else 0
+        print(
+            f"{part:<12}{name:<20}{result['seconds']:>7.1f}{result['megabytes']:>7.0f}{whole:>14,}{held_out:>18,}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
