@@ -75,7 +75,7 @@ def model_proto(vocabulary: "Vocabulary") -> bytes:
 def vocab_text(vocabulary: "Vocabulary") -> str:
     """spiece.vocab: piece, tab, score, for people."""
     rows = zip(vocabulary.pieces, vocabulary.scores, strict=True)
-    return "".join(f"{piece}\t{score:g}\n" for piece, score in rows)
+    return "".join(f"{piece}\t{score:.14g}\n" for piece, score in rows)
 
 
 def tokenizer_json(vocabulary: "Vocabulary") -> str:

@@ -1,10 +1,21 @@
 """Which characters of the original text each piece stands for, through the normalization."""
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterator, Sequence
 
-from spanish_tok.alphabet import Table
+from spanish_tok.alphabet import Table, spanish_table
 
 Span = tuple[int, int]
+
+
+def steps(table: Table, text: str) -> Iterator[tuple[int, int, str]]:
+    """(begin, end, target): each rule of the table that applies to `text`, from left to right."""
+    begin = 0
+    while begin < len(text):
+        pair = table.pairs.get(text[begin : begin + 2])
+        end = begin + (2 if pair else 1)
+        yield begin, end, pair or table.expansions.get(text[begin], "")
+        begin = end
 
 
 def align(table: Table, text: str) -> tuple[str, list[Span]]:
@@ -19,18 +30,12 @@ def align(table: Table, text: str) -> tuple[str, list[Span]]:
     """
     characters: list[str] = []
     sources: list[Span] = []
-    i = 0
-    while i < len(text):
-        width = 2 if text[i : i + 2] in table.pairs else 1
-        target = table.pairs[text[i : i + 2]] if width == 2 else table.expansions.get(text[i], "")
-        begin = i
+    for begin, end, target in steps(table, text):
         for character in target:
-            if character == " " and (not characters or characters[-1] == " "):
-                continue
-            characters.append(character)
-            sources.append((begin, i + width))
-            begin = i + width
-        i += width
+            if character != " " or (characters and characters[-1] != " "):
+                characters.append(character)
+                sources.append((begin, end))
+                begin = end
     if characters and characters[-1] == " ":
         characters.pop()
         sources.pop()
@@ -48,3 +53,26 @@ def spans(pieces: Sequence[str], normalized: str, sources: Sequence[Span]) -> li
         at += len(piece)
     assert at == len(normalized) or not pieces, "the pieces are those of another text"
     return found
+
+
+def changes(text: str) -> list[dict[str, object]]:
+    """What normalization changes in a text: where, which characters by name, and into what.
+
+    A space that becomes one with its neighbour, or is stripped, is not listed.
+
+    >>> changes("Año ½")
+    [{'at': 0, 'from': 'A (U+0041 LATIN CAPITAL LETTER A)', 'to': 'a'}, \
+{'at': 4, 'from': '½ (U+00BD VULGAR FRACTION ONE HALF)', 'to': ' 1/2'}]
+    """
+    table = spanish_table()
+    found: list[dict[str, object]] = []
+    for begin, end, target in steps(table, text):
+        if target != text[begin:end]:
+            found.append({"at": begin, "from": _named(text[begin:end]), "to": target})
+    return found
+
+
+def _named(source: str) -> str:
+    """Characters with code points and names; what would disturb a terminal is left to its name."""
+    names = " + ".join(f"U+{ord(char):04X} {unicodedata.name(char, 'without a name')}" for char in source)
+    return f"{source} ({names})" if source.isprintable() else names

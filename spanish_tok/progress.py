@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 class Progress:
@@ -23,7 +24,9 @@ SILENT = Progress()
 
 @contextmanager
 def progress(description: str, total: float | None = None, *, unit: str = "") -> Iterator[Progress]:
-    """Draw a bar with time left (rows, or MB where `unit` is "bytes") while the block runs.
+    """Draw a bar with time left while the block runs.
+
+    `total` is in rows; in bytes where `unit` is "bytes", 1 where it is "share" (no numbers are shown then).
 
     >>> with progress("contando", total=2) as bar:
     ...     bar.advance()
@@ -36,7 +39,8 @@ def progress(description: str, total: float | None = None, *, unit: str = "") ->
     from rich.progress import MofNCompleteColumn, TransferSpeedColumn
     from rich.progress import Progress as RichProgress
 
-    amounts = [DownloadColumn(), TransferSpeedColumn()] if unit == "bytes" else [MofNCompleteColumn()]
+    counted: dict[str, list[Any]] = {"bytes": [DownloadColumn(), TransferSpeedColumn()], "share": []}
+    amounts = counted.get(unit, [MofNCompleteColumn()])
     columns = [TextColumn("{task.description}"), BarColumn(), *amounts, TimeElapsedColumn(), TimeRemainingColumn()]
     with RichProgress(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True)) as display:
         task = display.add_task(description, total=total, note="")

@@ -1,0 +1,59 @@
+"""The main job on the embedded default: counts -> vocabulary -> three libraries -> round trips, offline."""
+
+from pathlib import Path
+from typing import TextIO
+
+from spanish_tok.alphabet import SPANISH
+from spanish_tok.counts import Counts
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.files import shipped
+from spanish_tok.formats import UNK
+from spanish_tok.progress import progress
+from spanish_tok.tokenizer import Tokenizer
+from spanish_tok.trainer import train_vocabulary
+from spanish_tok.verify import AWKWARD, sample_sentences, verify
+
+SHOWN = ("¡Qué mañana tan FRÍA!", "El 21½ % de la cigüeña… hola😀mundo", "Man\u0303ana: N\u0303ANDU\u0301")
+
+
+def run(output: Path, out: TextIO) -> None:
+    """Train into the folder `output`, check it, and print examples and a short table."""
+
+    def say(text: str = "") -> None:
+        print(text, file=out, flush=True)
+
+    counts = Counts.load(shipped("corpus/es-counts.parquet"))
+    say(f"{len(counts):,} distinct runs, {counts.total:,} in all, of {counts.records:,} Spanish records")
+    with progress("training", total=1, unit="share") as bar:
+        train_vocabulary(counts, size=5000, progress=bar).save(output)
+    tokenizer = Tokenizer.load(output)
+    say(f"a vocabulary of {tokenizer.vocab_size:,} ids: {output}\n")
+    for text in SHOWN:
+        say(f"  {text}\n  {' '.join(tokenizer.tokens(text))}\n  {tokenizer.encode(text)}\n  {tokenizer.decode(tokenizer.encode(text))}\n")
+    checks = verify(output)
+    for check in checks:
+        say(f"  {'ok' if not check.failed else 'FAIL':<5}{check.name}: {check.tried - check.failed:,} of {check.tried:,}")
+    say()
+    for name, value in summary(tokenizer):
+        say(f"  {name:<24}{value:>12}")
+    if any(check.failed for check in checks):
+        raise SpanishTokError("A check failed", "Please report it with the lines above.")
+
+
+def summary(tokenizer: Tokenizer) -> list[tuple[str, str]]:
+    """Size, alphabet, and what the shipped sentences say: name and value, ready to print."""
+    sentences = sample_sentences()
+    texts = [*sentences, *AWKWARD]
+    encoded = [tokenizer.encode(text) for text in texts]
+    normal = [tokenizer.normalize(text) for text in sentences]
+    tokens = sum(map(len, encoded[: len(sentences)]))
+    words = sum(len(text.split()) for text in normal)
+    failures = sum(tokenizer.decode(ids) != tokenizer.normalize(text) for ids, text in zip(encoded, texts, strict=True))
+    return [
+        ("size", f"{tokenizer.vocab_size:,}"),
+        ("alphabet", f"{len(SPANISH)}"),
+        ("characters per token", f"{sum(map(len, normal)) / tokens:.3f}"),
+        ("tokens per word", f"{tokens / words:.3f}"),
+        ("<unk>", f"{sum(ids.count(UNK) for ids in encoded)}"),
+        ("round-trip failures", f"{failures}"),
+    ]
