@@ -31,9 +31,8 @@ def _large_string(chunk: pa.Array) -> pa.LargeStringArray:
     kind = chunk.type.value_type if pa.types.is_dictionary(chunk.type) else chunk.type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
         raise SpanishTokError(f"The column holds {chunk.type}, not text", "Give a column of strings.")
-    if chunk.null_count:
-        chunk = chunk.cast(kind).fill_null("")
-    return chunk.cast(pa.large_string())
+    chunk = chunk.cast(pa.large_string())
+    return chunk.fill_null("") if chunk.null_count else chunk
 
 
 def bytes_and_offsets(chunk: pa.LargeStringArray) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

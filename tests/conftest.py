@@ -1,0 +1,65 @@
+"""What several tests share: the shipped vocabulary, the four normalizers, the real data where it lies."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import settings
+
+from spanish_tok import Tokenizer, normalize, normalize_column
+from spanish_tok.files import shipped
+
+settings.register_profile("spanish-tok", deadline=None)  # the first example compiles
+settings.load_profile("spanish-tok")
+
+Normalizer = Callable[[list[str]], list[str]]
+TOP = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real Spanish data, beside the checkout or where SPANISH_TOK_SHARED says."""
+    folder = Path(os.environ.get("SPANISH_TOK_SHARED", TOP.parent / "shared"))
+    if not (folder / "corpus").is_dir():
+        pytest.skip(f"needs the real data of {folder}, which is not here")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def corpus(shared: Path) -> pa.ChunkedArray:
+    """The text of all records of the real corpus."""
+    files = sorted((shared / "corpus").glob("*.parquet"))
+    return pa.concat_tables([pq.read_table(file, columns=["text"]) for file in files])["text"]
+
+
+@pytest.fixture(scope="session")
+def folder() -> Path:
+    """The shipped vocabulary's folder."""
+    return shipped("vocab/es-5000")
+
+
+@pytest.fixture(scope="session")
+def tokenizer(folder: Path) -> Tokenizer:
+    return Tokenizer.load(folder)
+
+
+@pytest.fixture(scope="session")
+def normalizers(folder: Path) -> dict[str, Normalizer]:
+    """The same normalization in four engines, each over a list of texts."""
+    import sentencepiece
+    import tokenizers
+    from sentencepiece import sentencepiece_model_pb2 as proto
+
+    spec = proto.ModelProto.FromString((folder / "spiece.model").read_bytes()).normalizer_spec
+    spec.add_dummy_prefix = spec.escape_whitespaces = False
+    bare = sentencepiece.SentencePieceNormalizer(normalizer_spec=spec.SerializeToString())
+    pipeline = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json")).normalizer
+    return {
+        "python": lambda texts: list(map(normalize, texts)),
+        "sentencepiece": lambda texts: list(bare.normalize([text.replace("\0", "\1") for text in texts])),
+        "tokenizers": lambda texts: list(map(pipeline.normalize_str, texts)),
+        "kernel": lambda texts: list(normalize_column(texts).to_pylist()),
+    }
