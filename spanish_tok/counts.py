@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,10 @@ from spanish_tok.columns import Column, bytes_and_offsets, pack, text_array, tex
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import atomic_path
 from spanish_tok.kernels.count import SEEN_AT_FIRST, count_records, finish_counting, new_runs
+from spanish_tok.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from spanish_tok.reading import ReadOptions
 
 SCHEMA = pa.schema([("run", pa.large_string()), ("count", pa.int64())])
 METADATA_KEY = b"spanish-tok"
@@ -126,6 +130,48 @@ def count_runs(
     threads = threads or available_cores()
     with ThreadPoolExecutor(threads) as pool:
         return merge(list(pool.map(work, range(threads))))
+
+
+def count_files(
+    paths: Iterable[str | os.PathLike[str]],
+    *,
+    options: "ReadOptions | None" = None,
+    threads: int | None = None,
+    table: Table | None = None,
+    progress: Progress = SILENT,
+) -> Counts:
+    """Count the runs of files of text: Parquet, TSV, CSV, JSON lines or plain text, also compressed.
+
+    `options` say which columns and what to do with damaged rows (see `spanish_tok.records`). Files that hold
+    counts already (columns run and count) are added to the result.
+
+    Raises SpanishTokError, which names file and row, for what cannot be read.
+    """
+    from spanish_tok.records import read_records
+
+    counted, texts = [], []
+    for path in paths:
+        (counted if is_counts_file(path) else texts).append(path)
+
+    def columns() -> Iterator[Column]:
+        for batch in read_records(texts, options):
+            progress.advance(batch.num_rows)
+            yield batch.column("text")
+
+    parts = [Counts.load(path) for path in counted]
+    if texts:
+        parts.append(count_runs(columns(), threads=threads, table=table))
+    return parts[0] if len(parts) == 1 else merge(parts)
+
+
+def is_counts_file(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is a Parquet file with the columns run and count."""
+    if not str(path).endswith(".parquet") or not Path(path).is_file():
+        return False
+    try:
+        return is_counts(pq.read_schema(path))
+    except pa.ArrowInvalid:
+        return False  # whoever reads it as text will say what is wrong
 
 
 def _slices(texts: Column | Iterable[Column]) -> Iterator[pa.LargeStringArray]:

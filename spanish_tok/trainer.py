@@ -1,7 +1,7 @@
 """From counts to a vocabulary, deterministic and quick: one training passes through all sizes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import ceil, log
 
 import numpy as np
@@ -89,10 +89,8 @@ def train_vocabularies(
             f"Take {len(model) + reserved:,} or less, or count more text.",
         )
     scores = _shrink(model, [size - reserved for size in sizes], options, progress)
-    return {
-        size: Vocabulary.build(scores[size - reserved], sentinels, table, {"counts": counts.fingerprint})
-        for size in sizes
-    }
+    notes = {"counts": counts.fingerprint, "training": asdict(options)}
+    return {size: Vocabulary.build(scores[size - reserved], sentinels, table, notes) for size in sizes}
 
 
 def _check_smallest(sizes: Sequence[int], reserved: int, characters: int) -> None:

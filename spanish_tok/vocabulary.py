@@ -8,7 +8,7 @@ ordinary record, so that float32, float64 and integer engines choose the same pi
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,8 @@ class Vocabulary:
     """Pieces and scores by id, the number of sentinels at the end, and the normalization.
 
     `charsmap` is the normalization as SentencePiece compiles it; `pairs` are the letters that have a
-    decomposed form, which tokenizer.json needs; `notes` say where the vocabulary comes from.
+    decomposed form, which tokenizer.json needs; `notes` say where the vocabulary comes from; `model` is the
+    spiece.model that it was read from, if it was.
     """
 
     pieces: tuple[str, ...]
@@ -42,6 +43,7 @@ class Vocabulary:
     charsmap: bytes = field(repr=False)
     pairs: Mapping[str, str] = field(default_factory=dict, repr=False)
     notes: Mapping[str, Any] = field(default_factory=dict)
+    model: bytes = field(default=b"", repr=False)
 
     def __len__(self) -> int:
         return len(self.pieces)
@@ -94,11 +96,21 @@ class Vocabulary:
         fine = all((self.scores[i] * RESOLUTION).is_integer() for i in ordinary)
         return fine and not any("▁" in self.pieces[i][1:] for i in ordinary)
 
+    @cached_property
+    def serialized(self) -> bytes:
+        """The bytes of spiece.model."""
+        return self.model or formats.model_proto(self)
+
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the folder: every format, and a manifest with the SHA-256 of each file, written last."""
+        """Write the folder: every format, and a manifest with the SHA-256 of each file, written last.
+
+        Raises SpanishTokError for a foreign model, whose ids the formats would not agree on.
+        """
+        if not self.exact or not self.pairs:
+            raise SpanishTokError("A foreign model can be read but not saved", "Train a vocabulary from counts.")
         folder = Path(folder)
         contents = {
-            MODEL: formats.model_proto(self),
+            MODEL: self.serialized,
             "spiece.vocab": formats.vocab_text(self).encode(),
             "tokenizer.json": formats.tokenizer_json(self).encode(),
             "tokenizer_config.json": formats.tokenizer_config(self).encode(),
@@ -131,9 +143,7 @@ class Vocabulary:
         reserved = {"format", "spanish_tok", "size", "sentinels", "fingerprint", "pairs", "files"}
         notes = {name: value for name, value in manifest.items() if name not in reserved}
         vocabulary = Vocabulary.from_model(folder / MODEL)
-        return Vocabulary(
-            vocabulary.pieces, vocabulary.scores, vocabulary.sentinels, vocabulary.charsmap, manifest["pairs"], notes
-        )
+        return replace(vocabulary, pairs=manifest["pairs"], notes=notes)
 
     @staticmethod
     def from_model(path: str | os.PathLike[str]) -> "Vocabulary":
@@ -158,7 +168,7 @@ class Vocabulary:
             sentinels=sentinels,
             charsmap=charsmap,
             pairs=dict(spanish_table().pairs) if ours else {},
-            notes={"model": Path(path).name},
+            model=data,
         )
 
 
