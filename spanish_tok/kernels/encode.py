@@ -4,8 +4,8 @@ The table (`known`) is a cache of bounded size that never changes a result. It h
 bytes as they stand in the text, with the ids that they become. A chunk that is not in it, or too long, is
 normalized and segmented. No piece crosses a space, so that chunks can be encoded one by one.
 
-    known: uint64[sets, 8], two entries of four words in each set, which is one line of the processor's cache:
-           bytes 0-7 of the chunk | bytes 8-14, its length in byte 15 | ids 0-3 | ids 4-6, their number in the top 16 bits
+    known: uint64[sets, 8], two entries in each set, which is one line of the processor's cache:
+           bytes 0-7 of the chunk | bytes 8-14, byte 15 its length | ids 0-3 | ids 4-6, bits 48-63 how many
            An unused entry is all zero, which is right for the empty chunk too.
 """
 

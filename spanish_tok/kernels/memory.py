@@ -33,7 +33,7 @@ def load_word(_context: Any, data: Any, index: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def store_word(_context: Any, data: Any, index: Any, value: Any) -> Any:
+def store_word(_context: Any, data: Any, index: Any, _value: Any) -> Any:
     """Write the 8 bytes of a uint64 over the items of `data` from `index` on. The caller checks bounds."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -47,8 +47,8 @@ def store_word(_context: Any, data: Any, index: Any, value: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def places_of(_context: Any, data: Any, index: Any, byte: Any) -> Any:
-    """Where `byte` stands in data[index:index + 64]: bit k of a uint64 for data[index + k]. The caller checks bounds."""
+def places_of(_context: Any, data: Any, index: Any, _byte: Any) -> Any:
+    """A uint64 whose bit k tells whether data[index + k] is the byte, k = 0 to 63. The caller checks bounds."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, arguments[0])

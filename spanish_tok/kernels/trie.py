@@ -30,9 +30,9 @@ class Automaton(NamedTuple):
 
 @kernel
 def grow_trie(data, offsets, class_of, classes):  # type: ignore[no-untyped-def]
-    """The trie of the pieces data[offsets[p]:offsets[p + 1]]: (uint32[states, classes] children, uint32 state of each piece).
+    """The trie of the pieces data[offsets[p]:offsets[p + 1]]: children, and the state of each piece.
 
-    A child of 0 is none.
+    Returns (uint32[states, classes], uint32[pieces]); a child of 0 is none.
     """
     children = np.zeros(64 * classes, np.uint32)
     state_of = np.empty(offsets.size - 1, np.uint32)
