@@ -14,6 +14,7 @@ ONES = np.uint64(0x0101010101010101)
 HIGHS = np.uint64(0x8080808080808080)
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio
 SECOND_MULTIPLIER = np.uint64(0xC2B2AE3D27D4EB4F)  # a prime of xxHash
+BLOCK = 64  # bytes that `places_of` looks at
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -29,6 +30,37 @@ def load_word(_context: Any, data: Any, index: Any) -> Any:
         return value
 
     return types.uint64(data, index), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def store_word(_context: Any, data: Any, index: Any, _value: Any) -> Any:
+    """Write the 8 bytes of a uint64 over the items of `data` from `index` on. The caller checks bounds."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        pointer = builder.gep(array.data, [arguments[1]])
+        wide = builder.bitcast(pointer, ir.IntType(64).as_pointer())
+        builder.store(arguments[2], wide, align=1)
+        return context.get_dummy_value()
+
+    return types.void(data, index, types.uint64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def places_of(_context: Any, data: Any, index: Any, _byte: Any) -> Any:
+    """A uint64 whose bit k tells whether data[index + k] is the byte, k = 0 to 63. The caller checks bounds."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        vector = ir.VectorType(ir.IntType(8), BLOCK)
+        block = builder.load(builder.bitcast(builder.gep(array.data, [arguments[1]]), vector.as_pointer()))
+        block.align = 1
+        wanted = builder.insert_element(ir.Constant(vector, ir.Undefined), arguments[2], ir.IntType(32)(0))
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), BLOCK), None)
+        wanted = builder.shuffle_vector(wanted, wanted, zeros)
+        return builder.bitcast(builder.icmp_unsigned("==", block, wanted), ir.IntType(64))
+
+    return types.uint64(data, index, types.uint8), generate
 
 
 @kernel
