@@ -41,19 +41,27 @@ def columns(files: list[str], part: str) -> Iterator[pa.Array]:
         rows = range(seen, seen + batch.num_rows)
         seen += batch.num_rows
         text = batch.column("text")
-        yield text if part == "all" else text.filter(pa.array([(row % HELD_OUT == 0) == (part == "held-out") for row in rows]))
+        yield (
+            text
+            if part == "all"
+            else text.filter(pa.array([(row % HELD_OUT == 0) == (part == "held-out") for row in rows]))
+        )
 
 
 def train_ours(files: list[str], part: str, output: str, threads: int) -> None:
     from spanish_tok import count_runs, train_vocabulary
 
-    train_vocabulary(count_runs(columns(files, part), threads=threads), PIECES + 103, threads=threads).save(output)
+    train_vocabulary(count_runs(columns(files, part), threads=threads), PIECES + 103, threads=threads).save(
+        output
+    )
 
 
 def train_sentencepiece(text: str, runs: bool, output: str, threads: int) -> None:
     import sentencepiece
 
-    rules = [(source, target.translate(SCRIPTS) if runs else target) for source, target in spanish_table().rules()]
+    rules = [
+        (source, target.translate(SCRIPTS) if runs else target) for source, target in spanish_table().rules()
+    ]
     if runs:
         rules += [(char, char.translate(SCRIPTS)) for char in DIGITS + OTHERS]
     characters = "".join(spanish_table().alphabet.split())
@@ -111,7 +119,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.worker:
         name, part, output = arguments.worker
-        return work(name, arguments.files, part, output, arguments.threads)
+        work(name, arguments.files, part, output, arguments.threads)
+        return
     print(describe("spanish-tok", "sentencepiece", "numba", "numpy"))
     with tempfile.TemporaryDirectory() as folder:
         compare(arguments.files, Path(folder), arguments.threads)
@@ -123,7 +132,10 @@ def compare(files: list[str], folder: Path, threads: int) -> None:
         ("rest", "spanish-tok"), ("rest", "sentencepiece"), ("rest", "sentencepiece-runs"),
     ]  # fmt: skip
     measured(["--worker", "spanish-tok", "held-out", str(folder / "warm"), *files])  # compile once
-    print(f"{'trained on':<12}{'contender':<20}{'s':>7}{'MB':>7}{'tokens, all':>14}{'tokens, held out':>18}", flush=True)
+    print(
+        f"{'trained on':<12}{'contender':<20}{'s':>7}{'MB':>7}{'tokens, all':>14}{'tokens, held out':>18}",
+        flush=True,
+    )
     for part, name in runs:
         text = folder / f"{part}.txt"
         if name != "spanish-tok" and not text.exists():

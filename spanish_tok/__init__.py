@@ -40,7 +40,7 @@ _HOMES = {
     "train_vocabulary": "trainer",
 }
 
-__all__ = ["__version__", *_HOMES]  # noqa: PLE0604
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:

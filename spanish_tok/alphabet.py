@@ -151,7 +151,12 @@ def _pairs_of(alphabet: str, database: Any) -> dict[str, str]:
     pairs = {}
     for letter in alphabet:
         base, *marks = database.normalize("NFD", letter)
-        if len(marks) == 1 and base.isascii() and base in alphabet and FIRST_MARK <= ord(marks[0]) <= LAST_MARK:
+        if (
+            len(marks) == 1
+            and base.isascii()
+            and base in alphabet
+            and FIRST_MARK <= ord(marks[0]) <= LAST_MARK
+        ):
             pairs[base + marks[0]] = pairs[base.upper() + marks[0]] = letter
     return pairs
 
@@ -193,10 +198,16 @@ def _transliterate(char: str, alphabet: str, database: Any) -> str:
 def write_table(table: Table, path: Path) -> None:
     """Write a table as text: a header, the pairs, then one line for each stretch of equal expansions."""
     lines = [f"# {table.origin}", f"alphabet\t{table.alphabet}"]
-    lines += [f"pair\t{ord(pair[0]):04X} {ord(pair[1]):04X}\t{target}" for pair, target in table.pairs.items()]
+    lines += [
+        f"pair\t{ord(pair[0]):04X} {ord(pair[1]):04X}\t{target}" for pair, target in table.pairs.items()
+    ]
     stretch: list[int] = []
     for code in sorted(map(ord, table.expansions)):
-        if stretch and code == stretch[-1] + 1 and table.expansions[chr(code)] == table.expansions[chr(stretch[0])]:
+        if (
+            stretch
+            and code == stretch[-1] + 1
+            and table.expansions[chr(code)] == table.expansions[chr(stretch[0])]
+        ):
             stretch[1:] = [code]
             continue
         lines += _stretch_line(stretch, table)

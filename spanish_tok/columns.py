@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,7 @@ from spanish_tok.alphabet import CODE_POINTS, FIRST_MARK, Table, spanish_table
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.kernels.normalize import DIGIT, LETTER, OTHER, SPACE, PackedTable, normalize_records
 
-Column = pa.Array | pa.ChunkedArray | Sequence[str | None]
+Column: TypeAlias = pa.Array | pa.ChunkedArray | Sequence[str | None]
 
 
 def text_chunks(column: Column) -> list[pa.LargeStringArray]:
@@ -56,7 +56,9 @@ def normalize_column(column: Column, table: Table | None = None) -> pa.ChunkedAr
     ['¡qué frío!', '', 'mañana']
     """
     packed = pack(table) if table else packed_spanish()
-    chunks = [text_array(*normalize_records(*bytes_and_offsets(chunk), packed)) for chunk in text_chunks(column)]
+    chunks = [
+        text_array(*normalize_records(*bytes_and_offsets(chunk), packed)) for chunk in text_chunks(column)
+    ]
     return pa.chunked_array(chunks, pa.large_string())
 
 
@@ -101,7 +103,9 @@ def _kinds(alphabet: str) -> NDArray[np.uint8]:
     kinds = np.zeros(0x10000, np.uint8)
     for char in alphabet:
         if ord(char) >= kinds.size:
-            raise SpanishTokError(f"{char!r} lies above U+FFFF", "Use an alphabet of the Basic Multilingual Plane.")
+            raise SpanishTokError(
+                f"{char!r} lies above U+FFFF", "Use an alphabet of the Basic Multilingual Plane."
+            )
         if ord(char) != SPACE:
             kinds[ord(char)] = LETTER if char.isalpha() else DIGIT if char.isdigit() else OTHER
     return kinds

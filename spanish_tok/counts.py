@@ -82,15 +82,20 @@ class Counts:
         try:
             table = pq.read_table(path)
         except (pa.ArrowInvalid, OSError) as error:
-            raise SpanishTokError(f"{path} cannot be read as Parquet ({error})", "Make the counts anew.") from None
+            raise SpanishTokError(
+                f"{path} cannot be read as Parquet ({error})", "Make the counts anew."
+            ) from None
         if not is_counts(table.schema):
             raise SpanishTokError(
-                f"{path} has the columns {', '.join(table.column_names)}", "A table of counts has run and count."
+                f"{path} has the columns {', '.join(table.column_names)}",
+                "A table of counts has run and count.",
             )
         notes = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
         counts = merge([Counts(table.select(SCHEMA.names).cast(SCHEMA))])
         if notes.get("fingerprint", counts.fingerprint) != counts.fingerprint:
-            raise SpanishTokError(f"The counts in {path} are not those that were saved", "Make the counts anew.")
+            raise SpanishTokError(
+                f"The counts in {path} are not those that were saved", "Make the counts anew."
+            )
         return Counts(counts.table, notes.get("records", 0), notes.get("cut", 0))
 
 
@@ -149,7 +154,8 @@ def count_files(
     """
     from spanish_tok.records import read_records
 
-    counted, texts = [], []
+    counted: list[str | os.PathLike[str]] = []
+    texts: list[str | os.PathLike[str]] = []
     for path in paths:
         (counted if is_counts_file(path) else texts).append(path)
 
@@ -219,7 +225,9 @@ def merge(parts: Sequence[Counts], weights: Sequence[float] | None = None) -> Co
         rounded = pc.max_element_wise(pc.cast(pc.round(table["count"]), pa.int64()), 1)
         table = table.set_column(table.column_names.index("count"), "count", rounded)
     table = table.select(SCHEMA.names).sort_by([("count", "descending"), ("run", "ascending")])
-    return Counts(table.combine_chunks(), sum(part.records for part in parts), sum(part.cut for part in parts))
+    return Counts(
+        table.combine_chunks(), sum(part.records for part in parts), sum(part.cut for part in parts)
+    )
 
 
 def _weighted(table: pa.Table, weight: float) -> pa.Table:

@@ -29,10 +29,11 @@ def run(output: Path, out: TextIO) -> None:
     tokenizer = Tokenizer.load(output)
     say(f"a vocabulary of {tokenizer.vocab_size:,} ids: {output}\n")
     for text in SHOWN:
-        say(f"  {text}\n  {' '.join(tokenizer.tokens(text))}\n  {tokenizer.encode(text)}\n  {tokenizer.decode(tokenizer.encode(text))}\n")
+        ids = tokenizer.encode(text)
+        say(f"  {text}\n  {' '.join(tokenizer.tokens(text))}\n  {ids}\n  {tokenizer.decode(ids)}\n")
     checks = verify(output)
     for check in checks:
-        say(f"  {'ok' if not check.failed else 'FAIL':<5}{check.name}: {check.tried - check.failed:,} of {check.tried:,}")
+        say(f"  {check}")
     say()
     for name, value in summary(tokenizer):
         say(f"  {name:<24}{value:>12}")
@@ -48,7 +49,9 @@ def summary(tokenizer: Tokenizer) -> list[tuple[str, str]]:
     normal = [tokenizer.normalize(text) for text in sentences]
     tokens = sum(map(len, encoded[: len(sentences)]))
     words = sum(len(text.split()) for text in normal)
-    failures = sum(tokenizer.decode(ids) != tokenizer.normalize(text) for ids, text in zip(encoded, texts, strict=True))
+    failures = sum(
+        tokenizer.decode(ids) != tokenizer.normalize(text) for ids, text in zip(encoded, texts, strict=True)
+    )
     return [
         ("size", f"{tokenizer.vocab_size:,}"),
         ("alphabet", f"{len(SPANISH)}"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,7 @@ from spanish_tok.kernels.encode import encode_records
 from spanish_tok.threads import map_in_order
 from spanish_tok.vocabulary import EOS, Vocabulary
 
-Arrow = pa.Array | pa.ChunkedArray
+Arrow: TypeAlias = pa.Array | pa.ChunkedArray
 
 IDS = pa.list_(pa.uint16())
 MOST_IDS = 1 << 16
@@ -110,7 +110,7 @@ class ColumnEncoder:
         return compile_vocabulary(self.vocabulary)
 
     @cached_property
-    def _engine(self) -> Any:  # noqa: ANN401
+    def _engine(self) -> Any:
         import sentencepiece
 
         return sentencepiece.SentencePieceProcessor(model_proto=self.vocabulary.serialized)

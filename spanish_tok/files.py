@@ -50,7 +50,9 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     except FileNotFoundError:
         raise SpanishTokError(f"{path} does not exist", "Check the path.") from None
     except (ValueError, UnicodeDecodeError) as error:
-        raise SpanishTokError(f"{path} is not valid JSON ({error})", "It may be cut off: make it anew.") from None
+        raise SpanishTokError(
+            f"{path} is not valid JSON ({error})", "It may be cut off: make it anew."
+        ) from None
 
 
 def sha256_of_file(path: str | os.PathLike[str]) -> str:

@@ -205,7 +205,9 @@ def check_charsmap(charsmap: bytes, name: str) -> None:
     offsets = (inner >> 10).astype(np.int64) << ((inner & 0x200) >> 6)
     blocks = (np.flatnonzero(units >> 31 == 0) ^ offsets) | 0xFF
     values = units[units >> 31 == 1] & 0x7FFFFFFF
-    if (inner.size and blocks.max() >= len(units)) or (values.size and values.max() >= len(charsmap) - 4 - size):
+    if (inner.size and blocks.max() >= len(units)) or (
+        values.size and values.max() >= len(charsmap) - 4 - size
+    ):
         raise _bad(name, "holds a damaged normalization table")
 
 

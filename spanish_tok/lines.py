@@ -128,7 +128,7 @@ def _invalid(block: Bytes, *columns: pa.Array | None) -> NDArray[np.bool_] | Non
         whole.validate(full=True)
     except pa.ArrowInvalid:
         entries = [invalid_entries(column) for column in columns if column is not None]
-        return np.any(entries, axis=0)
+        return np.asarray(np.any(entries, axis=0))
     return None
 
 
@@ -136,7 +136,7 @@ def invalid_entries(column: pa.Array) -> NDArray[np.bool_]:
     """True for each entry of an Arrow binary column that is not valid UTF-8."""
     _, offsets, data = column.buffers()
     begins = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
-    return invalid_rows(np.frombuffer(data or b"", np.uint8), begins)
+    return np.asarray(invalid_rows(np.frombuffer(data or b"", np.uint8), begins))
 
 
 def checked(

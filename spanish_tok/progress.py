@@ -35,13 +35,26 @@ def progress(description: str, total: float | None = None, *, unit: str = "") ->
         yield SILENT
         return
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import MofNCompleteColumn, TransferSpeedColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
     from rich.progress import Progress as RichProgress
 
     counted: dict[str, list[Any]] = {"bytes": [DownloadColumn(), TransferSpeedColumn()], "share": []}
     amounts = counted.get(unit, [MofNCompleteColumn()])
-    columns = [TextColumn("{task.description}"), BarColumn(), *amounts, TimeElapsedColumn(), TimeRemainingColumn()]
+    columns = [
+        TextColumn("{task.description}"),
+        BarColumn(),
+        *amounts,
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    ]
     with RichProgress(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True)) as display:
         task = display.add_task(description, total=total, note="")
 

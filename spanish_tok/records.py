@@ -127,6 +127,8 @@ def expand_folders(paths: Iterable[Location]) -> list[Location]:
     """Replace a folder that `sample` or `clean` wrote by its shards; leave files as they are."""
     expanded: list[Location] = []
     for path in paths:
+        if not is_remote(path) and not Path(path).exists():
+            raise SpanishTokError(f"{path} does not exist", "Check the path.")
         if is_remote(path) or not Path(path).is_dir():
             expanded.append(path)
             continue

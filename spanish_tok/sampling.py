@@ -8,7 +8,8 @@ from math import exp, log
 from spanish_tok.alphabet import SPACE_MARK
 from spanish_tok.vocabulary import Vocabulary
 
-Ends = tuple[tuple[tuple[int, int, float], ...], ...]  # for each end in a word: (start, id, probability)
+Reached = tuple[tuple[int, int, float], ...]  # (start, id, probability) of each piece that ends here
+Ends = tuple[Reached, ...]  # for each end in a word
 WORDS_KEPT = 100_000
 
 
@@ -34,10 +35,11 @@ class Sampler:
         sums = [0.0]  # logarithm of the sum over all ways to get here
         ends = []
         for end in range(1, len(word) + 1):
-            reached = []
-            for start in range(max(0, end - self._longest), end):
-                if found := self._pieces.get(word[start:end]):
-                    reached.append((start, found[0], sums[start] + alpha * found[1]))
+            reached = [
+                (start, found[0], sums[start] + alpha * found[1])
+                for start in range(max(0, end - self._longest), end)
+                if (found := self._pieces.get(word[start:end]))
+            ]
             most = max(value for _, _, value in reached)
             sums.append(most + log(sum(exp(value - most) for _, _, value in reached)))
             ends.append(tuple((start, number, exp(value - sums[end])) for start, number, value in reached))
@@ -49,14 +51,18 @@ def sample_backward(ends: Ends, uniform: Iterator[float]) -> list[int]:
     ids = []
     end = len(ends)
     while end > 0:
-        left = next(uniform)
-        for start, number, probability in ends[end - 1]:
-            left -= probability
-            if left < 0:
-                break
+        end, number = _choose(ends[end - 1], next(uniform))
         ids.append(number)
-        end = start
     return ids[::-1]
+
+
+def _choose(reached: Reached, left: float) -> tuple[int, int]:
+    """The (start, id) into whose share of [0, 1) a number falls."""
+    for start, number, probability in reached:
+        left -= probability
+        if left < 0:
+            return start, number
+    return reached[-1][:2]  # the shares add up to 1 but for rounding
 
 
 def uniform_numbers(seed: int, text: str) -> Iterator[float]:

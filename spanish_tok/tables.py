@@ -86,7 +86,7 @@ def places_of(names: list[str], path: Location, options: ReadOptions) -> tuple[i
     if options.text not in names:
         raise SpanishTokError(
             f"{path} has no column {options.text!r}; its columns are {', '.join(map(repr, names)) or 'none'}",
-            "Name the column of texts with --text-column.",
+            "Name the column of texts with --column.",
         )
     return (names.index(options.id) if options.id in names else None), names.index(options.text)
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from spanish_tok.columns import Column
+    from spanish_tok.encoder import ColumnEncoder
+    from spanish_tok.sampling import Sampler
 
 LONG = 100_000  # characters; from here on text goes to the compiled kernel at once
 EXACT = 15_000  # a sum of scores up to here was exact in float32 all along (design: 2^14, less a margin)
@@ -78,7 +80,11 @@ class Tokenizer:
         exact = self.vocabulary.exact
         if not exact or len(text) < LONG:
             ids: list[int] = self._engine.encode(text)
-            if not exact or len(ids) * self._dearest < EXACT or -sum(map(self._scores.__getitem__, ids)) < EXACT:
+            if (
+                not exact
+                or len(ids) * self._dearest < EXACT
+                or -sum(map(self._scores.__getitem__, ids)) < EXACT
+            ):
                 return ids
         column: list[int] = self.encode_column([text])[0].as_py()
         return column
@@ -114,7 +120,8 @@ class Tokenizer:
                 numbers.append(operator.index(number))
             except TypeError:
                 raise SpanishTokError(
-                    f"Item {position} of the ids is {number!r}, not a whole number", "Give a flat list of ids."
+                    f"Item {position} of the ids is {number!r}, not a whole number",
+                    "Give a flat list of ids.",
                 ) from None
         if numbers and not 0 <= min(numbers) <= max(numbers) < self.vocab_size:
             position = next(i for i, number in enumerate(numbers) if not 0 <= number < self.vocab_size)
@@ -140,7 +147,9 @@ class Tokenizer:
         from spanish_tok.offsets import align, spans
 
         if self.vocabulary.charsmap != spanish_charsmap():
-            raise SpanishTokError("Offsets need the table that ships with the package", "Train with the default table.")
+            raise SpanishTokError(
+                "Offsets need the table that ships with the package", "Train with the default table."
+            )
         normalized, sources = align(spanish_table(), _checked(text))
         return spans(self.tokens(text), normalized, sources)
 
@@ -156,23 +165,21 @@ class Tokenizer:
         return self._sampler.draw(self.normalize(text), alpha, seed)
 
     @cached_property
-    def _sampler(self) -> Any:
+    def _sampler(self) -> "Sampler":
         from spanish_tok.sampling import Sampler
 
         return Sampler(self.vocabulary)
 
-    def encode_column(
-        self, column: "Column", append_eos: bool = False, threads: int | None = None
-    ) -> "pa.Array | pa.ChunkedArray":
+    def encode_column(self, column: "Column", append_eos: bool = False, threads: int | None = None) -> Any:
         """The ids of a whole text column as lists of uint16, at memory speed; equal to `encode` of each."""
         return self._column_encoder.encode(column, append_eos=append_eos, threads=threads)
 
-    def decode_column(self, lists: "pa.Array | pa.ChunkedArray") -> "pa.Array | pa.ChunkedArray":
+    def decode_column(self, lists: "pa.Array | pa.ChunkedArray") -> Any:
         """The texts of a column of lists of ids; equal to `decode` of each."""
         return self._column_encoder.decode(lists)
 
     @cached_property
-    def _column_encoder(self) -> Any:
+    def _column_encoder(self) -> "ColumnEncoder":
         from spanish_tok.encoder import ColumnEncoder
 
         return ColumnEncoder(self.vocabulary)
@@ -207,7 +214,9 @@ class Stream:
 def _checked(text: str) -> str:
     """`text` as the engine takes it: NUL, which it cannot delete, replaced by another character that is deleted."""
     if not isinstance(text, str):
-        raise SpanishTokError(f"Text must be a str, not {type(text).__name__}", "Decode bytes as UTF-8 first.")
+        raise SpanishTokError(
+            f"Text must be a str, not {type(text).__name__}", "Decode bytes as UTF-8 first."
+        )
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:

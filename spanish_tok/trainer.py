@@ -103,7 +103,9 @@ def _check_smallest(sizes: Sequence[int], reserved: int, characters: int) -> Non
         )
 
 
-def _shrink(model: Model, targets: Sequence[int], options: Training, progress: Progress) -> dict[int, dict[str, float]]:
+def _shrink(
+    model: Model, targets: Sequence[int], options: Training, progress: Progress
+) -> dict[int, dict[str, float]]:
     """Prune round by round; where the next round would go below a target's headroom, finish that target.
 
     Which sizes are asked for does not change the path, so that each comes out as it would alone.
@@ -125,9 +127,7 @@ def _shrink(model: Model, targets: Sequence[int], options: Training, progress: P
         progress.note(f"{len(model):,} pieces, {loss:.4f} nats a character")
 
 
-def _finish(
-    model: Model, order: np.ndarray, useful: int, target: int, options: Training
-) -> dict[str, float]:
+def _finish(model: Model, order: np.ndarray, useful: int, target: int, options: Training) -> dict[str, float]:
     """Prune to the headroom, estimate once more, take the characters and the most probable pieces."""
     room = min(int(target * options.headroom), max(useful, target))
     model.keep(np.isin(np.arange(len(model)), order[:room]))

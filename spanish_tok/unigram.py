@@ -7,7 +7,7 @@ whose edges are found once and only filtered afterwards.
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +55,8 @@ class Model:
 
     def copy(self) -> "Model":
         """A copy that can be pruned without harm to this one."""
-        return replace(self, lattice=Lattice(*(array.copy() for array in self.lattice)))
+        copies: list[Any] = [array.copy() for array in self.lattice]
+        return replace(self, lattice=Lattice(*copies))
 
     def keep(self, kept: NDArray[np.bool_]) -> None:
         """Drop the pieces that are not in the mask `kept`, and their edges."""

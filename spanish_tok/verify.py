@@ -34,6 +34,10 @@ class Check:
     failed: int
     example: str = ""
 
+    def __str__(self) -> str:
+        agree = f"{self.tried - self.failed:,} of {self.tried:,}"
+        return f"{'ok  ' if not self.failed else 'FAIL'}  {self.name:<52} {agree}  {self.example}".rstrip()
+
 
 def sample_sentences() -> list[str]:
     """The Spanish sentences that ship with the package."""
@@ -50,7 +54,11 @@ def verify(folder: str | os.PathLike[str] | None = None) -> list[Check]:
     """
     folder = Path(folder) if folder is not None else shipped("vocab/es-5000")
     tokenizer = Tokenizer.load(folder)
-    texts = [*sample_sentences(), *AWKWARD, *(piece.replace("▁", " ") for piece in tokenizer.vocabulary.pieces)]
+    texts = [
+        *sample_sentences(),
+        *AWKWARD,
+        *(piece.replace("▁", " ") for piece in tokenizer.vocabulary.pieces),
+    ]
     checks = [_round_trips(tokenizer, texts)]
     if tokenizer.vocabulary.pairs == spanish_table().pairs:
         checks.append(_code_points(tokenizer))
@@ -90,13 +98,20 @@ def _code_points(tokenizer: Tokenizer) -> Check:
             for code, ids, back, text in zip(codes, encoded, decoded, normal, strict=True)
             if back != text.removeprefix("▁").replace("▁", " ") or unknown.intersection(ids)
         ]
-    return Check("round trip of every Unicode character", tried, len(failed), f"U+{failed[0]:04X}" if failed else "")
+    return Check(
+        "round trip of every Unicode character", tried, len(failed), f"U+{failed[0]:04X}" if failed else ""
+    )
 
 
 def _numbered(vocabulary: Vocabulary, name: str, size: int, number: Callable[[str], Any]) -> list[Check]:
     sentinels = [(f"<extra_id_{k}>", vocabulary.sentinel_id(k)) for k in range(vocabulary.sentinels)]
     return [
-        Check(f"{name}: {len(vocabulary):,} ids", 1, int(size != len(vocabulary)), f"{size:,} ids" * (size != len(vocabulary))),
+        Check(
+            f"{name}: {len(vocabulary):,} ids",
+            1,
+            int(size != len(vocabulary)),
+            f"{size:,} ids" * (size != len(vocabulary)),
+        ),
         _compare(f"{name}: sentinels", sentinels, lambda pair: number(pair[0]) == pair[1]),
     ]
 
@@ -120,8 +135,16 @@ def _tokenizers(tokenizer: Tokenizer, folder: Path, texts: list[str]) -> list[Ch
     peer.encode_special_tokens = True
     return [
         *checks,
-        _compare("tokenizers: ids", texts, lambda text: peer.encode(text, add_special_tokens=False).ids == tokenizer.encode(text)),
-        _compare("tokenizers: ids and </s>", texts, lambda text: peer.encode(text).ids == tokenizer.encode(text, append_eos=True)),
+        _compare(
+            "tokenizers: ids",
+            texts,
+            lambda text: peer.encode(text, add_special_tokens=False).ids == tokenizer.encode(text),
+        ),
+        _compare(
+            "tokenizers: ids and </s>",
+            texts,
+            lambda text: peer.encode(text).ids == tokenizer.encode(text, append_eos=True),
+        ),
     ]
 
 

@@ -67,7 +67,9 @@ class Vocabulary:
             pieces=(*SPECIALS, *ordered, *last),
             scores=(*(0.0 for _ in SPECIALS), *(rounded[piece] for piece in ordered), *(0.0 for _ in last)),
             sentinels=sentinels,
-            charsmap=formats.spanish_charsmap() if table is spanish_table() else formats.compile_charsmap(table),
+            charsmap=formats.spanish_charsmap()
+            if table is spanish_table()
+            else formats.compile_charsmap(table),
             pairs=dict(table.pairs),
             notes={"normalization": table.origin, **(notes or {})},
         )
@@ -80,7 +82,9 @@ class Vocabulary:
     def sentinel_id(self, k: int) -> int:
         """The id of `<extra_id_k>`; raises SpanishTokError where there is none."""
         if not 0 <= k < self.sentinels:
-            raise SpanishTokError(f"There is no <extra_id_{k}>", f"This vocabulary has {self.sentinels} sentinels.")
+            raise SpanishTokError(
+                f"There is no <extra_id_{k}>", f"This vocabulary has {self.sentinels} sentinels."
+            )
         return len(self) - 1 - k
 
     @cached_property
@@ -107,7 +111,9 @@ class Vocabulary:
         Raises SpanishTokError for a foreign model, whose ids the formats would not agree on.
         """
         if not self.exact or not self.pairs:
-            raise SpanishTokError("A foreign model can be read but not saved", "Train a vocabulary from counts.")
+            raise SpanishTokError(
+                "A foreign model can be read but not saved", "Train a vocabulary from counts."
+            )
         folder = Path(folder)
         contents = {
             MODEL: self.serialized,
@@ -177,17 +183,25 @@ def check_folder(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise SpanishTokError(f"{folder} is not a folder", "Give the folder that `spanish-tok train` wrote.")
     if not (folder / MANIFEST).exists():
-        raise SpanishTokError(f"{folder} has no {MANIFEST}: its writing did not end", "Train the vocabulary anew.")
-    manifest = read_json(folder / MANIFEST)
+        raise SpanishTokError(
+            f"{folder} has no {MANIFEST}: its writing did not end", "Train the vocabulary anew."
+        )
+    manifest: dict[str, Any] = read_json(folder / MANIFEST)
     files = manifest.get("files") if isinstance(manifest, dict) else None
     if not isinstance(files, dict) or MODEL not in files or not isinstance(manifest.get("pairs"), dict):
-        raise SpanishTokError(f"{folder / MANIFEST} is not a vocabulary's manifest", "Train the vocabulary anew.")
+        raise SpanishTokError(
+            f"{folder / MANIFEST} is not a vocabulary's manifest", "Train the vocabulary anew."
+        )
     if manifest.get("format") != FORMAT:
-        raise SpanishTokError(f"{folder} has format {manifest.get('format')}", f"This version reads format {FORMAT}.")
+        raise SpanishTokError(
+            f"{folder} has format {manifest.get('format')}", f"This version reads format {FORMAT}."
+        )
     for name, expected in files.items():
         path = folder / Path(name).name
         if not path.exists():
             raise SpanishTokError(f"{path} is missing", "Copy the whole folder again.")
         if sha256_of_file(path) != expected:
-            raise SpanishTokError(f"{path} is not as it was written (SHA-256)", "Copy the whole folder again.")
+            raise SpanishTokError(
+                f"{path} is not as it was written (SHA-256)", "Copy the whole folder again."
+            )
     return manifest

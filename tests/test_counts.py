@@ -48,7 +48,13 @@ def test_counts_equal_the_definition(texts: list[str | None]) -> None:
 def test_long_chunks_and_long_runs() -> None:
     draw = random.Random(3)
     texts = ["".join(draw.choices("aeñÑ\u0303n1½.", k=draw.randint(1, 400))) for _ in range(300)]
-    texts += ["a" * (1 << 16) + "\u0301" * 5 + "b", "n" * 65_535 + "n\u0303", "ñ" * 70_000, "x" * 63 + "1", "\u0301" * 70_000]
+    texts += [
+        "a" * (1 << 16) + "\u0301" * 5 + "b",
+        "n" * 65_535 + "n\u0303",
+        "ñ" * 70_000,
+        "x" * 63 + "1",
+        "\u0301" * 70_000,
+    ]
     counts = count_runs(texts)
     assert as_dict(counts) == slow_counts(texts)
     assert counts.cut > 2000
@@ -101,7 +107,11 @@ def test_merging_adds_and_weighs() -> None:
     a, b = count_runs(["uno uno dos"]), count_runs(["dos tres"])
     assert as_dict(merge([a, b])) == {"▁uno": 2, "▁dos": 2, "▁tres": 1}
     assert as_dict(merge([a, b], weights=[0.1, 2.6])) == {"▁dos": 3, "▁tres": 3, "▁uno": 1}
-    assert merge([a, b]).fingerprint == merge([b, a]).fingerprint == count_runs(["dos tres uno dos uno"]).fingerprint
+    assert (
+        merge([a, b]).fingerprint
+        == merge([b, a]).fingerprint
+        == count_runs(["dos tres uno dos uno"]).fingerprint
+    )
     with pytest.raises(SpanishTokError, match="above zero"):
         merge([a, b], weights=[1, 0])
 

@@ -15,8 +15,8 @@ import tokenizers
 from sentencepiece import sentencepiece_model_pb2 as proto
 
 from spanish_tok import SpanishTokError, Tokenizer, Vocabulary, normalize
-from spanish_tok.vocabulary import EOS
 from spanish_tok.verify import AWKWARD, sample_sentences, verify
+from spanish_tok.vocabulary import EOS
 
 LITERALS = [
     "<extra_id_0>", "uno</s>dos", "<pad><unk></s>", "x <extra_id_99> y", "<extra_id_5>.b", "a <extra_id_1>b",
@@ -51,8 +51,10 @@ def test_tokenizers_loads_it(folder: Path, tokenizer: Tokenizer, texts: list[str
     peer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     assert peer.get_vocab_size(with_added_tokens=True) == 5000
     assert (peer.token_to_id("<extra_id_0>"), peer.token_to_id("<extra_id_99>")) == (4999, 4900)
-    plain = [text for text in texts if text not in LITERALS]
-    assert [peer.encode(text).ids for text in plain] == [tokenizer.encode(text, append_eos=True) for text in plain]
+    plain = [text for text in texts if "<" not in text]
+    assert [peer.encode(text).ids for text in plain] == [
+        tokenizer.encode(text, append_eos=True) for text in plain
+    ]
     pair = peer.encode("uno", "dos").ids
     assert pair == [*tokenizer.encode("uno"), EOS, *tokenizer.encode("dos"), EOS]
     peer.encode_special_tokens = True
@@ -63,7 +65,13 @@ def test_tokenizers_loads_it(folder: Path, tokenizer: Tokenizer, texts: list[str
 
 def test_literals_are_specials_in_tokenizers_by_default(folder: Path) -> None:
     peer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-    for number, literal in [(0, "<pad>"), (1, "</s>"), (2, "<unk>"), (4999, "<extra_id_0>"), (4900, "<extra_id_99>")]:
+    for number, literal in [
+        (0, "<pad>"),
+        (1, "</s>"),
+        (2, "<unk>"),
+        (4999, "<extra_id_0>"),
+        (4900, "<extra_id_99>"),
+    ]:
         assert number in peer.encode(f"hola {literal} adiós").ids
 
 
@@ -80,7 +88,9 @@ def test_transformers_loads_it(auto: Any, tokenizer: Tokenizer, texts: list[str]
     assert auto.decode(tokenizer.encode("¡Qué FRÍO!")) == "¡qué frío!"
 
 
-def test_transformers_t5_class_gives_the_same_ids_for_composed_text(folder: Path, tokenizer: Tokenizer) -> None:
+def test_transformers_t5_class_gives_the_same_ids_for_composed_text(
+    folder: Path, tokenizer: Tokenizer
+) -> None:
     transformers = pytest.importorskip("transformers")
     peer = transformers.T5Tokenizer.from_pretrained(folder)
     assert len(peer) == 5000
@@ -126,9 +136,14 @@ def test_verify_finds_nothing_wrong(folder: Path) -> None:
 
 def test_verify_finds_a_wrong_tokenizer_json(copy: Path) -> None:
     content = json.loads((copy / "tokenizer.json").read_text(encoding="utf-8"))
-    content["model"]["vocab"][3], content["model"]["vocab"][4] = content["model"]["vocab"][4], content["model"]["vocab"][3]
+    content["model"]["vocab"][3], content["model"]["vocab"][4] = (
+        content["model"]["vocab"][4],
+        content["model"]["vocab"][3],
+    )
     rewrite(copy, "tokenizer.json", json.dumps(content).encode())
-    assert any(check.failed and check.example for check in verify(copy) if check.name.startswith("tokenizers: ids"))
+    assert any(
+        check.failed and check.example for check in verify(copy) if check.name.startswith("tokenizers: ids")
+    )
 
 
 def test_loading_gives_back_what_was_saved(folder: Path, tmp_path: Path) -> None:
@@ -167,7 +182,10 @@ def rewrite(folder: Path, name: str, content: bytes) -> None:
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
-@pytest.mark.parametrize("name", ["spiece.model", "spiece.vocab", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"])
+@pytest.mark.parametrize(
+    "name",
+    ["spiece.model", "spiece.vocab", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"],
+)
 def test_a_file_cut_off_altered_or_missing_is_named(copy: Path, name: str) -> None:
     content = (copy / name).read_bytes()
     for damaged in (content[:500], content[:-1] + bytes([content[-1] ^ 1]), b""):
@@ -210,6 +228,10 @@ def changed(folder: Path, change: Callable[[Any], None]) -> bytes:
     return bytes(model.SerializeToString())
 
 
+def with_charsmap(folder: Path, charsmap: bytes) -> bytes:
+    return changed(folder, lambda model: setattr(model.normalizer_spec, "precompiled_charsmap", charsmap))
+
+
 def hostile_models(folder: Path) -> Iterator[tuple[str, bytes, str]]:
     model = (folder / "spiece.model").read_bytes()
     yield "text", b"esto no es un modelo", "not a SentencePiece model"
@@ -218,12 +240,20 @@ def hostile_models(folder: Path) -> Iterator[tuple[str, bytes, str]]:
     yield "NUL piece", changed(folder, lambda m: m.pieces.add(piece="a\0b", score=-1)), "a piece with NUL"
     yield "piece twice", changed(folder, lambda m: m.pieces.add(piece="▁de", score=-1)), "a piece twice"
     yield "empty piece", changed(folder, lambda m: m.pieces.add(piece="", score=-1)), "an empty piece"
-    yield "huge piece", changed(folder, lambda m: m.pieces.add(piece="a" * 100_000, score=-1)), "100,000 characters"
+    yield (
+        "huge piece",
+        changed(folder, lambda m: m.pieces.add(piece="a" * 100_000, score=-1)),
+        "100,000 characters",
+    )
     yield "no number", changed(folder, lambda m: m.pieces.add(piece="zzz", score=float("nan"))), "no number"
     yield "infinite", changed(folder, lambda m: m.pieces.add(piece="zzz", score=float("inf"))), "no number"
     yield "no pieces", changed(folder, lambda m: m.ClearField("pieces")), "holds no pieces"
     yield "no unknown", changed(folder, lambda m: m.pieces.__delitem__(2)), "exactly one unknown"
-    yield "byte pairs", changed(folder, lambda m: setattr(m.trainer_spec, "model_type", 2)), "is no Unigram model"
+    yield (
+        "byte pairs",
+        changed(folder, lambda m: setattr(m.trainer_spec, "model_type", 2)),
+        "is no Unigram model",
+    )
     normal = proto.ModelProto.FromString(model).normalizer_spec.precompiled_charsmap
     for name, charsmap in {
         "short table": normal[:1000],
@@ -231,7 +261,7 @@ def hostile_models(folder: Path) -> Iterator[tuple[str, bytes, str]]:
         "trie out of bounds": normal[:4] + b"\xff\xff\xff\x7f" * 256 + normal[1028:],
         "size too large": (1 << 30).to_bytes(4, "little") + normal[4:],
     }.items():
-        yield name, changed(folder, lambda m, c=charsmap: setattr(m.normalizer_spec, "precompiled_charsmap", c)), "table"  # type: ignore[misc]
+        yield name, with_charsmap(folder, charsmap), "table"
 
 
 LOAD = """
@@ -250,7 +280,13 @@ def test_hostile_models_are_refused_and_never_crash(folder: Path, tmp_path: Path
     for name, content, message in hostile_models(folder):
         path = tmp_path / f"{name}.model"
         path.write_bytes(content)
-        running.append((name, message, subprocess.run([sys.executable, "-c", LOAD, str(path)], capture_output=True, text=True)))
+        running.append(
+            (
+                name,
+                message,
+                subprocess.run([sys.executable, "-c", LOAD, str(path)], capture_output=True, text=True),
+            )
+        )
     assert len(running) == 16
     for name, message, done in running:
         assert done.returncode == 0, (name, done.stderr)
@@ -262,7 +298,9 @@ def test_hostile_models_are_refused_and_never_crash(folder: Path, tmp_path: Path
 def test_a_foreign_model_is_read_but_not_saved(tmp_path: Path) -> None:
     lines = iter(["la casa roja y la casa azul", "el perro corre por la calle", "una niña come pan"] * 40)
     prefix = str(tmp_path / "foreign")
-    sentencepiece.SentencePieceTrainer.train(sentence_iterator=lines, model_prefix=prefix, vocab_size=60, minloglevel=2)
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=lines, model_prefix=prefix, vocab_size=27, minloglevel=2
+    )
     vocabulary = Vocabulary.from_model(prefix + ".model")
     tokenizer = Tokenizer(vocabulary)
     peer = sentencepiece.SentencePieceProcessor(model_file=prefix + ".model")

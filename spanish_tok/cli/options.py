@@ -1,20 +1,53 @@
 """Options that several verbs share, and reading lines from standard input or files."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from spanish_tok.errors import SpanishTokError
 
+if TYPE_CHECKING:
+    from spanish_tok.reading import ReadOptions
+
 FILES = click.argument("files", nargs=-1, type=click.Path(allow_dash=True))
 vocab_option = click.option(
-    "--vocab", type=click.Path(path_type=Path), metavar="DIR", help="Vocabulary folder; default: the shipped one."
+    "--vocab",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Vocabulary folder; default: the shipped one.",
 )
 threads_option = click.option(
     "--threads", type=click.IntRange(1), help="Default: all allowed cores. Never changes the result."
 )
+READING = [
+    click.option("--format", help="tsv, csv, jsonl, parquet or text; default: by the file's name."),
+    click.option(
+        "--column", default="text", show_default=True, help="The column of text of csv, jsonl, parquet."
+    ),
+    click.option("--malformed", type=click.Choice(["error", "reject"]), default="error", show_default=True),
+    click.option(
+        "--invalid-utf8",
+        type=click.Choice(["error", "repair", "reject"]),
+        default="repair",
+        show_default=True,
+    ),
+]
+
+
+def reads_files(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how files of records are read; `reading` takes them."""
+    for option in reversed(READING):
+        command = option(command)
+    return command
+
+
+def reading(format: str | None, column: str, malformed: Any, invalid_utf8: Any) -> "ReadOptions":  # noqa: A002
+    """The options of `reads_files` as ReadOptions."""
+    from spanish_tok.reading import ReadOptions
+
+    return ReadOptions(format=format, text=column, malformed=malformed, invalid_utf8=invalid_utf8)
 
 
 def lines_of(files: tuple[str, ...]) -> Iterator[tuple[str, int, str]]:
@@ -27,7 +60,7 @@ def lines_of(files: tuple[str, ...]) -> Iterator[tuple[str, int, str]]:
             yield from _lines(file, "standard input" if name == "-" else name)
 
 
-def _lines(file: BinaryIO, name: str) -> Iterator[tuple[str, int, str]]:
+def _lines(file: IO[bytes], name: str) -> Iterator[tuple[str, int, str]]:
     for number, line in enumerate(file, 1):
         try:
             yield name, number, line.removesuffix(b"\n").decode("utf-8")

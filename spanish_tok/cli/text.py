@@ -3,11 +3,15 @@
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from spanish_tok.cli.options import FILES, lines_of, vocab_option
 from spanish_tok.errors import SpanishTokError
+
+if TYPE_CHECKING:
+    from spanish_tok.tokenizer import Tokenizer
 
 
 @click.command()
@@ -62,7 +66,9 @@ def decode(files: tuple[str, ...], vocab: Path | None) -> None:
 @click.command()
 @click.argument("texts", nargs=-1, metavar="TEXT...")
 @vocab_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a text: normalized, pieces, ids, offsets.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object a text: normalized, pieces, ids, offsets."
+)
 @click.option("--explain", is_flag=True, help="Show also what normalization changed.")
 def tokenize(texts: tuple[str, ...], vocab: Path | None, as_json: bool, explain: bool) -> None:
     """Show how texts are cut into pieces: coloured, with the ids.
@@ -79,10 +85,10 @@ def tokenize(texts: tuple[str, ...], vocab: Path | None, as_json: bool, explain:
             _show(tokenizer, text, explain)
 
 
-def _as_json(tokenizer, text: str, explain: bool) -> dict[str, object]:  # type: ignore[no-untyped-def]
+def _as_json(tokenizer: "Tokenizer", text: str, explain: bool) -> dict[str, object]:
     from spanish_tok.offsets import changes
 
-    shown = {
+    shown: dict[str, object] = {
         "text": text,
         "normalized": tokenizer.normalize(text),
         "pieces": tokenizer.tokens(text),
@@ -92,7 +98,7 @@ def _as_json(tokenizer, text: str, explain: bool) -> dict[str, object]:  # type:
     return {**shown, "changes": changes(text)} if explain else shown
 
 
-def _show(tokenizer, text: str, explain: bool) -> None:  # type: ignore[no-untyped-def]
+def _show(tokenizer: "Tokenizer", text: str, explain: bool) -> None:
     """Pieces on alternating grounds, each id below its piece, lines as wide as the terminal."""
     from rich.cells import cell_len
     from rich.console import Console

@@ -10,19 +10,17 @@ import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import numba
 
-Function = TypeVar("Function", bound=Callable[..., object])
 
-
-def kernel(function: Function) -> Function:
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile `function` with Numba: no GIL, kept on disk, no fast-math (results must not vary)."""
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = before or compiled_folder()
     try:
-        compiled: Function = numba.njit(nogil=True, cache=True)(function)
+        compiled: Callable[..., Any] = numba.njit(nogil=True, cache=True)(function)
     finally:
         numba.config.CACHE_DIR = before
     return compiled

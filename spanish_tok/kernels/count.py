@@ -49,7 +49,7 @@ class Runs(NamedTuple):
 
 
 @kernel
-def new_runs():  # type: ignore[no-untyped-def]
+def new_runs():
     """An empty table."""
     return Runs(
         np.zeros(1 << 10, np.int64),
@@ -62,7 +62,7 @@ def new_runs():  # type: ignore[no-untyped-def]
 
 
 @kernel
-def with_room(runs, more, more_bytes):  # type: ignore[no-untyped-def]
+def with_room(runs, more, more_bytes):
     """The table with room for `more` runs of `more_bytes` bytes together; its arrays may be new ones."""
     count, used = runs.sizes[0] + more, runs.sizes[1] + more_bytes
     slots = runs.slots
@@ -74,7 +74,7 @@ def with_room(runs, more, more_bytes):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _rehashed(runs, at_least):  # type: ignore[no-untyped-def]
+def _rehashed(runs, at_least):
     size = runs.slots.size
     while size < at_least:
         size *= 2
@@ -88,7 +88,7 @@ def _rehashed(runs, at_least):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def add_run(runs, data, start, end, count):  # type: ignore[no-untyped-def]
+def add_run(runs, data, start, end, count):
     """Add `count` to the run data[start:end]; there must be room for one run more."""
     hashed = hash_bytes(data, start, end)
     mask = runs.slots.size - 1
@@ -124,16 +124,21 @@ class Scratch(NamedTuple):
 
 
 @kernel
-def new_scratch(table):  # type: ignore[no-untyped-def]
+def new_scratch(table):
     """Room for one block."""
     normalized = np.zeros(BLOCK * table.growth + 64, np.uint8)
     return Scratch(normalized, np.empty(4 * RUN_LIMIT + 3, np.uint8), np.zeros(4, np.int64))
 
 
 @kernel
-def _split_into(runs, scratch, end, count, kinds):  # type: ignore[no-untyped-def]
+def _split_into(runs, scratch, end, count, kinds):
     """Add the runs of scratch.normalized[1:end] but the last, which stays open."""
-    length, characters, kind, word_begins = scratch.state[0], scratch.state[1], scratch.state[2], scratch.state[3]
+    length, characters, kind, word_begins = (
+        scratch.state[0],
+        scratch.state[1],
+        scratch.state[2],
+        scratch.state[3],
+    )
     i = 1
     while i < end:
         code, width = np.int64(scratch.normalized[i]), 1
@@ -157,11 +162,16 @@ def _split_into(runs, scratch, end, count, kinds):  # type: ignore[no-untyped-de
             length += width
             characters += 1
         i += width
-    scratch.state[0], scratch.state[1], scratch.state[2], scratch.state[3] = length, characters, kind, word_begins
+    scratch.state[0], scratch.state[1], scratch.state[2], scratch.state[3] = (
+        length,
+        characters,
+        kind,
+        word_begins,
+    )
 
 
 @kernel
-def add_chunk(runs, data, start, end, count, table, scratch):  # type: ignore[no-untyped-def]
+def add_chunk(runs, data, start, end, count, table, scratch):
     """Normalize data[start:end], which begins a word, split it into runs and add each; a block at a time.
 
     `scratch.normalized` begins with a byte that is no space, so that `normalize_into` keeps a space at the
@@ -185,7 +195,7 @@ def add_chunk(runs, data, start, end, count, table, scratch):  # type: ignore[no
 
 
 @kernel
-def empty_seen(runs, seen, table, scratch):  # type: ignore[no-untyped-def]
+def empty_seen(runs, seen, table, scratch):
     """Move every chunk of `seen` to its runs, and clear `seen`."""
     key = np.empty(16, np.uint8)
     for entry in range(seen.shape[0]):
@@ -199,7 +209,7 @@ def empty_seen(runs, seen, table, scratch):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _twice_as_large(seen):  # type: ignore[no-untyped-def]
+def _twice_as_large(seen):
     larger = np.zeros((2 * seen.shape[0], 4), np.uint64)
     for entry in range(seen.shape[0]):
         if seen[entry, 2] != 0:
@@ -209,7 +219,7 @@ def _twice_as_large(seen):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _slot_of(seen, low, high):  # type: ignore[no-untyped-def]
+def _slot_of(seen, low, high):
     """Where a key stands in `seen`, or the empty entry where it would."""
     mask = np.uint64(seen.shape[0] - 1)
     slot = np.int64(mix(low, high) & mask)
@@ -219,7 +229,7 @@ def _slot_of(seen, low, high):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _fill_seen(data, end, i, seen, filled):  # type: ignore[no-untyped-def]
+def _fill_seen(data, end, i, seen, filled):
     """Count the chunks of data[i:end] in `seen` until one is too long for it or `seen` is half full.
 
     Returns (i, filled): the text is done up to i. The loop that reads every byte: it touches two arrays.
@@ -249,7 +259,7 @@ def _fill_seen(data, end, i, seen, filled):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def count_records(data, offsets, table, runs, seen, filled):  # type: ignore[no-untyped-def]
+def count_records(data, offsets, table, runs, seen, filled):
     """Count the runs of the records data[offsets[r]:offsets[r + 1]] into `runs`, through `seen`.
 
     seen: uint64[2^k, 4]: bytes 0-7 of a raw chunk, bytes 8-14 with its length in byte 15, count, unused.
@@ -276,6 +286,6 @@ def count_records(data, offsets, table, runs, seen, filled):  # type: ignore[no-
 
 
 @kernel
-def finish_counting(table, runs, seen):  # type: ignore[no-untyped-def]
+def finish_counting(table, runs, seen):
     """Move what is left in `seen` to `runs`."""
     return empty_seen(runs, seen, table, new_scratch(table))

@@ -30,14 +30,14 @@ KEPT_HIGH = np.array([(1 << 8 * max(length - 8, 0)) - 1 for length in range(16)]
 
 
 @kernel
-def _set_of(low, high, sets):  # type: ignore[no-untyped-def]
+def _set_of(low, high, sets):
     """The set where a key belongs, of `sets`, a power of two."""
     mixed = (low ^ high * SECOND_MULTIPLIER) * FIRST_MULTIPLIER
     return np.int64((mixed >> np.uint64(32)) & np.uint64(sets - 1))
 
 
 @kernel
-def _encode_known(data, i, end, known, out, at):  # type: ignore[no-untyped-def]
+def _encode_known(data, i, end, known, out, at):
     """Encode the chunks of data[i:end] that `known` holds into out[at:], up to the first that it does not.
 
     Returns (i, at). The loop that reads every byte: it touches three arrays and branches only where it
@@ -74,7 +74,7 @@ def _encode_known(data, i, end, known, out, at):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _remember(known, data, start, length, out, at, number):  # type: ignore[no-untyped-def]
+def _remember(known, data, start, length, out, at, number):
     """Put the chunk data[start:start + length] with the ids out[at:at + number] into `known`.
 
     The first chunk of a set stays, for frequent ones come early; the second is replaced.
@@ -94,7 +94,7 @@ def _remember(known, data, start, length, out, at, number):  # type: ignore[no-u
 
 
 @kernel
-def segment(text, end, class_of, following, first, pieces, best, piece_to, out, at):  # type: ignore[no-untyped-def]
+def segment(text, end, class_of, following, first, pieces, best, piece_to, out, at):
     """The most probable segmentation of the normalized text[:end], which begins with a space, into out[at:].
 
     Viterbi's algorithm over sums of int64, hence exact; of equal sums the one whose last piece starts
@@ -126,14 +126,14 @@ def segment(text, end, class_of, following, first, pieces, best, piece_to, out, 
 
 
 @kernel
-def _end_of_chunk(data, i, end):  # type: ignore[no-untyped-def]
+def _end_of_chunk(data, i, end):
     while i < end and data[i] != SPACE:
         i += 1
     return i
 
 
 @kernel
-def encode_records(data, offsets, table, automaton, known, eos):  # type: ignore[no-untyped-def]
+def encode_records(data, offsets, table, automaton, known, eos):
     """The ids of each record data[offsets[r]:offsets[r + 1]]: (uint16[n], int64[records + 1] offsets).
 
     eos: an id to put at the end of every record, or -1. `known` is filled on the way, and may be used again

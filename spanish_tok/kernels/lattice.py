@@ -27,7 +27,7 @@ class Lattice(NamedTuple):
 
 
 @kernel
-def expect(lattice, first, last, probability, expected):  # type: ignore[no-untyped-def]
+def expect(lattice, first, last, probability, expected):
     """Add the expected count of each piece over the runs [first, last) to `expected`; return their log likelihood.
 
     probability, expected: float64[pieces]. Forward and backward sums in the linear domain: a run is short.
@@ -65,7 +65,7 @@ def expect(lattice, first, last, probability, expected):  # type: ignore[no-unty
 
 
 @kernel
-def _add_logarithms(a, b):  # type: ignore[no-untyped-def]
+def _add_logarithms(a, b):
     """log(exp(a) + exp(b))."""
     if a < b:
         a, b = b, a
@@ -75,7 +75,7 @@ def _add_logarithms(a, b):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _expect_in_logarithms(lattice, run, probability, expected):  # type: ignore[no-untyped-def]
+def _expect_in_logarithms(lattice, run, probability, expected):
     """What `expect` does, for one long run whose probability is below what a float64 holds."""
     start = lattice.offsets[run]
     length = lattice.offsets[run + 1] - start
@@ -99,7 +99,7 @@ def _expect_in_logarithms(lattice, run, probability, expected):  # type: ignore[
 
 
 @kernel
-def best_path(lattice, start, length, score, without, best, edge_to):  # type: ignore[no-untyped-def]
+def best_path(lattice, start, length, score, without, best, edge_to):
     """The best way over the positions [start, start + length), never by the piece `without` (-1: any).
 
     score: float64[pieces]. Fills best[:length + 1] (its scores) and edge_to[:length + 1] (the edge that ends
@@ -118,7 +118,7 @@ def best_path(lattice, start, length, score, without, best, edge_to):  # type: i
 
 
 @kernel
-def count_best(lattice, first, last, score, used):  # type: ignore[no-untyped-def]
+def count_best(lattice, first, last, score, used):
     """Add how often each piece stands in the best path of the runs [first, last) to used (int64[pieces])."""
     longest = 0
     for run in range(first, last):
@@ -135,7 +135,7 @@ def count_best(lattice, first, last, score, used):  # type: ignore[no-untyped-de
 
 
 @kernel
-def removal_losses(lattice, places, lengths, first, last, score, used, losses):  # type: ignore[no-untyped-def]
+def removal_losses(lattice, places, lengths, first, last, score, used, losses):
     """For the pieces [first, last): how much the log likelihood falls without each, into losses (float64[pieces]).
 
     places, lengths: where a piece occurs and how long it is. The loss is -inf where a piece stands in no best
@@ -164,7 +164,7 @@ def removal_losses(lattice, places, lengths, first, last, score, used, losses): 
 
 
 @kernel
-def keep_edges(lattice, new_number):  # type: ignore[no-untyped-def]
+def keep_edges(lattice, new_number):
     """Rewrite the lattice in place with the pieces whose new number is not -1; returns how many edges stay."""
     kept = 0
     edge = 0

@@ -17,7 +17,7 @@ SECOND_MULTIPLIER = np.uint64(0xC2B2AE3D27D4EB4F)  # a prime of xxHash
 BLOCK = 64  # bytes that `places_of` looks at
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def load_word(_context: Any, data: Any, index: Any) -> Any:
     """The 8 bytes data[index:index + 8] as a little-endian uint64, at any alignment. The caller checks bounds."""
 
@@ -32,7 +32,7 @@ def load_word(_context: Any, data: Any, index: Any) -> Any:
     return types.uint64(data, index), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def store_word(_context: Any, data: Any, index: Any, _value: Any) -> Any:
     """Write the 8 bytes of a uint64 over the items of `data` from `index` on. The caller checks bounds."""
 
@@ -46,7 +46,7 @@ def store_word(_context: Any, data: Any, index: Any, _value: Any) -> Any:
     return types.void(data, index, types.uint64), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def places_of(_context: Any, data: Any, index: Any, _byte: Any) -> Any:
     """A uint64 whose bit k tells whether data[index + k] is the byte, k = 0 to 63. The caller checks bounds."""
 
@@ -64,7 +64,7 @@ def places_of(_context: Any, data: Any, index: Any, _byte: Any) -> Any:
 
 
 @kernel
-def word_at(data, index):  # type: ignore[no-untyped-def]
+def word_at(data, index):
     """The 8 bytes from `index` on as a little-endian uint64; past the end of `data` they are zero."""
     if index + 8 <= data.size:
         return load_word(data, index)
@@ -75,7 +75,7 @@ def word_at(data, index):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def first_zero_byte(word):  # type: ignore[no-untyped-def]
+def first_zero_byte(word):
     """Which byte of a little-endian uint64 is the first zero one: 0 to 7, or 8 where none is.
 
     From Sean Anderson's Bit Twiddling Hacks, "determine if a word has a zero byte".
@@ -87,7 +87,7 @@ def first_zero_byte(word):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def mix(low, high):  # type: ignore[no-untyped-def]
+def mix(low, high):
     """A 64-bit hash of two uint64: multiply, fold, multiply (the finish of MurmurHash3, shortened)."""
     value = (low ^ (high * SECOND_MULTIPLIER)) * MULTIPLIER
     value ^= value >> np.uint64(32)
@@ -96,13 +96,13 @@ def mix(low, high):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def low_bytes(word, count):  # type: ignore[no-untyped-def]
+def low_bytes(word, count):
     """The first `count` bytes (0 to 7) of a little-endian uint64; the others zero."""
     return word & ((np.uint64(1) << np.uint64(8 * count)) - np.uint64(1))
 
 
 @kernel
-def hash_bytes(data, start, end):  # type: ignore[no-untyped-def]
+def hash_bytes(data, start, end):
     """A 64-bit hash of data[start:end], 8 bytes a step, its length included."""
     value = np.uint64(end - start)
     i = start
@@ -113,7 +113,7 @@ def hash_bytes(data, start, end):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def equal_bytes(left, left_start, right, right_start, length):  # type: ignore[no-untyped-def]
+def equal_bytes(left, left_start, right, right_start, length):
     """Whether left[left_start:left_start + length] equals right[right_start:right_start + length]."""
     k = 0
     while k + 8 <= length:
@@ -125,7 +125,7 @@ def equal_bytes(left, left_start, right, right_start, length):  # type: ignore[n
 
 
 @kernel
-def enlarged(array, needed):  # type: ignore[no-untyped-def]
+def enlarged(array, needed):
     """`array` where it holds `needed` items already, else a copy with room for half as many again."""
     if needed <= array.size:
         return array

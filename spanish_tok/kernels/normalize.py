@@ -35,7 +35,7 @@ class PackedTable(NamedTuple):
 
 
 @kernel
-def decode_character(data, i, end):  # type: ignore[no-untyped-def]
+def decode_character(data, i, end):
     """(code point, length in bytes) of the UTF-8 character at data[i]; (U+FFFD, 1) where it is malformed."""
     lead = np.int64(data[i])
     if lead < 0x80:
@@ -56,7 +56,7 @@ def decode_character(data, i, end):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def normalize_into(data, start, end, table, out, at):  # type: ignore[no-untyped-def]
+def normalize_into(data, start, end, table, out, at):
     """Append the normalized data[start:end] to out[:at] and return the new end.
 
     A space is left out where `out` is empty or ends in one; a last space stays, for the caller to strip.
@@ -91,7 +91,7 @@ def normalize_into(data, start, end, table, out, at):  # type: ignore[no-untyped
 
 
 @kernel
-def _append(targets, place, out, at):  # type: ignore[no-untyped-def]
+def _append(targets, place, out, at):
     first = np.int64(place) >> 8
     for k in range(first, first + (np.int64(place) & 0xFF)):
         byte = targets[k]
@@ -102,7 +102,7 @@ def _append(targets, place, out, at):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def normalize_records(data, offsets, table):  # type: ignore[no-untyped-def]
+def normalize_records(data, offsets, table):
     """Normalize each record data[offsets[r]:offsets[r + 1]].
 
     data: uint8[n], offsets: int64[records + 1]. Returns (uint8[m] bytes, int64[records + 1] offsets).

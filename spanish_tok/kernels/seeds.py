@@ -33,7 +33,7 @@ class Nodes(NamedTuple):
 
 
 @kernel
-def suffix_keys(symbols, offsets):  # type: ignore[no-untyped-def]
+def suffix_keys(symbols, offsets):
     """The first 16 symbols of the suffix at each position as two big-endian uint64; 0 past the run's end.
 
     symbols: uint8[positions], 1 or more each; offsets: int64[runs + 1]. Returns (uint64, uint64)[positions].
@@ -50,7 +50,7 @@ def suffix_keys(symbols, offsets):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def common_prefix(symbols, a, a_end, b, b_end):  # type: ignore[no-untyped-def]
+def common_prefix(symbols, a, a_end, b, b_end):
     """How many symbols, BEYOND at most, the suffixes at positions a and b of their runs share."""
     k = 0
     while k < BEYOND and a + k < a_end and b + k < b_end and symbols[a + k] == symbols[b + k]:
@@ -59,7 +59,7 @@ def common_prefix(symbols, a, a_end, b, b_end):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def suffix_tree(symbols, offsets, counts, order):  # type: ignore[no-untyped-def]
+def suffix_tree(symbols, offsets, counts, order):
     """Walk the sorted suffixes and collect the nodes.
 
     order: int64[positions], positions sorted by their suffix. counts: int64[runs].
@@ -103,11 +103,13 @@ def suffix_tree(symbols, offsets, counts, order):  # type: ignore[no-untyped-def
         parent[stack[top]] = stack[top - 1]
         weight[stack[top - 1]] += weight[stack[top]]
         top -= 1
-    return Nodes(parent[:nodes].copy(), depth[:nodes].copy(), weight[:nodes].copy(), place[:nodes].copy(), leaf)
+    return Nodes(
+        parent[:nodes].copy(), depth[:nodes].copy(), weight[:nodes].copy(), place[:nodes].copy(), leaf
+    )
 
 
 @kernel
-def count_edges(nodes, piece_of):  # type: ignore[no-untyped-def]
+def count_edges(nodes, piece_of):
     """int64[positions + 1]: where the edges that start at each position will lie, the character's own first.
 
     piece_of: int32[nodes], the piece that a node is, or -1.
@@ -124,7 +126,7 @@ def count_edges(nodes, piece_of):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def fill_edges(symbols, nodes, piece_of, starts):  # type: ignore[no-untyped-def]
+def fill_edges(symbols, nodes, piece_of, starts):
     """(int32[edges] pieces, uint8[edges] lengths): the edges of every position, short ones first.
 
     A piece of one character is symbol - 1.

@@ -29,7 +29,7 @@ class Automaton(NamedTuple):
 
 
 @kernel
-def grow_trie(data, offsets, class_of, classes):  # type: ignore[no-untyped-def]
+def grow_trie(data, offsets, class_of, classes):
     """The trie of the pieces data[offsets[p]:offsets[p + 1]]: children, and the state of each piece.
 
     Returns (uint32[states, classes], uint32[pieces]); a child of 0 is none.
@@ -53,7 +53,7 @@ def grow_trie(data, offsets, class_of, classes):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def link_states(children, piece_in):  # type: ignore[no-untyped-def]
+def link_states(children, piece_in):
     """Turn a trie into an automaton: fill `children` with the transitions, shortest prefixes first.
 
     piece_in: int64[states], the packed piece that is that prefix, or -1. Returns (first, pieces).

@@ -1,0 +1,92 @@
+"""A light package: what an import loads, what the names are, and that the wheel holds all it needs."""
+
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+import spanish_tok
+from tests.conftest import TOP
+
+HEAVY = {"torch", "datasets", "numba", "sentencepiece", "transformers", "tokenizers", "pandas", "pyarrow"}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import spanish_tok",
+        "import sys; sys.argv[1:] = ['--help']; from spanish_tok.cli import main; main(standalone_mode=False)",
+    ],
+)
+def test_importing_and_help_load_nothing_heavy(statement: str) -> None:
+    code = f"{statement}\nimport sys; print('loaded:', sorted({HEAVY!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "loaded: []"
+
+
+def test_normalizing_one_string_loads_nothing_heavy() -> None:
+    code = (
+        f"import sys, spanish_tok; spanish_tok.normalize('Año'); print(sorted({HEAVY!r} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_there() -> None:
+    assert all(getattr(spanish_tok, name) is not None for name in spanish_tok.__all__)
+    assert set(dir(spanish_tok)) == set(spanish_tok.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nada'"):
+        spanish_tok.nada  # noqa: B018
+
+
+def test_imports_run_one_way() -> None:
+    """Nothing but the command line imports the command line; kernels import kernels alone."""
+    package = Path(spanish_tok.__file__).parent
+    for file in package.rglob("*.py"):
+        lines = [
+            line
+            for line in file.read_text(encoding="utf-8").splitlines()
+            if "import" in line and "spanish_tok" in line
+        ]
+        if "cli" not in file.parts and file.name != "__main__.py":
+            assert not any("spanish_tok.cli" in line for line in lines), file
+        if file.parent.name == "kernels":
+            assert all("spanish_tok.kernels" in line for line in lines), file
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with the built wheel; its dependencies are those of the one that tests."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(TOP)]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    venv.create(folder / "venv", with_pip=True)
+    python = folder / "venv" / "bin" / "python"
+    subprocess.run(
+        [python, "-m", "pip", "install", "-q", "--no-deps", str(wheel)], check=True, capture_output=True
+    )
+    (packages,) = (folder / "venv" / "lib").glob("python*/site-packages")
+    theirs = next(path for path in sys.path if path.endswith("site-packages"))
+    (packages / "theirs.pth").write_text(theirs + "\n")
+    return python
+
+
+def test_the_demo_runs_from_a_wheel_outside_the_checkout(installed: Path, tmp_path: Path) -> None:
+    where = [str(installed), "-c", "import spanish_tok; print(spanish_tok.__file__)"]
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    at = subprocess.run(
+        where, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    assert str(TOP) not in at
+    command = [str(installed.parent / "spanish-tok"), "demo", "--output", str(tmp_path / "v")]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    table = dict(line.strip().rsplit(maxsplit=1) for line in done.stdout.splitlines()[-6:])
+    assert table["size"] == "5,000"
+    assert table["<unk>"] == table["round-trip failures"] == "0"
+    assert float(table["characters per token"]) > 2.5
+    assert "FAIL" not in done.stdout
+    assert (tmp_path / "v" / "tokenizer.json").exists()
