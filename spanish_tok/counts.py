@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -20,11 +21,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from spanish_tok.alphabet import Table, spanish_table
-from spanish_tok.columns import Column, bytes_and_offsets, pack, text_array, text_chunks
+from spanish_tok.alphabet import Table
+from spanish_tok.columns import Column, bytes_and_offsets, pack, packed_spanish, text_array, text_chunks
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import atomic_path
-from spanish_tok.kernels.count import SEEN_AT_FIRST, count_records, finish_counting, new_runs
+from spanish_tok.kernels.count import SEEN_AT_FIRST, count_records, finish_counting, merge_runs, new_runs
 from spanish_tok.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -110,17 +111,17 @@ def count_runs(
     """Count the runs of a text column, or of an iterable of columns such as the batches of a large file.
 
     One compiled pass normalizes (with `table`, the Spanish one by default), splits and counts. Memory grows
-    with distinct runs (about 40 bytes and their text each) plus 64 MB a thread, not with the text.
+    with distinct runs (about 40 bytes and their text each) plus 32 MB a thread, not with the text.
     The result does not depend on `threads`, batches or their order.
 
     >>> counts = count_runs(["¡Hola, mundo!", "hola"])
     >>> dict(zip(*counts.table.to_pydict().values()))
     {'!': 1, ',': 1, 'hola': 1, '▁hola': 1, '▁mundo': 1, '▁¡': 1}
     """
-    packed = pack(table or spanish_table())
+    packed = pack(table) if table else packed_spanish()
     slices, lock = _slices(texts), Lock()
 
-    def work(_thread: int) -> Counts:
+    def work(_thread: int) -> tuple[Any, int]:
         runs, seen, filled, records = new_runs(), np.zeros((SEEN_AT_FIRST, 4), np.uint64), 0, 0
         while True:
             with lock:
@@ -129,12 +130,12 @@ def count_runs(
                 break
             runs, seen, filled = count_records(*bytes_and_offsets(piece), packed, runs, seen, filled)
             records += len(piece)
-        runs = finish_counting(packed, runs, seen)
-        return _as_counts(runs, records)
+        return finish_counting(packed, runs, seen), records
 
     threads = threads or available_cores()
     with ThreadPoolExecutor(threads) as pool:
-        return merge(list(pool.map(work, range(threads))))
+        tables, records = zip(*pool.map(work, range(threads)), strict=True)
+    return _as_counts(reduce(merge_runs, tables), sum(records))
 
 
 def count_files(
@@ -199,8 +200,9 @@ def _columns(texts: Column | Iterable[Column]) -> Iterable[Column]:
 
 def _as_counts(runs: Any, records: int) -> Counts:
     size, used, cut = (int(value) for value in runs.sizes)
-    text = text_array(runs.text[:used], runs.starts[: size + 1])
-    return Counts(pa.table([text, runs.counts[:size]], schema=SCHEMA), records, cut)
+    starts, counts = (np.ascontiguousarray(column) for column in runs.rows[: size + 1].T)
+    text = text_array(runs.text[:used], starts)
+    return Counts(_in_order(pa.table([text, counts[:size]], schema=SCHEMA)), records, cut)
 
 
 def merge(parts: Sequence[Counts], weights: Sequence[float] | None = None) -> Counts:
@@ -224,10 +226,12 @@ def merge(parts: Sequence[Counts], weights: Sequence[float] | None = None) -> Co
     if weights is not None:
         rounded = pc.max_element_wise(pc.cast(pc.round(table["count"]), pa.int64()), 1)
         table = table.set_column(table.column_names.index("count"), "count", rounded)
-    table = table.select(SCHEMA.names).sort_by([("count", "descending"), ("run", "ascending")])
-    return Counts(
-        table.combine_chunks(), sum(part.records for part in parts), sum(part.cut for part in parts)
-    )
+    return Counts(_in_order(table), sum(part.records for part in parts), sum(part.cut for part in parts))
+
+
+def _in_order(table: pa.Table) -> pa.Table:
+    ordered = table.select(SCHEMA.names).sort_by([("count", "descending"), ("run", "ascending")])
+    return ordered.combine_chunks()
 
 
 def _weighted(table: pa.Table, weight: float) -> pa.Table:

@@ -61,7 +61,7 @@ def test_long_chunks_and_long_runs() -> None:
 
 
 def test_a_full_table_of_chunks_is_emptied_and_nothing_is_lost() -> None:
-    words = [f"p{number}" for number in range(SEEN_AT_MOST // 2 + 1000)]
+    words = [f"p{number}" for number in range(SEEN_AT_MOST * 3 // 4 + 1000)]
     counts = count_runs([" ".join(words), "p7 p7"], threads=1)
     assert counts.total == 2 * len(words) + 4
     assert as_dict(counts)["7"] == 3

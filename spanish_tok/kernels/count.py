@@ -26,8 +26,9 @@ from spanish_tok.kernels.normalize import MARK_LEAD, SPACE, UNTOUCHED, decode_ch
 RUN_LIMIT = 64  # characters; a longer run is cut, and each part counted as a run
 BLOCK = 1 << 16  # bytes of one chunk normalized at a time
 KEY_BYTES = 15
-SEEN_AT_FIRST, SEEN_AT_MOST = 1 << 14, 1 << 21  # entries of 32 bytes, at most half of them in use
+SEEN_AT_FIRST, SEEN_AT_MOST = 1 << 14, 1 << 20  # entries of 32 bytes, three quarters of them in use at most
 SPACES = np.uint64(SPACE) * ONES
+UPPER_HALF, LOWER_HALF = np.uint64(0xFFFFFFFF00000000), np.uint64(0x00000000FFFFFFFF)
 NEWLINE = 0x0A
 NEWLINES = np.uint64(NEWLINE) * ONES
 
@@ -35,15 +36,16 @@ NEWLINES = np.uint64(NEWLINE) * ONES
 class Runs(NamedTuple):
     """Distinct runs and their counts; a hash table with open addressing over an arena of bytes.
 
-    slots:  int64[2^k], number of a run + 1, or 0; `hashes` uint64, `counts` int64, `starts` int64: one a run,
-            text[starts[r]:starts[r + 1]] are its UTF-8 bytes
+    slots:  uint64[2^k]: 0, or the upper half of a run's hash in bits 32-63 and its number + 1 in bits 0-31
+    hashes: uint64[runs]
+    rows:   int64[runs + 1, 2]: where a run's text begins, and its count; text[rows[r, 0]:rows[r + 1, 0]]
+            are its UTF-8 bytes
     sizes:  int64[3]: runs, bytes of text in use, how many long runs were cut
     """
 
-    slots: NDArray[np.int64]
+    slots: NDArray[np.uint64]
     hashes: NDArray[np.uint64]
-    counts: NDArray[np.int64]
-    starts: NDArray[np.int64]
+    rows: NDArray[np.int64]
     text: NDArray[np.uint8]
     sizes: NDArray[np.int64]
 
@@ -52,25 +54,33 @@ class Runs(NamedTuple):
 def new_runs():
     """An empty table."""
     return Runs(
-        np.zeros(1 << 10, np.int64),
+        np.zeros(1 << 10, np.uint64),
         np.empty(1 << 9, np.uint64),
-        np.empty(1 << 9, np.int64),
-        np.zeros((1 << 9) + 1, np.int64),
+        np.zeros(((1 << 9) + 1, 2), np.int64),
         np.empty(1 << 13, np.uint8),
         np.zeros(3, np.int64),
     )
 
 
 @kernel
+def has_room(runs, more, more_bytes):
+    """Whether `more` runs of `more_bytes` bytes together fit in."""
+    count, used = runs.sizes[0] + more, runs.sizes[1] + more_bytes
+    return 2 * count <= runs.slots.size and count <= runs.hashes.size and used <= runs.text.size
+
+
+@kernel
 def with_room(runs, more, more_bytes):
     """The table with room for `more` runs of `more_bytes` bytes together; its arrays may be new ones."""
     count, used = runs.sizes[0] + more, runs.sizes[1] + more_bytes
-    slots = runs.slots
+    slots, rows = runs.slots, runs.rows
     if 2 * count > slots.size:
         slots = _rehashed(runs, 4 * count)
     hashes = enlarged(runs.hashes, count)
-    starts = enlarged(runs.starts, hashes.size + 1)
-    return Runs(slots, hashes, enlarged(runs.counts, count), starts, enlarged(runs.text, used), runs.sizes)
+    if rows.shape[0] <= hashes.size:
+        rows = np.empty((hashes.size + 1, 2), np.int64)
+        rows[: runs.rows.shape[0]] = runs.rows
+    return Runs(slots, hashes, rows, enlarged(runs.text, used), runs.sizes)
 
 
 @kernel
@@ -78,12 +88,12 @@ def _rehashed(runs, at_least):
     size = runs.slots.size
     while size < at_least:
         size *= 2
-    slots = np.zeros(size, np.int64)
+    slots = np.zeros(size, np.uint64)
     for run in range(runs.sizes[0]):
         slot = np.int64(runs.hashes[run]) & (size - 1)
         while slots[slot] != 0:
             slot = (slot + 1) & (size - 1)
-        slots[slot] = run + 1
+        slots[slot] = (runs.hashes[run] & UPPER_HALF) | np.uint64(run + 1)
     return slots
 
 
@@ -91,23 +101,36 @@ def _rehashed(runs, at_least):
 def add_run(runs, data, start, end, count):
     """Add `count` to the run data[start:end]; there must be room for one run more."""
     hashed = hash_bytes(data, start, end)
+    upper = hashed & UPPER_HALF
     mask = runs.slots.size - 1
     slot = np.int64(hashed) & mask
     while runs.slots[slot] != 0:
-        run = runs.slots[slot] - 1
-        first = runs.starts[run]
-        if runs.hashes[run] == hashed and runs.starts[run + 1] - first == end - start:
-            if equal_bytes(runs.text, first, data, start, end - start):
-                runs.counts[run] += count
-                return
+        if runs.slots[slot] & UPPER_HALF == upper:
+            run = np.int64(runs.slots[slot] & LOWER_HALF) - 1
+            first = runs.rows[run, 0]
+            if runs.rows[run + 1, 0] - first == end - start:
+                if equal_bytes(runs.text, first, data, start, end - start):
+                    runs.rows[run, 1] += count
+                    return
         slot = (slot + 1) & mask
     run, used = runs.sizes[0], runs.sizes[1]
-    runs.slots[slot] = run + 1
-    runs.hashes[run], runs.counts[run] = hashed, count
+    runs.slots[slot] = upper | np.uint64(run + 1)
+    runs.hashes[run], runs.rows[run, 1] = hashed, count
     for k in range(end - start):
         runs.text[used + k] = data[start + k]
-    runs.starts[run + 1] = used + end - start
+    runs.rows[run + 1, 0] = used + end - start
     runs.sizes[0], runs.sizes[1] = run + 1, used + end - start
+
+
+@kernel
+def merge_runs(runs, others):
+    """Add the counts of the table `others` to `runs`; returns the table, whose arrays may be new ones."""
+    if not has_room(runs, others.sizes[0], others.sizes[1]):
+        runs = with_room(runs, others.sizes[0], others.sizes[1])
+    for run in range(others.sizes[0]):
+        add_run(runs, others.text, others.rows[run, 0], others.rows[run + 1, 0], others.rows[run, 1])
+    runs.sizes[2] += others.sizes[2]
+    return runs
 
 
 class Scratch(NamedTuple):
@@ -185,7 +208,8 @@ def add_chunk(runs, data, start, end, count, table, scratch):
         if stop < end and data[stop] == MARK_LEAD and data[stop - 1] < 0x80:
             stop = min(stop + 2, end)  # nor between a letter and its mark
         filled = normalize_into(data, start, stop, table, scratch.normalized, 1)
-        runs = with_room(runs, filled, 4 * filled + scratch.text.size)
+        if not has_room(runs, filled, 4 * filled + scratch.text.size):
+            runs = with_room(runs, filled, 4 * filled + scratch.text.size)
         _split_into(runs, scratch, filled, count, table.kinds)
         start = stop
     length = scratch.state[0]
@@ -209,8 +233,8 @@ def empty_seen(runs, seen, table, scratch):
 
 
 @kernel
-def _twice_as_large(seen):
-    larger = np.zeros((2 * seen.shape[0], 4), np.uint64)
+def _enlarged_seen(seen):
+    larger = np.zeros((4 * seen.shape[0], 4), np.uint64)
     for entry in range(seen.shape[0]):
         if seen[entry, 2] != 0:
             slot = _slot_of(larger, seen[entry, 0], seen[entry, 1])
@@ -230,7 +254,7 @@ def _slot_of(seen, low, high):
 
 @kernel
 def _fill_seen(data, end, i, seen, filled):
-    """Count the chunks of data[i:end] in `seen` until one is too long for it or `seen` is half full.
+    """Count the chunks of data[i:end] in `seen` until one is too long for it or `seen` is full.
 
     Returns (i, filled): the text is done up to i. The loop that reads every byte: it touches two arrays.
     """
@@ -241,7 +265,7 @@ def _fill_seen(data, end, i, seen, filled):
             high = word_at(data, i + 8)
             length += min(first_zero_byte(high ^ SPACES), first_zero_byte(high ^ NEWLINES))
         length = min(length, end - i)
-        if length > KEY_BYTES or 2 * filled >= seen.shape[0]:
+        if length > KEY_BYTES or 4 * filled >= 3 * seen.shape[0]:
             return i, filled
         if length > 0:
             if length < 8:
@@ -270,14 +294,14 @@ def count_records(data, offsets, table, runs, seen, filled):
         i, end = offsets[r], offsets[r + 1]
         i, filled = _fill_seen(data, end, i, seen, filled)
         while i < end:
-            if 2 * filled < seen.shape[0]:  # a chunk too long for `seen`
+            if 4 * filled < 3 * seen.shape[0]:  # a chunk too long for `seen`
                 stop = i + KEY_BYTES
                 while stop < end and data[stop] != SPACE and data[stop] != NEWLINE:
                     stop += 1
                 runs = add_chunk(runs, data, i, stop, 1, table, scratch)
                 i = stop + 1
             elif seen.shape[0] < SEEN_AT_MOST:
-                seen = _twice_as_large(seen)
+                seen = _enlarged_seen(seen)
             else:
                 runs = empty_seen(runs, seen, table, scratch)
                 filled = 0
