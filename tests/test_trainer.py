@@ -124,6 +124,8 @@ def test_counts_with_a_strange_character_are_refused() -> None:
     counts = Counts(pa.table([["▁año", "▁ж"], [5, 3]], schema=SCHEMA))
     with pytest.raises(SpanishTokError, match="'ж', which the alphabet lacks"):
         train_vocabulary(counts, 300)
+    with pytest.raises(SpanishTokError, match="a run with ▁ inside"):
+        train_vocabulary(Counts(pa.table([["▁a▁b"], [5]], schema=SCHEMA)), 188)
 
 
 def test_long_and_odd_runs_train() -> None:
