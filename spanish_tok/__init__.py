@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from spanish_tok.counts import count_runs as count_runs
     from spanish_tok.counts import merge as merge
     from spanish_tok.errors import SpanishTokError as SpanishTokError
+    from spanish_tok.generation import Generator as Generator
+    from spanish_tok.search import SearchOptions as SearchOptions
+    from spanish_tok.t5.config import T5Config as T5Config
     from spanish_tok.tokenizer import Tokenizer as Tokenizer
     from spanish_tok.trainer import Training as Training
     from spanish_tok.trainer import train_vocabularies as train_vocabularies
@@ -26,7 +29,10 @@ if TYPE_CHECKING:
 # public name -> the module that holds it
 _HOMES = {
     "Counts": "counts",
+    "Generator": "generation",
+    "SearchOptions": "search",
     "SpanishTokError": "errors",
+    "T5Config": "t5.config",
     "Tokenizer": "tokenizer",
     "Training": "trainer",
     "Vocabulary": "vocabulary",

@@ -21,6 +21,8 @@ VERBS = {
     "tokenize": "text",
     "encode": "text",
     "decode": "text",
+    "generate": "model",
+    "export": "model",
 }
 
 
