@@ -23,6 +23,8 @@ VERBS = {
     "decode": "text",
     "shard": "shards",
     "pretrain": "pretrain",
+    "generate": "model",
+    "export": "model",
 }
 
 # library -> the extra of pyproject.toml that installs it
