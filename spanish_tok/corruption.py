@@ -143,9 +143,9 @@ class SpanCorruption:
 class SpanCollator:
     """Makes a batch of single records, for a DataLoader or transformers' Trainer.
 
-    Takes mappings with `input_ids` (without `</s>`) and, where it is there, `record`, the number of the record that the
-    draw depends on; without it, the ids themselves. Set `epoch` every epoch. Gives input_ids, attention_mask and labels (-100 for padding) as tensors of
-    torch, or as NumPy arrays with `tensors=False`.
+    Takes mappings with `input_ids` (without `</s>`) and, where it is there, `record`, the number of the record that
+    the draw depends on; without it, the ids themselves. Set `epoch` every epoch. Gives input_ids, attention_mask
+    and labels (-100 for padding) as tensors of torch, or as NumPy arrays with `tensors=False`.
     """
 
     corruption: SpanCorruption
@@ -153,9 +153,7 @@ class SpanCollator:
     tensors: bool = True
 
     def __call__(self, items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        rows = [
-            self.corruption.corrupt(item["input_ids"], self.epoch, _record_of(item)) for item in items
-        ]
+        rows = [self.corruption.corrupt(item["input_ids"], self.epoch, _record_of(item)) for item in items]
         inputs, targets = (padded(column) for column in zip(*rows, strict=True))
         batch = Batch(inputs, targets)
         arrays = {
@@ -174,7 +172,9 @@ def _record_of(item: Mapping[str, Any]) -> int:
     """The number of a record, or a hash of its ids."""
     if "record" in item:
         return operator.index(item["record"])
-    return int.from_bytes(blake2b(np.asarray(item["input_ids"], np.uint16).tobytes(), digest_size=8).digest(), "little")
+    return int.from_bytes(
+        blake2b(np.asarray(item["input_ids"], np.uint16).tobytes(), digest_size=8).digest(), "little"
+    )
 
 
 def _seed_of(seed: int, epoch: int, record: int) -> int:

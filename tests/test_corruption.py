@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -67,7 +68,7 @@ def test_spans_are_neither_empty_nor_adjacent(ids: list[int], corruption: SpanCo
     assert spans
     assert all(spans)
     sentinels = [number > FIRST - 100 for number in inputs]
-    assert not any(left and right for left, right in zip(sentinels, sentinels[1:], strict=False))
+    assert not any(left and right for left, right in pairwise(sentinels))
     assert [number for number in inputs if number > FIRST - 100] == [FIRST - k for k in range(len(spans))]
 
 
@@ -150,11 +151,15 @@ def test_the_draw_depends_on_seed_epoch_and_record_alone() -> None:
     ids = list(range(100, 200))
     before = T5.corrupt(ids, 3, 11)
     random.seed(0)
-    np.random.seed(0)  # noqa: NPY002 - the global state that others use
-    state = np.random.get_state()[1].copy()  # type: ignore[index]  # noqa: NPY002
+    np.random.seed(0)
+    state = np.random.get_state()[1].copy()  # type: ignore[index]
     assert T5.corrupt(ids, 3, 11) == before
-    assert (np.random.get_state()[1] == state).all()  # type: ignore[index]  # noqa: NPY002
-    others = [T5.corrupt(ids, 4, 11), T5.corrupt(ids, 3, 12), SpanCorruption(FIRST, seed=1).corrupt(ids, 3, 11)]
+    assert (np.random.get_state()[1] == state).all()  # type: ignore[index]
+    others = [
+        T5.corrupt(ids, 4, 11),
+        T5.corrupt(ids, 3, 12),
+        SpanCorruption(FIRST, seed=1).corrupt(ids, 3, 11),
+    ]
     assert all(other != before for other in others)
     tokens = np.array(ids + ids, np.uint16)
     both = T5.corrupt_rows(tokens, np.array([0, 100, 200]), 3, [5, 11])
@@ -203,7 +208,7 @@ def test_an_epoch_holds_every_record_once_and_drops_nothing(
             seen.append([])
         else:
             seen[-1].append(number)
-    expected = [batches.ids[a:b].tolist() for a, b in zip(batches.offsets, batches.offsets[1:], strict=False)]
+    expected = [batches.ids[a:b].tolist() for a, b in pairwise(batches.offsets)]
     assert sorted(seen[:-1]) == sorted(expected)
     assert seen[-1] == []
 

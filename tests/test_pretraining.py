@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,9 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shards")
     lines = shipped("corpus/sentences-es.txt").read_text(encoding="utf-8").splitlines()
     texts = [f"{k} {line}" for k in range(3) for line in lines]
-    pq.write_table(pa.table({"id": [str(i) for i in range(len(texts))], "text": texts}), folder / "es.parquet")
+    pq.write_table(
+        pa.table({"id": [str(i) for i in range(len(texts))], "text": texts}), folder / "es.parquet"
+    )
     write_shards([folder / "es.parquet"], folder / "tokens")
     return folder / "tokens"
 
@@ -71,9 +74,9 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> str:
     from spanish_tok.t5.config import T5Config
 
     folder = tmp_path_factory.mktemp("model")
-    T5Config.spanish_tiny(num_layers=1, num_decoder_layers=1, d_model=32, d_ff=32, num_heads=2, d_kv=8).to_json(
-        folder / "config.json"
-    )
+    T5Config.spanish_tiny(
+        num_layers=1, num_decoder_layers=1, d_model=32, d_ff=32, num_heads=2, d_kv=8
+    ).to_json(folder / "config.json")
     return str(folder)
 
 
@@ -82,7 +85,9 @@ def trained(arrays: TokenArrays, tokenizer: Tokenizer, recipe: Recipe, folder: P
 
 
 def losses(folder: Path) -> list[tuple[int, float, float, float | None]]:
-    return [(row.step, row.loss, row.gradient_norm, row.bits_per_byte) for row in read_log(folder / "log.csv")]
+    return [
+        (row.step, row.loss, row.gradient_norm, row.bits_per_byte) for row in read_log(folder / "log.csv")
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +188,11 @@ def test_a_damaged_checkpoint_is_refused(
 
 
 def test_a_full_disk_leaves_the_last_checkpoint(
-    arrays: TokenArrays, tokenizer: Tokenizer, small_model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arrays: TokenArrays,
+    tokenizer: Tokenizer,
+    small_model: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from spanish_tok.t5 import training_state
 
@@ -204,7 +213,11 @@ def test_a_full_disk_leaves_the_last_checkpoint(
 
 
 def test_it_learns_and_a_flat_loss_stops_it(
-    arrays: TokenArrays, tokenizer: Tokenizer, small_model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arrays: TokenArrays,
+    tokenizer: Tokenizer,
+    small_model: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("spanish_tok.t5.pretrain.FLAT_AFTER", 60)
     recipe = replace(SMALL, model=small_model, steps=60, save_every=100, validate_every=100, dropout=0.0)
@@ -217,9 +230,7 @@ def test_it_learns_and_a_flat_loss_stops_it(
         list(trained(arrays, tokenizer, flat, tmp_path / "flat").steps())
 
 
-def test_a_nan_stops_it(
-    arrays: TokenArrays, tokenizer: Tokenizer, small_model: str, tmp_path: Path
-) -> None:
+def test_a_nan_stops_it(arrays: TokenArrays, tokenizer: Tokenizer, small_model: str, tmp_path: Path) -> None:
     training = trained(arrays, tokenizer, replace(SMALL, model=small_model), tmp_path)
     with torch.no_grad():
         training.model.shared.weight[tokenizer.sentinel_id(0)] = math.nan
@@ -261,7 +272,7 @@ def test_schedules_rise_then_fall_to_zero() -> None:
         recipe = Recipe.load().with_values({"schedule": schedule, "steps": "1000", "warmup": "100"})
         rates = [recipe.learning_rate_at(step) for step in range(1000)]
         assert rates[99] == max(rates) == recipe.learning_rate
-        assert all(0 < later < earlier for earlier, later in zip(rates[99:], rates[100:], strict=False))
+        assert all(0 < later < earlier for earlier, later in pairwise(rates[99:]))
         assert rates[-1] < recipe.learning_rate / 100
         assert rates[:99] == sorted(rates[:99])
 
@@ -310,7 +321,15 @@ def test_held_out_texts_are_chosen_by_their_text(tokenizer: Tokenizer) -> None:
 
 def test_the_command_line_says_what_is_wrong(shards: Path, tmp_path: Path) -> None:
     def run(*arguments: str) -> str:
-        command = [sys.executable, "-m", "spanish_tok", "pretrain", str(shards), "--output", str(tmp_path / "x")]
+        command = [
+            sys.executable,
+            "-m",
+            "spanish_tok",
+            "pretrain",
+            str(shards),
+            "--output",
+            str(tmp_path / "x"),
+        ]
         finished = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
         assert finished.returncode == 2
         return finished.stderr

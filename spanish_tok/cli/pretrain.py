@@ -10,7 +10,9 @@ from spanish_tok.errors import SpanishTokError
 
 @click.command()
 @click.argument("shards", type=click.Path(path_type=Path))
-@click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder to write, or to go on in.")
+@click.option(
+    "--output", required=True, type=click.Path(path_type=Path), help="Folder to write, or to go on in."
+)
 @click.option("--recipe", type=click.Path(path_type=Path), help="TOML file; default: the shipped one.")
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change an entry of the recipe.")
 @vocab_option
@@ -59,7 +61,9 @@ def pretrain(
 def _entries(changes: tuple[str, ...]) -> dict[str, str]:
     for change in changes:
         if "=" not in change:
-            raise SpanishTokError(f"--set {change} is not NAME=VALUE", "Write, say, --set learning_rate=0.01.")
+            raise SpanishTokError(
+                f"--set {change} is not NAME=VALUE", "Write, say, --set learning_rate=0.01."
+            )
     return dict(change.split("=", 1) for change in changes)
 
 
@@ -67,5 +71,7 @@ def _checked(device: str) -> str:
     import torch
 
     if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
-        raise SpanishTokError(f"There is no device {device!r} here", "Leave --device out to train on the CPU.")
+        raise SpanishTokError(
+            f"There is no device {device!r} here", "Leave --device out to train on the CPU."
+        )
     return device
