@@ -97,6 +97,10 @@ def _letters(_text: str, random: np.random.Generator) -> str:
     return " | ".join(f"{number / 100:.2f} %" for number in random.integers(1, 99999, 40))
 
 
+def _english(_text: str, random: np.random.Generator) -> str:
+    return " ".join(random.choice(ENGLISH, 4, replace=False)) + f" {random.integers(10**9)}"
+
+
 FAULTS: dict[str, tuple[float, Maker]] = {  # rule that should find it -> share of rows, how it is made
     "mojibake": (0.005, _mojibake),
     "entities": (0.002, _entities),
@@ -109,7 +113,7 @@ FAULTS: dict[str, tuple[float, Maker]] = {  # rule that should find it -> share 
     "short": (0.001, lambda _, random: " ".join(random.choice(WORDS, int(random.integers(1, 3)), replace=False))),
     "long": (0.0002, lambda text, _: " ".join(f"{text} {number}" for number in range(80))),
     "letters": (0.001, _letters),
-    "spanish": (0.002, lambda _, random: " ".join(random.choice(ENGLISH, 4, replace=False)) + f" {random.integers(10**9)}"),
+    "spanish": (0.002, _english),
     "duplicate": (0.002, lambda text, _: text),  # the text of the row before: see `_spoil`
     "near_duplicate": (0.002, lambda text, _: text.upper().replace(" ", "  ") + " !"),
 }  # fmt: skip
