@@ -37,19 +37,27 @@ ENGLISH = [
     "He was born in a small town in the north, where his father had been a teacher at the local school.",
     "Some of the most common signs are a dry cough, a high fever, and a feeling of weakness in the legs.",
 ]
+INVISIBLE = "\x00\x07\x1b\x7f\u200b\ufeff"
+ACCENTED = " El año próximo también será así."  # for a passage that has nothing to be decoded wrongly
 WORDS = ["precio", "de", "los", "casa", "agua", "clima", "ciudad", "año", "la", "números", "sí", "mañana"]
 
 Maker = Callable[[str, np.random.Generator], str]
 
 
 def _mojibake(text: str, random: np.random.Generator) -> str:
-    """UTF-8 read as Windows-1252; the five bytes that it leaves out as Latin-1, as browsers do."""
-    text = text if any(char in text for char in "áéíóúñü") else f"{text} El año próximo también será así."
+    """UTF-8 read as Windows-1252 (five bytes as Latin-1, as browsers do) or as Latin-1, all or the first half."""
+    words = text.split(" ")
+    half = len(words) // 2 if random.random() < 0.3 else len(words)
+    wrong, rest = " ".join(words[:half]), words[half:]
+    if wrong.isascii():
+        wrong, rest = text, []
+    if random.random() < 0.2:
+        return " ".join([wrong.encode().decode("latin-1"), *rest])
     characters = [
         bytes([byte]).decode("cp1252") if byte not in b"\x81\x8d\x8f\x90\x9d" else chr(byte)
-        for byte in text.encode()
+        for byte in wrong.encode()
     ]
-    return "".join(characters) if random.random() < 0.8 else text.encode().decode("latin-1")
+    return " ".join(["".join(characters), *rest])
 
 
 def _entities(text: str, random: np.random.Generator) -> str:
@@ -88,9 +96,7 @@ def _subtitle(text: str, random: np.random.Generator) -> str:
 
 def _control(text: str, random: np.random.Generator) -> str:
     place = int(random.integers(len(text) + 1))
-    return (
-        text[:place] + str(random.choice(["\x00", "\x07", "\x1b", "\x7f", "\u200b", "\ufeff"])) + text[place:]
-    )
+    return text[:place] + INVISIBLE[random.integers(len(INVISIBLE))] + text[place:]
 
 
 def _letters(_text: str, random: np.random.Generator) -> str:
@@ -174,6 +180,8 @@ def _spoil(
     for row in np.flatnonzero(spoiled):
         fault = list(FAULTS)[int(np.searchsorted(bounds, chosen[row], side="right"))]
         original = texts[row - 1] if fault in COPIES else texts[row]
+        if fault == "mojibake" and original.isascii():
+            original += ACCENTED
         texts[row] = FAULTS[fault][1](original, random)
         faults.append((ids[row], fault, original))
     return pa.array(texts, pa.string())
