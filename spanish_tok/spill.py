@@ -56,21 +56,19 @@ class Spill:
     def close(self) -> None:
         self._file.close()
 
-    def keys(self) -> Iterator[Keys]:
+    def run_keys(self) -> Iterator[Keys]:
         """The keys of each run."""
         with _Mapped(self) as mapped:
             for run in mapped.runs():
                 yield run.column("key").to_numpy()
 
-    def ranges(self, keys: Keys, rows: int, first: int = 0) -> Iterator[pa.RecordBatch]:
+    def ranges(self, keys: Keys, rows: int, before: int = 0, first: int = 0) -> Iterator[pa.RecordBatch]:
         """All records with keys up to the last of `keys`, `rows` at a time, from range `first` on.
 
-        `keys` are the sorted keys of the records. A range ends with its last key: records with equal keys
-        are never in two.
+        `keys` are the sorted keys of the records, and `before` is how many records with smaller keys there
+        were: ranges end after every `rows` of all of them. Records with equal keys are never in two.
         """
-        bounds = keys[rows - 1 :: rows]
-        if len(keys) % rows:
-            bounds = np.append(bounds, keys[-1])
+        bounds = np.unique(np.append(keys[rows - 1 - before % rows :: rows], keys[-1:]))
         with _Mapped(self) as mapped:
             runs = list(mapped.runs())
             places = [np.searchsorted(run.column("key").to_numpy(), bounds, side="right") for run in runs]
