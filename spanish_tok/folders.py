@@ -7,7 +7,7 @@ far it came.
 
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -183,9 +183,8 @@ def _cut(chunk: Chunk, cleaned: Cleaned | None, left: int | None, stop: bool, fi
         places = places[:left]
         if stop:  # what comes after the last record that is wanted was not looked at
             last = int(places[-1]) + 1
-            cleaned = Cleaned(
-                cleaned.batch, cleaned.repairs[:last], cleaned.reasons[:last], cleaned.near, cleaned.exact
-            )
+            repairs, reasons = cleaned.repairs[:last], cleaned.reasons[:last]
+            cleaned = replace(cleaned, repairs=repairs, reasons=reasons)
     hashes = np.column_stack([cleaned.near[places], cleaned.exact[places]])
     report = report_of(chunk.batch, cleaned)
     return Settled(cleaned.batch.take(pa.array(places)), hashes, report, chunk.position, file)

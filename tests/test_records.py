@@ -5,10 +5,10 @@ import gzip
 import io
 import json
 import lzma
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -306,7 +306,7 @@ def test_reading_goes_on_where_it_stopped(tmp_path: Path, suffix: str, after: in
     options, report = ReadOptions(block_bytes=100_000), ReadReport()
     stream = read_records([path, tmp_path / "b.tsv"], options, report)
     first = [next(stream) for _ in range(after)]
-    stream.close()
+    cast(Generator[pa.RecordBatch], stream).close()
     assert not report.files[0].complete
     rest = list(read_records([path, tmp_path / "b.tsv"], options, report))
     ids = [identity for batch in first + rest for identity in batch.column("id").to_pylist()]

@@ -16,7 +16,7 @@ WORDS, LETTERS, CHARACTERS, FUNCTION_WORDS, REPEATS, ALPHANUMERIC = range(MEASUR
 
 @kernel
 def suspicions(data, offsets, plain):
-    """uint8[rows]: the bits of what each row of UTF-8 text may hold; bytes that are `plain` (bool[256]) tell nothing."""
+    """uint8[rows]: bits of what each row of UTF-8 text may hold; bytes that are `plain` (bool[256]) begin nothing."""
     found = np.zeros(offsets.size - 1, np.uint8)
     for r in range(found.size):
         end = offsets[r + 1]
