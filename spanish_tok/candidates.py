@@ -96,11 +96,12 @@ class CandidatePass:
 
     def _resume(self) -> bool:
         """Open the spill where an earlier run left it; whether that run had gone over all input."""
-        state: dict[str, Any] = {"ends": [], "reports": [], "done": False}
+        state: dict[str, Any] = {"runs": [], "reports": [], "done": False}
         if self._state.exists():
             state = read_json(self._state)
-        self.spill = Spill(self._path, state["ends"])
-        for keys in self.spill.run_keys():
+        self.spill = Spill(self._path, state["runs"])
+        for run in self.spill.runs:
+            keys = self.spill.keys_of(run)
             self._threshold.add(keys[self._threshold.admits(keys)])
         for place, report in enumerate(state["reports"]):
             self.reports[place] = FileReport(**report)
@@ -109,4 +110,4 @@ class CandidatePass:
     def _save(self, *, done: bool) -> None:
         self.spill.sync()
         reports = [asdict(report) for report in self.reports]
-        write_json(self._state, {"ends": self.spill.ends, "reports": reports, "done": done})
+        write_json(self._state, {"runs": self.spill.runs, "reports": reports, "done": done})

@@ -1,66 +1,80 @@
 """Candidates of a sample on disk: sorted runs in one file, read back in the order of their keys.
 
 An external merge sort whose merge goes by ranges of keys: a range is the slices of all runs between two
-keys, sorted in memory. The file is written from front to back, and its state is how long it is: an
-interrupted run is gone on with by cutting off what came after.
+keys, sorted in memory. The file is written from front to back, and its state is the list of its runs: an
+interrupted job is gone on with by cutting off what came after them. (Mapping the file into memory would be
+shorter, but the system maps far more of it than is looked at, and counts that as memory of the process.)
 """
 
-import mmap
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from spanish_tok.columns import bytes_and_offsets, text_chunks
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.sample import SCHEMA, Keys, in_order
 
+RUN_BYTES = 32 << 20  # candidates are gathered up to here before they are sorted and written
+
 
 class Spill:
-    """Sorted runs of (key, id, text) in a file; `ends` says where each of them ends, in bytes.
+    """Runs of (key, id, text) in a file.
 
-    Give the `ends` of an earlier Spill of the same file to go on after them.
+    `runs` holds [place in the file, rows, bytes of ids, bytes of texts] of each. A run lies there as
+    keys uint64[rows], offsets of ids and of texts int32[2, rows + 1], whether there is an id uint8[rows],
+    the ids and the texts. Give the `runs` of an earlier Spill of the same file to go on after them.
     """
 
-    def __init__(self, path: Path, ends: list[int]) -> None:
+    def __init__(self, path: Path, runs: list[list[int]]) -> None:
         self.path = path
-        self.ends = ends
-        size = path.stat().st_size if path.exists() else 0
-        if size < self.size:
-            raise SpanishTokError(
-                f"{path} is shorter than it was", f"Delete {path.parent.parent}, and begin anew."
-            )
-        self._file = open(path, "r+b" if path.exists() else "w+b", buffering=0)  # noqa: SIM115
-        self._file.truncate(self.size)
-        self._file.seek(self.size)
+        self.runs = runs
+        self._waiting: list[pa.RecordBatch] = []
+        self._waiting_bytes = 0
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        if os.fstat(self._file).st_size < self.size:
+            raise SpanishTokError(f"{path} is shorter than it was", "Delete the folder, and begin anew.")
+        os.truncate(self._file, self.size)
 
     @property
     def size(self) -> int:
         """Bytes of all runs."""
-        return self.ends[-1] if self.ends else 0
+        return _end_of(self.runs[-1]) if self.runs else 0
 
-    def append(self, run: pa.RecordBatch) -> None:
-        """Write a run, which must be in the order of its keys; an empty one is left out."""
+    def append(self, candidates: pa.RecordBatch) -> None:
+        """Add candidates of any order; they are on disk after `flush`."""
+        self._waiting.append(candidates)
+        self._waiting_bytes += candidates.nbytes
+        if self._waiting_bytes >= RUN_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was appended as a run."""
+        run = in_order(self._waiting)
+        self._waiting, self._waiting_bytes = [], 0
         if run.num_rows:
-            data = memoryview(run.serialize())
-            written = 0
-            while written < len(data):  # a write to a disk that is nearly full may be a part of it
-                written += self._file.write(data[written:])
-            self.ends.append(self.size + len(data))
+            valid = run.column("id").is_valid().to_numpy(zero_copy_only=False).astype(np.uint8)
+            (id_offsets, ids), (text_offsets, texts) = map(_packed, (run.column("id"), run.column("text")))
+            place = self.size
+            for part in (run.column("key").to_numpy(), id_offsets, text_offsets, valid, ids, texts):
+                place = _write(self._file, part.view(np.uint8).data, place)
+            self.runs.append([self.size, run.num_rows, len(ids), len(texts)])
 
     def sync(self) -> None:
-        """Have the disk hold what was appended."""
-        os.fsync(self._file.fileno())
+        """Have the disk hold the runs."""
+        self.flush()
+        os.fsync(self._file)
 
     def close(self) -> None:
-        self._file.close()
+        os.close(self._file)
 
-    def run_keys(self) -> Iterator[Keys]:
-        """The keys of each run."""
-        with _Mapped(self) as mapped:
-            for run in mapped.runs():
-                yield run.column("key").to_numpy()
+    def keys_of(self, run: list[int]) -> Keys:
+        """The keys of a run, in order."""
+        return self._read(run[0], run[1], np.uint64)
 
     def ranges(self, keys: Keys, rows: int, before: int = 0, first: int = 0) -> Iterator[pa.RecordBatch]:
         """All records with keys up to the last of `keys`, `rows` at a time, from range `first` on.
@@ -69,45 +83,61 @@ class Spill:
         were: ranges end after every `rows` of all of them. Records with equal keys are never in two.
         """
         bounds = np.unique(np.append(keys[rows - 1 - before % rows :: rows], keys[-1:]))
-        with _Mapped(self) as mapped:
-            runs = list(mapped.runs())
-            places = [np.searchsorted(run.column("key").to_numpy(), bounds, side="right") for run in runs]
-            for number in range(first, len(bounds)):
-                begins = [0 if number == 0 else int(place[number - 1]) for place in places]
-                parts = [
-                    run.slice(begin, int(place[number]) - begin)
-                    for run, begin, place in zip(runs, begins, places, strict=True)
-                ]
-                yield in_order([part for part in parts if part.num_rows])
-                mapped.forget()
+        places = [np.searchsorted(self.keys_of(run), bounds, side="right") for run in self.runs]
+        for number in range(first, len(bounds)):
+            slices = [
+                (run, 0 if number == 0 else int(place[number - 1]), int(place[number]))
+                for run, place in zip(self.runs, places, strict=True)
+            ]
+            yield in_order([self._batch(*part) for part in slices if part[1] < part[2]])
+
+    def _batch(self, run: list[int], begin: int, end: int) -> pa.RecordBatch:
+        """Rows of a run."""
+        place, rows, id_bytes, _ = run
+        offsets_at = place + 8 * rows
+        valid_at = offsets_at + 8 * (rows + 1)
+        ids_at = valid_at + rows
+        keys = self._read(place + 8 * begin, end - begin, np.uint64)
+        valid = self._read(valid_at + begin, end - begin, np.uint8)
+        ids = self._strings(offsets_at + 4 * begin, ids_at, end - begin)
+        texts = self._strings(offsets_at + 4 * (rows + 1 + begin), ids_at + id_bytes, end - begin)
+        if not valid.all():
+            ids = pa.array(np.where(valid, ids, None), pa.string())
+        return pa.record_batch([pa.array(keys), ids, texts], schema=SCHEMA)
+
+    def _strings(self, offsets_at: int, data_at: int, rows: int) -> pa.StringArray:
+        offsets = self._read(offsets_at, rows + 1, np.int32)
+        data = self._read(data_at + int(offsets[0]), int(offsets[-1] - offsets[0]), np.uint8)
+        return pa.StringArray.from_buffers(rows, pa.py_buffer(offsets - offsets[0]), pa.py_buffer(data))
+
+    def _read(self, place: int, count: int, kind: type) -> NDArray[Any]:
+        values = np.empty(count, kind)
+        target, read = values.view(np.uint8).data, 0
+        while read < len(target):
+            got = os.preadv(self._file, [target[read:]], place + read)
+            if not got:
+                raise SpanishTokError(
+                    f"{self.path} is shorter than it was", "Delete the folder, and begin anew."
+                )
+            read += got
+        return values
 
 
-class _Mapped:
-    """The runs of a spill, mapped into memory without being held there."""
+def _end_of(run: list[int]) -> int:
+    place, rows, id_bytes, text_bytes = run
+    return place + 8 * rows + 8 * (rows + 1) + rows + id_bytes + text_bytes
 
-    def __init__(self, spill: Spill) -> None:
-        self._spill = spill
-        self._map: mmap.mmap | None = None
 
-    def __enter__(self) -> "_Mapped":
-        if self._spill.size:
-            self._map = mmap.mmap(self._spill._file.fileno(), self._spill.size, access=mmap.ACCESS_READ)
-        return self
+def _packed(column: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+    """Offsets from 0 on, and the bytes."""
+    (chunk,) = text_chunks(column)
+    data, offsets = bytes_and_offsets(chunk)
+    return (offsets - offsets[0]).astype(np.int32), data[offsets[0] : offsets[-1]]
 
-    def __exit__(self, *_: object) -> None:
-        """The map is closed by the last array that lies in it."""
-        self._map = None
 
-    def runs(self) -> Iterator[pa.RecordBatch]:
-        if self._map is None:
-            return
-        whole = pa.py_buffer(self._map)
-        begin = 0
-        for end in self._spill.ends:
-            yield pa.ipc.read_record_batch(whole.slice(begin, end - begin), SCHEMA)
-            begin = end
-
-    def forget(self) -> None:
-        """Give back the memory of the pages that were looked at: the file holds them."""
-        if self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
-            self._map.madvise(mmap.MADV_DONTNEED)
+def _write(file: int, data: memoryview, place: int) -> int:
+    """Write all of `data` at a place; return where it ends. A disk that is nearly full may take a part at a time."""
+    while len(data):
+        written = os.pwrite(file, data, place)
+        place, data = place + written, data[written:]
+    return place
