@@ -33,14 +33,16 @@ def print_tables(tables: list[Table], out: TextIO) -> None:
 
     console = Console(file=out, highlight=False, width=None if out.isatty() else 200)
     for table in tables:
-        shown = RichTable(box=box.SIMPLE_HEAD, title_justify="left", title=Text(table.caption, style="bold"))
+        console.print(Text(table.caption, style="bold"))
+        shown = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
         for place, name in enumerate(table.columns):
             shown.add_column(Text(name), justify="right" if table.is_number(place) else "left")
         for row in table.rows:
             shown.add_row(*map(Text, map(printable, row)))
         console.print(shown)
         if table.note:
-            console.print(Text(table.note, style="dim"), "")
+            console.print(Text(table.note, style="dim"))
+        console.print()
 
 
 def printable(text: str) -> str:

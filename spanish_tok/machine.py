@@ -4,6 +4,8 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import spanish_tok
+
 
 def describe(*packages: str) -> str:
     """One line: processor, cores, Python, and the versions of the packages that take part.
@@ -23,6 +25,8 @@ def describe(*packages: str) -> str:
 
 def version_of(package: str) -> str:
     """The version of an installed package, or "not installed"."""
+    if package == "spanish-tok":
+        return spanish_tok.__version__  # also where it runs from a checkout
     try:
         return version(package)
     except PackageNotFoundError:

@@ -13,7 +13,7 @@ from spanish_tok.quality import slices
 from spanish_tok.texts import sampled
 from spanish_tok.tokenizer import Tokenizer
 
-SAMPLE_BYTES = 8_000_000
+SAMPLE_BYTES = 4_000_000
 EXAMPLES = 5
 
 

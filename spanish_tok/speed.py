@@ -19,7 +19,7 @@ from spanish_tok.progress import SILENT, Progress
 from spanish_tok.round_trip import count_differing
 from spanish_tok.texts import size_of
 
-SAMPLE_BYTES = 8_000_000
+SAMPLE_BYTES = 4_000_000
 WARM_SECONDS = 1.0  # of warm passes; at least one
 MOST_PASSES = 7
 

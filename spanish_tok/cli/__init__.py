@@ -22,6 +22,7 @@ VERBS = {
     "encode": "text",
     "decode": "text",
     "bench": "bench",
+    "compare": "bench",
 }
 
 

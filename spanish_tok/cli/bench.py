@@ -3,11 +3,15 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from spanish_tok.cli.options import reading, reads_files, vocab_option
+
+if TYPE_CHECKING:
+    from spanish_tok.figures import Table
+    from spanish_tok.plots import Plot
 
 MEGABYTES = click.option(
     "--megabytes", type=click.IntRange(1), default=400, show_default=True, help="Read at most so much text."
@@ -55,12 +59,57 @@ def bench(
     tables = bench_tables(found)
     _show(tables, found.as_json(), json_file)
     if html_file:
-        from spanish_tok.report import write_report
+        from spanish_tok.report_plots import bench_plots
 
-        write_report(html_file, "spanish-tok bench", tables, bench_plots(found), vocab)
+        _report(html_file, f"spanish-tok bench: {found.vocabulary}", tables, bench_plots(found), vocab)
 
 
-def _show(tables: list[Any], found: dict[str, Any], json_file: str | None) -> None:
+@click.command()
+@click.argument("vocabularies", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="VOCAB...")
+@TEXT
+@reads_files
+@click.option(
+    "--megabytes", type=click.IntRange(1), default=16, show_default=True, help="Compare on an even sample of so much."
+)
+@JSON
+@HTML
+def compare(
+    vocabularies: tuple[Path, ...],
+    texts: tuple[str, ...],
+    megabytes: int,
+    json_file: str | None,
+    html_file: Path | None,
+    **options: Any,
+) -> None:
+    """Put vocabularies side by side on the same text, each through its own library.
+
+    VOCAB is a folder or file: ours, any spiece.model, any tokenizer.json. One alone is compared with the shipped one.
+    """
+    from spanish_tok import compare as comparing
+    from spanish_tok.files import shipped
+    from spanish_tok.progress import progress
+
+    paths = vocabularies if len(vocabularies) > 1 else (shipped("vocab/es-5000"), *vocabularies)
+    with progress("comparing", total=len(paths)) as bar:
+        found = comparing.compare(paths, texts, reading(**options), megabytes * 1_000_000, bar)
+    tables = comparing.comparison_tables(found)
+    _show(tables, found.as_json(), json_file)
+    if html_file:
+        from spanish_tok.report_plots import comparison_plots
+
+        ours = next((path for path in paths if (path / "manifest.json").exists()), None)
+        _report(html_file, "spanish-tok compare", tables, comparison_plots(found), ours)
+
+
+def _report(path: Path, title: str, tables: "list[Table]", plots: "list[Plot]", vocab: Path | None) -> None:
+    from spanish_tok.report import write_report
+    from spanish_tok.vocabulary import Vocabulary
+
+    write_report(path, title, tables, plots, Vocabulary.load(vocab))
+    click.echo(f"The report: {path}", err=True)
+
+
+def _show(tables: "list[Table]", found: dict[str, Any], json_file: str | None) -> None:
     from spanish_tok.figures import print_tables
     from spanish_tok.files import write_json
 
