@@ -23,6 +23,7 @@ from spanish_tok.speed import SAMPLE_BYTES, Speed, measure_speed
 from spanish_tok.texts import MOST_BYTES, Source, read_texts, sampled, size_of
 from spanish_tok.tokenizer import Tokenizer
 
+
 @dataclass(frozen=True)
 class Bench:
     """All that one run of `bench` found; `as_json` of it is what `--json` writes."""
@@ -71,7 +72,9 @@ def bench(
     round_trip = check_round_trip(folder, texts.column)
     progress.note("quality")
     normalized = normalized_by(tokenizer, texts.column)
-    quality = measure_quality(of_tokenizer(tokenizer, name), texts.column, normalized, word_counts(normalized))
+    quality = measure_quality(
+        of_tokenizer(tokenizer, name), texts.column, normalized, word_counts(normalized)
+    )
     sample = sampled(texts.column, SAMPLE_BYTES)
     return Bench(
         vocabulary=name,

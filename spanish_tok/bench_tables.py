@@ -90,7 +90,16 @@ def speeds(bench: Bench) -> Table:
     )
     if bench.speed_bytes < SMALL_TEXT:
         note += " So small a text says little about speed: give a file of some megabytes."
-    columns = ("encoder", "version", "cores", "load s", "cold MB/s", "warm MB/s", "cold, ours : it", "other ids")
+    columns = (
+        "encoder",
+        "version",
+        "cores",
+        "load s",
+        "cold MB/s",
+        "warm MB/s",
+        "cold, ours : it",
+        "other ids",
+    )
     return Table("Speed", columns, rows, note)
 
 

@@ -145,7 +145,8 @@ def _raw_table(found: Comparison) -> Table:
     )
     columns = ("vocabulary", "tokens", "bytes per token", "tokens, it : first", "<unk>")
     note = (
-        f"{found.raw_bytes / 1e6:,.2f} MB as given: each normalizes by itself, or keeps case and signs that others drop."
+        f"{found.raw_bytes / 1e6:,.2f} MB as given: each normalizes by itself; one that keeps case and signs "
+        "that others drop says more with its tokens."
     )
     return Table("On the raw text", columns, rows, note)
 
@@ -155,5 +156,3 @@ def _words_table(found: Comparison) -> Table:
     rows = tuple((word, f"{count:,}", *cuts) for word, count, cuts in found.words)
     note = f"{percent(found.differing)} of the running words (of the {MOST_WORDS:,} most frequent) are not cut alike."
     return Table("Words that they cut differently, by frequency", columns, rows, note)
-
-

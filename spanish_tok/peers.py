@@ -13,7 +13,7 @@ from spanish_tok.tokenizer import Tokenizer
 
 
 class Engine(NamedTuple):
-    """A loaded encoder: `encode(prepare(texts))` is what is timed, without `prepare`; `lists` makes its result Arrow."""
+    """A loaded encoder: `encode` is timed on what `prepare` made of texts; `lists` makes its result Arrow."""
 
     prepare: Callable[[pa.ChunkedArray], Any]
     encode: Callable[[Any], Any]

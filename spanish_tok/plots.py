@@ -58,9 +58,8 @@ def columns(caption: str, across: str, bins: Sequence[tuple[str, int]]) -> Plot:
     for place, (label, count) in enumerate(bins):
         height = (HEIGHT - BOTTOM - TOP) * count / most
         x, y = LEFT + place * step, HEIGHT - BOTTOM - height
-        parts.append(
-            f'<rect class="strong" x="{x + 0.5:.1f}" y="{y:.1f}" width="{max(1.0, step - 1):.1f}" height="{height:.1f}"/>'
-        )
+        size = f'width="{max(1.0, step - 1):.1f}" height="{height:.1f}"'
+        parts.append(f'<rect class="strong" x="{x + 0.5:.1f}" y="{y:.1f}" {size}/>')
         if place % every == 0:
             parts.append(_text(x + step / 2, HEIGHT - BOTTOM + 14, label, "middle"))
     parts.append(_text((LEFT + WIDTH) / 2, HEIGHT - 6, across, "middle"))
@@ -77,7 +76,9 @@ def line(caption: str, across: str, points: Sequence[tuple[float, float]]) -> Pl
 
     def at(x: float, y: float) -> tuple[float, float]:
         across_share, up_share = (x - first) / (last - first), (y - low) / (high - low)
-        return LEFT + 20 + (WIDTH - LEFT - 60) * across_share, HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * up_share
+        return LEFT + 20 + (WIDTH - LEFT - 60) * across_share, HEIGHT - BOTTOM - (
+            HEIGHT - BOTTOM - TOP
+        ) * up_share
 
     places = [at(x, y) for x, y in points]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)

@@ -23,12 +23,11 @@ WORDS = pa.schema([("word", pa.large_string()), ("count", pa.int64())])
 class Quality:
     """Figures of one vocabulary on one text; "characters" and "words" are those of the normalized text.
 
-    words: what stands between spaces.
-
-    whole_words: share of running words, without the punctuation around them, that are one piece. coverage: share of ordinary ids that occur.
+    words: what stands between spaces. unknown: `<unk>`. coverage: share of ordinary ids that occur.
+    whole_words: share of running words, without the punctuation around them, that are one piece.
     renyi: see `renyi_efficiency`. lengths: tokens a record -> records. piece_lengths: characters of a piece ->
     tokens. quantiles: of the tokens a record, at QUANTILES percent. split_words: the most frequent words that
-    are cut, with count and pieces. longest, rarest: pieces and how often they occur. unknown: `<unk>`.
+    are cut, with count and pieces. longest, rarest: pieces and how often they occur.
     """
 
     records: int

@@ -33,16 +33,16 @@ def write_report(
         partial.write_text(page, encoding="utf-8")
 
 
-def report_page(
-    title: str, tables: Sequence[Table], plots: Sequence[Plot], vocabulary: Vocabulary
-) -> str:
+def report_page(title: str, tables: Sequence[Table], plots: Sequence[Plot], vocabulary: Vocabulary) -> str:
     """The page as text. A value never fills a slot of another: all are filled in one pass."""
     template = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
     slots = {
         "title": escape(title),
         "hash": _script_hash(template),
         "tables": "\n".join(map(table_html, tables)),
-        "plots": "\n".join(f"<figure><figcaption>{escape(p.caption)}</figcaption>{p.svg()}</figure>" for p in plots),
+        "plots": "\n".join(
+            f"<figure><figcaption>{escape(p.caption)}</figcaption>{p.svg()}</figure>" for p in plots
+        ),
         "data": json_for_html(live_data(vocabulary)),
         "version": escape(spanish_tok.__version__),
     }
@@ -74,7 +74,8 @@ def live_data(vocabulary: Vocabulary) -> dict[str, Any]:
         return {"size": len(vocabulary), "pieces": [], "scores": [], "charsmap": ""}
     special = vocabulary.special_ids
     scores = [
-        None if number in special else round(score * RESOLUTION) for number, score in enumerate(vocabulary.scores)
+        None if number in special else round(score * RESOLUTION)
+        for number, score in enumerate(vocabulary.scores)
     ]
     charsmap = base64.b64encode(vocabulary.charsmap).decode()
     return {"size": len(vocabulary), "pieces": vocabulary.pieces, "scores": scores, "charsmap": charsmap}
@@ -83,7 +84,8 @@ def live_data(vocabulary: Vocabulary) -> dict[str, Any]:
 def table_html(table: Table) -> str:
     """A table with caption and header cells, in a box that scrolls sideways by touch and by keyboard."""
     heads = "".join(
-        f'<th scope="col"{_side(table, place)}>{escape(name) or "figure"}</th>' for place, name in enumerate(table.columns)
+        f'<th scope="col"{_side(table, place)}>{escape(name) or "figure"}</th>'
+        for place, name in enumerate(table.columns)
     )
     rows = "".join(_row_html(table, row) for row in table.rows)
     note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""

@@ -59,7 +59,8 @@ def load_segmenter(path: Path) -> Segmenter:
     if path.suffix == ".model":
         return _of_sentencepiece(path, str(path))
     raise SpanishTokError(
-        f"{path} is no vocabulary", "Give a folder with spiece.model or tokenizer.json, or one of these files."
+        f"{path} is no vocabulary",
+        "Give a folder with spiece.model or tokenizer.json, or one of these files.",
     )
 
 

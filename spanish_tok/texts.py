@@ -17,6 +17,7 @@ from spanish_tok.records import ReadReport, expand_folders, read_records
 SENTENCES = "corpus/bench-es.txt"
 MOST_BYTES = 400_000_000
 CONTROLS = [code for code in range(32) if chr(code) not in "\t\n\f\r"]
+FEW = 8  # control characters that any text may hold
 BINARY_SHARE = 0.01  # of control characters, from which on a file is taken for a binary one
 
 
@@ -90,8 +91,10 @@ def _refuse_binary(text: pa.LargeStringArray, name: str) -> None:
     data, offsets = bytes_and_offsets(text)
     start = data[offsets[0] : offsets[-1]][: 1 << 16]
     controls = np.bincount(start, minlength=32)[CONTROLS].sum()
-    if controls > BINARY_SHARE * len(start):
-        raise SpanishTokError(f"{name} is not text in UTF-8", "A binary file? UTF-16 must be converted first.")
+    if controls > max(FEW, BINARY_SHARE * len(start)):
+        raise SpanishTokError(
+            f"{name} is not text in UTF-8", "A binary file? UTF-16 must be converted first."
+        )
 
 
 def size_of(column: pa.Array | pa.ChunkedArray) -> int:

@@ -23,7 +23,9 @@ FLAGS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 HOSTILE = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
-TABLE = Table("Words <b>cut</b>", ("word", "times"), ((HOSTILE, "3"), ("</table>{{title}}<!--slot:data-->", "1")))
+TABLE = Table(
+    "Words <b>cut</b>", ("word", "times"), ((HOSTILE, "3"), ("</table>{{title}}<!--slot:data-->", "1"))
+)
 PLOTS = [
     bars("Speed " + HOSTILE, [("ours", 9.0, "9 MB/s"), (HOSTILE, 3.0, "3")]),
     columns("Lengths", "tokens", [("1", 5), ("2", 9)]),
@@ -83,14 +85,34 @@ def check_ids(opened: Opened, tokenizer: Tokenizer, texts: list[str]) -> None:
 
 def test_ids_of_sentences_and_awkward_texts(opened: Opened, tokenizer: Tokenizer) -> None:
     decomposed = ["MAN\u0303ANA", "n\u0303n\u0303\u0303", "\u0301a", "a\u0301\u0301", "U\u0308\u0301"]
-    odd = ["ho\0la", "\0", "a\u2581b", "😀", "𝐇𝐨𝐥𝐚 👨‍👩‍👧 🇪🇸", "\ufeffx\u200b\u00ad", "½½ ⅓", "  a   b  ", "\u3000", "﷽ﷺ"]
-    check_ids(opened, tokenizer, [*read_texts().column.to_pylist(), *sample_sentences(), *AWKWARD, *decomposed, *odd])
+    odd = [
+        "ho\0la",
+        "\0",
+        "a\u2581b",
+        "😀",
+        "𝐇𝐨𝐥𝐚 👨‍👩‍👧 🇪🇸",
+        "\ufeffx\u200b\u00ad",
+        "½½ ⅓",
+        "  a   b  ",
+        "\u3000",
+        "﷽ﷺ",
+    ]
+    check_ids(
+        opened,
+        tokenizer,
+        [*read_texts().column.to_pylist(), *sample_sentences(), *AWKWARD, *decomposed, *odd],
+    )
 
 
 def test_lone_surrogates(browser: Any, report: Path, tokenizer: Tokenizer) -> None:
     """They cannot be sent to the page as text, so they are made there."""
     page = Opened(browser, report).page
-    cases = {"'a\\ud800b'": "a\ud800b", "'\\udc00'": "\udc00", "'\\ud83d' + 'x'": "\ud83dx", "'n\\u0303\\udfff'": "ñ\udfff"}
+    cases = {
+        "'a\\ud800b'": "a\ud800b",
+        "'\\udc00'": "\udc00",
+        "'\\ud83d' + 'x'": "\ud83dx",
+        "'n\\u0303\\udfff'": "ñ\udfff",
+    }
     for code, text in cases.items():
         assert page.evaluate(f"spanishTok.encode({code})") == expected(tokenizer, [text])[0]
     page.evaluate("document.getElementById('text').value = 'a\\ud800b'; draw()")
@@ -118,7 +140,10 @@ def test_ids_of_random_texts(opened: Opened, tokenizer: Tokenizer) -> None:
     drawn = random.Random(3)
     characters = SPANISH + "ÁÉÑÜ\u0301\u0303\u0308½…😀\u00a0\u200b\0\t北ё"
     texts = ["".join(drawn.choices(characters, k=drawn.randrange(80))) for _ in range(2000)]
-    texts += ["".join(chr(drawn.choice((drawn.randrange(0x250), drawn.randrange(0xD800)))) for _ in range(30)) for _ in range(500)]
+    texts += [
+        "".join(chr(drawn.choice((drawn.randrange(0x250), drawn.randrange(0xD800)))) for _ in range(30))
+        for _ in range(500)
+    ]
     check_ids(opened, tokenizer, texts)
 
 
@@ -129,8 +154,12 @@ def test_ids_of_real_records(opened: Opened, tokenizer: Tokenizer, corpus: pa.Ch
 def test_typing_shows_pieces_ids_and_changes(browser: Any, report: Path, tokenizer: Tokenizer) -> None:
     page = Opened(browser, report).page
     page.fill("#text", "¡Qué FRÍA!")
-    assert page.eval_on_selector_all("#pieces li", "all => all.map(li => li.firstChild.textContent)") == tokenizer.tokens("¡Qué FRÍA!")
-    assert page.eval_on_selector_all("#pieces .id", "all => all.map(id => Number(id.textContent))") == tokenizer.encode("¡Qué FRÍA!")
+    assert page.eval_on_selector_all(
+        "#pieces li", "all => all.map(li => li.firstChild.textContent)"
+    ) == tokenizer.tokens("¡Qué FRÍA!")
+    assert page.eval_on_selector_all(
+        "#pieces .id", "all => all.map(id => Number(id.textContent))"
+    ) == tokenizer.encode("¡Qué FRÍA!")
     assert page.inner_text("#after") == "¡qué fría!"
     assert page.eval_on_selector_all("mark", "all => all.map(mark => mark.textContent).join('')") == "QFRÍA"
     assert "U+00CD" in page.inner_text("#changes")
@@ -157,7 +186,9 @@ def test_hostile_text_is_text(browser: Any, report: Path) -> None:
 def test_hostile_pieces_are_text(browser: Any, tokenizer: Tokenizer, tmp_path: Path) -> None:
     """A vocabulary may come from anybody: pieces that would end the script element do not."""
     piece = "</script><img/src/onerror=1>"
-    scores = {p: s for p, s in zip(tokenizer.vocabulary.pieces, tokenizer.vocabulary.scores, strict=True) if s < 0}
+    scores = {
+        p: s for p, s in zip(tokenizer.vocabulary.pieces, tokenizer.vocabulary.scores, strict=True) if s < 0
+    }
     from spanish_tok.alphabet import spanish_table
 
     hostile = Vocabulary.build({**scores, piece: -0.5, "<!--<script>": -0.5}, 100, spanish_table())
@@ -171,9 +202,14 @@ def test_hostile_pieces_are_text(browser: Any, tokenizer: Tokenizer, tmp_path: P
 def test_nothing_comes_from_the_network_and_the_policy_holds(opened: Opened, report: Path) -> None:
     assert opened.requests == [report.as_uri()]
     assert report.stat().st_size < 3_000_000
-    opened.page.evaluate("const s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.body.append(s)")
+    opened.page.evaluate(
+        "const s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.body.append(s)"
+    )
     assert opened.page.evaluate("window.ran") is None
-    assert opened.page.evaluate("fetch('https://ejemplo.es/').then(() => 'reached', () => 'refused')") == "refused"
+    assert (
+        opened.page.evaluate("fetch('https://ejemplo.es/').then(() => 'reached', () => 'refused')")
+        == "refused"
+    )
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -206,7 +242,9 @@ def test_the_keyboard_reaches_everything(browser: Any, report: Path) -> None:
     assert {"Characters that changed", TABLE.caption} <= reached
 
 
-def test_a_vocabulary_that_the_page_cannot_promise_has_no_box(browser: Any, tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_a_vocabulary_that_the_page_cannot_promise_has_no_box(
+    browser: Any, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
     scores = tuple(score - 1e-5 for score in tokenizer.vocabulary.scores)
     foreign = Vocabulary(tokenizer.vocabulary.pieces, scores, 100, tokenizer.vocabulary.charsmap)
     write_report(tmp_path / "r.html", "x", [TABLE], [], foreign)

@@ -20,8 +20,12 @@ TEXT = click.option(
     "--text", "texts", multiple=True, type=click.Path(), metavar="FILE",
     help="A file of text; may be given several times. Default: 200 sentences that ship.",
 )  # fmt: skip
-JSON = click.option("--json", "json_file", type=click.Path(allow_dash=True), help="Write all figures; - prints them.")
-HTML = click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write the report: one page, no network.")
+JSON = click.option(
+    "--json", "json_file", type=click.Path(allow_dash=True), help="Write all figures; - prints them."
+)
+HTML = click.option(
+    "--html", "html_file", type=click.Path(path_type=Path), help="Write the report: one page, no network."
+)
 
 
 @click.command()
@@ -55,7 +59,9 @@ def bench(
     from spanish_tok.progress import progress
 
     with progress("measuring", unit="share") as bar:
-        found = measuring.bench(vocab, (*texts, *files), reading(**options), against, megabytes * 1_000_000, bar)
+        found = measuring.bench(
+            vocab, (*texts, *files), reading(**options), against, megabytes * 1_000_000, bar
+        )
     tables = bench_tables(found)
     _show(tables, found.as_json(), json_file)
     if html_file:
@@ -69,7 +75,11 @@ def bench(
 @TEXT
 @reads_files
 @click.option(
-    "--megabytes", type=click.IntRange(1), default=16, show_default=True, help="Compare on an even sample of so much."
+    "--megabytes",
+    type=click.IntRange(1),
+    default=16,
+    show_default=True,
+    help="Compare on an even sample of so much.",
 )
 @JSON
 @HTML
