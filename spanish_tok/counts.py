@@ -10,10 +10,10 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import atomic_path
 from spanish_tok.kernels.count import SEEN_AT_FIRST, count_records, finish_counting, merge_runs, new_runs
 from spanish_tok.progress import SILENT, Progress
+from spanish_tok.threads import Shared
 
 if TYPE_CHECKING:
     from spanish_tok.reading import ReadOptions
@@ -119,22 +120,18 @@ def count_runs(
     {'!': 1, ',': 1, 'hola': 1, '▁hola': 1, '▁mundo': 1, '▁¡': 1}
     """
     packed = pack(table) if table else packed_spanish()
-    slices, lock = _slices(texts), Lock()
 
-    def work(_thread: int) -> tuple[Any, int]:
+    def work(slices: Iterable[pa.LargeStringArray]) -> tuple[Any, int]:
         runs, seen, filled, records = new_runs(), np.zeros((SEEN_AT_FIRST, 4), np.uint64), 0, 0
-        while True:
-            with lock:
-                piece = next(slices, None)
-            if piece is None:
-                break
+        for piece in slices:
             runs, seen, filled = count_records(*bytes_and_offsets(piece), packed, runs, seen, filled)
             records += len(piece)
         return finish_counting(packed, runs, seen), records
 
     threads = threads or available_cores()
-    with ThreadPoolExecutor(threads) as pool:
-        tables, records = zip(*pool.map(work, range(threads)), strict=True)
+    work(text_chunks([""]))  # what is not compiled yet is compiled here, where Ctrl-C is heard
+    with ThreadPoolExecutor(threads) as pool, closing(Shared(_slices(texts))) as slices:
+        tables, records = zip(*pool.map(work, [slices] * threads), strict=True)
     return _as_counts(reduce(merge_runs, tables), sum(records))
 
 

@@ -72,6 +72,7 @@ class Model:
         """work(first, last) for SHARES ranges of about equal weight, `bounds` their running sum; results in order."""
         cuts = np.searchsorted(bounds, np.linspace(0, bounds[-1], SHARES + 1)[1:-1])
         edges = [0, *(int(cut) for cut in cuts), len(bounds) - 1]
+        work(0, 0)  # what is not compiled yet is compiled here, where Ctrl-C is heard
         with ThreadPoolExecutor(self.threads) as pool:
             return list(pool.map(work, edges[:-1], edges[1:]))
 

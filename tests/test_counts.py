@@ -2,10 +2,12 @@
 
 import random
 import re
+import signal
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from subprocess import PIPE
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -144,6 +146,28 @@ def test_files_of_text_and_of_counts_add_up(tmp_path: Path) -> None:
     count_runs(["dos"]).save(tmp_path / "c.parquet")
     counts = count_files([tmp_path / name for name in ("a.txt", "b.parquet", "c.parquet")])
     assert as_dict(counts) == {"▁dos": 3, "▁tres": 1, "▁uno": 1}
+
+
+ENDLESS = """
+from itertools import count
+from spanish_tok import count_runs
+
+def texts():
+    for number in count():
+        if number == 100:
+            print("counting", flush=True)
+        yield [f"uno dos {number}"]
+
+count_runs(texts(), threads=2)
+"""
+
+
+def test_ctrl_c_ends_the_counting_of_an_endless_text() -> None:
+    with subprocess.Popen([sys.executable, "-c", ENDLESS], stdout=PIPE, stderr=PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"counting\n"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=60)[1].rstrip().endswith(b"KeyboardInterrupt")
 
 
 HOSTILE = """
