@@ -21,6 +21,7 @@ VERBS = {
     "tokenize": "text",
     "encode": "text",
     "decode": "text",
+    "shard": "shards",
     "bench": "bench",
     "compare": "bench",
 }
