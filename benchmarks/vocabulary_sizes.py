@@ -1,6 +1,6 @@
 """Vocabularies of 1,000 to 16,000 ids, and byte-pair encoding of 5,000, in one table; resumable.
 
-    python benchmarks/vocabulary_sizes.py FILES.parquet --output DIR [--megabytes 2.5] [--sizes 1000 5000]
+    python benchmarks/vocabulary_sizes.py FILES.parquet --output DIR [--megabytes 1.5] [--sizes 1000 5000]
 
 One record in twenty is held out. All vocabularies are trained on the others: Unigram from their counts by this
 package, byte-pair encoding by the library tokenizers, with the same alphabet, the same number of ids (100
@@ -24,22 +24,22 @@ import numpy as np
 import pyarrow as pa
 import torch
 from machine import describe
+
+from spanish_tok import count_runs, normalize_column, train_vocabularies
+from spanish_tok.alphabet import DIGITS, LETTERS, SPACE_MARK, SPANISH
 from spanish_tok.corruption import SpanCorruption
+from spanish_tok.files import atomic_path, write_json
+from spanish_tok.formats import SPECIALS
 from spanish_tok.packing import PackedBatches
+from spanish_tok.quality import count_ids, measure_quality, word_counts
+from spanish_tok.records import read_records
+from spanish_tok.segmenters import Segmenter, load_segmenter
 from spanish_tok.t5.bits_per_byte import bits_per_byte
 from spanish_tok.t5.config import T5Config
 from spanish_tok.t5.model import T5
 from spanish_tok.t5.optimizers import optimizer_for
 from spanish_tok.t5.recipe import Recipe
 from spanish_tok.t5.scoring import loss_of, scorer_of
-
-from spanish_tok import count_runs, normalize_column, train_vocabularies
-from spanish_tok.alphabet import DIGITS, LETTERS, SPACE_MARK, SPANISH
-from spanish_tok.files import atomic_path, write_json
-from spanish_tok.formats import SPECIALS
-from spanish_tok.quality import count_ids, measure_quality, word_counts
-from spanish_tok.records import read_records
-from spanish_tok.segmenters import Segmenter, load_segmenter
 from spanish_tok.texts import sampled, size_of
 
 HELD_OUT = 20
@@ -99,7 +99,7 @@ def train_all(files: Sequence[str], sizes: Sequence[int], output: Path) -> dict[
     bpe = output / BPE / "tokenizer.json"
     if not bpe.exists():
         train_bpe(files, bpe, 5000)
-    return {**folders, BPE: bpe.parent}
+    return {BPE: bpe.parent, **folders}
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,14 @@ def first_bytes(columns: Iterator[pa.Array], most: int) -> pa.Array:
 
 def table(results: Sequence[dict[str, Any]]) -> str:
     """Markdown, to be published as it is."""
-    names = ["characters per token", "tokens per word", "Rényi efficiency", "bits per byte", "steps", "parameters"]
+    names = [
+        "characters per token",
+        "tokens per word",
+        "Rényi efficiency",
+        "bits per byte",
+        "steps",
+        "parameters",
+    ]
     lines = [f"| vocabulary | ids | {' | '.join(names)} |", "|---|" + "--:|" * 7]
     for r in results:
         figures = [f"{r['characters_per_token']:.3f}", f"{r['tokens_per_word']:.3f}", f"{r['renyi']:.4f}"]
@@ -207,7 +214,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("files", nargs="+")
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--megabytes", type=float, default=2.5)
+    parser.add_argument("--megabytes", type=float, default=1.5)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()

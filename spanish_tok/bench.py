@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -23,6 +23,10 @@ from spanish_tok.speed import SAMPLE_BYTES, Speed, measure_speed
 from spanish_tok.texts import MOST_BYTES, Source, read_texts, sampled, size_of
 from spanish_tok.tokenizer import Tokenizer
 
+if TYPE_CHECKING:
+    from spanish_tok.model_figures import ModelFigures
+    from spanish_tok.t5.checkpoint import Checkpoint
+
 
 @dataclass(frozen=True)
 class Bench:
@@ -37,6 +41,7 @@ class Bench:
     speed: list[Speed]
     speed_bytes: int
     speed_records: int
+    model: "ModelFigures | None"
     machine: str
     seconds: float
 
@@ -52,20 +57,23 @@ def bench(
     vocabulary: Path | None = None,
     files: Sequence[Location] = (),
     options: ReadOptions | None = None,
+    model: Path | None = None,
     against: Sequence[str] = (),
     most_bytes: int = MOST_BYTES,
     progress: Progress = SILENT,
 ) -> Bench:
     """Measure a vocabulary folder (default: the shipped one) on files of text (default: shipped sentences).
 
+    With a `model` folder its figures too, by its own vocabulary; without `vocabulary`, that is the one measured.
     `against` names peers for the figures of speed; without any, all that are installed take part. Raises
     SpanishTokError for a damaged folder, a peer that is not there, and a file without text.
     """
     start = time.perf_counter()
-    folder = vocabulary or shipped("vocab/es-5000")
+    folder = vocabulary or model or shipped("vocab/es-5000")
     tokenizer = Tokenizer.load(folder)
+    checkpoint = _checkpoint(model) if model else None
     peers = chosen_peers(against)
-    name = str(vocabulary) if vocabulary else "es-5000, the one that ships"
+    name = str(folder) if vocabulary or model else "es-5000, the one that ships"
     progress.note("reading")
     texts = read_texts(files, options, most_bytes)
     progress.note("round trips")
@@ -86,9 +94,22 @@ def bench(
         speed=measure_speed(folder, sample, peers, progress),
         speed_bytes=size_of(sample),
         speed_records=len(sample),
+        model=_model(checkpoint, str(model), texts.column, progress) if checkpoint else None,
         machine=describe("spanish-tok", "numpy", "numba", "pyarrow"),
         seconds=time.perf_counter() - start,
     )
+
+
+def _checkpoint(folder: Path) -> "Checkpoint":
+    from spanish_tok.t5.checkpoint import Checkpoint
+
+    return Checkpoint.load(folder)
+
+
+def _model(checkpoint: "Checkpoint", name: str, texts: pa.ChunkedArray, progress: Progress) -> "ModelFigures":
+    from spanish_tok.model_figures import measure_model
+
+    return measure_model(checkpoint, name, texts, progress)
 
 
 def normalized_by(tokenizer: Tokenizer, texts: pa.ChunkedArray) -> pa.ChunkedArray:

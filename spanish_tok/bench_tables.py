@@ -1,10 +1,15 @@
 """What `bench` found, as tables to be read."""
 
+from typing import TYPE_CHECKING
+
 from spanish_tok.bench import Bench
 from spanish_tok.figures import Row, Table, percent
 from spanish_tok.peers import OURS
 from spanish_tok.quality import QUANTILES, Quality
 from spanish_tok.speed import Speed
+
+if TYPE_CHECKING:
+    from spanish_tok.model_figures import ModelFigures
 
 SMALL_TEXT = 1_000_000  # bytes; below, figures of speed are mostly those of starting up
 
@@ -18,6 +23,7 @@ def bench_tables(bench: Bench) -> list[Table]:
         words_that_split(bench.quality),
         long_and_rare(bench.quality),
         speeds(bench),
+        *(model_tables(bench.model) if bench.model else []),
     ]
 
 
@@ -110,3 +116,22 @@ def _speed_row(speed: Speed, ours: Speed | None) -> Row:
     ratio = f"{ours.cold / speed.cold:.1f}" if ours else "-"
     figures = (f"{speed.load:.2f}", f"{speed.cold:.1f}", f"{speed.warm:.1f}", ratio)
     return (*start, *figures, f"{speed.differing:,}")
+
+
+def model_tables(found: "ModelFigures") -> list[Table]:
+    """Size, speed and bits per byte of a model, and what it writes for masks."""
+    speeds = [(f"tokens a second, batch {rows}", f"{n:,.0f}") for rows, n in found.tokens_per_second.items()]
+    rows = (
+        ("model", found.name),
+        ("parameters", f"{found.parameters:,}"),
+        ("bytes in fp32", f"{found.bytes_float32:,}"),
+        ("bytes in bf16", f"{found.bytes_bfloat16:,}"),
+        *speeds,
+        ("bits per byte of masked words", f"{found.bits_per_byte:.3f}"),
+    )
+    note = (
+        "Greedy, 128 ids after 64, one thread, without PyTorch. Bits per byte on masks of whole words"
+        f" ({found.masked_bytes:,} bytes of {found.records:,} records), the same for every vocabulary."
+    )
+    figures = Table("Model", ("figure", "value"), rows, note)
+    return [figures, Table("Ten fills, as they come", ("masked", "filled"), tuple(found.fills))]

@@ -243,3 +243,51 @@ def test_shares_are_never_rounded_up_and_numbers_are_known() -> None:
     table = Table("x", ("name", "n", "word"), (("a", "1,000", "b"), ("c", "-", "d")))
     assert [table.is_number(place) for place in range(3)] == [False, True, False]
     assert re.fullmatch(r"\d+\.\d\d %", percent(0.123))
+
+
+# The model
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokenizer) -> Path:
+    """A small model of random weights, made without torch."""
+    from spanish_tok.t5.checkpoint import Checkpoint
+    from spanish_tok.t5.config import T5Config
+
+    config = T5Config(
+        vocab_size=5000, d_model=32, d_kv=8, d_ff=48, num_layers=2, num_decoder_layers=1, num_heads=2
+    )
+    drawn = np.random.default_rng(1)
+    tensors = {
+        name: drawn.normal(0, 0.3, shape).astype(np.float32) for name, shape in config.shapes().items()
+    }
+    folder = tmp_path_factory.mktemp("model")
+    Checkpoint(config, tensors, tokenizer.vocabulary).save(folder)
+    return folder
+
+
+def test_model_figures(model: Path, tokenizer: Tokenizer) -> None:
+    torch = pytest.importorskip("torch", reason="needs torch")
+    from spanish_tok.model_figures import measure_model
+    from spanish_tok.t5.bits_per_byte import bits_per_byte
+    from spanish_tok.t5.checkpoint import Checkpoint
+    from spanish_tok.t5.model import T5
+    from spanish_tok.t5.scoring import scorer_of
+
+    checkpoint = Checkpoint.load(model)
+    found = measure_model(checkpoint, "x", COLUMN)
+    assert found.parameters == checkpoint.config.parameters
+    assert (found.bytes_float32, found.bytes_bfloat16) == (4 * found.parameters, 2 * found.parameters)
+    with torch.no_grad():
+        expected = bits_per_byte(scorer_of(T5.load(model)), tokenizer, TEXTS)
+    assert found.bits_per_byte == pytest.approx(expected.value, rel=1e-4)
+    assert found.masked_bytes == expected.masked_bytes
+    assert all(speed > 0 for speed in found.tokens_per_second.values())
+    assert len(found.fills) == 10
+    for masked, filled in found.fills:
+        assert re.sub(r"<extra_id_\d>", "", masked) == re.sub(r"\[.*?\](?= |$)", "", filled) or "[" in masked
+
+
+def test_a_model_that_is_not_there_is_one_line_at_once(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(SpanishTokError, match="nothing is not a folder"):
+        bench(folder, model=tmp_path / "nothing")

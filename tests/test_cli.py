@@ -138,9 +138,7 @@ def test_a_reader_that_leaves_is_no_error() -> None:
 
 
 def test_ctrl_c_leaves_no_half_written_file(tmp_path: Path) -> None:
-    (tmp_path / "long.txt").write_bytes(
-        b"".join(b"palabra%d otra%d\n" % (n, n * 7) for n in range(600_000))
-    )
+    (tmp_path / "long.txt").write_bytes(b"".join(b"palabra%d otra%d\n" % (n, n * 7) for n in range(600_000)))
     target = tmp_path / "out"
     target.mkdir()
     process = subprocess.Popen(

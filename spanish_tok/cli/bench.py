@@ -31,6 +31,12 @@ HTML = click.option(
 @click.command()
 @click.argument("files", nargs=-1, type=click.Path())
 @vocab_option
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="A model folder: its size, speed, bits per byte and fills too.",
+)
 @TEXT
 @reads_files
 @MEGABYTES
@@ -43,6 +49,7 @@ HTML = click.option(
 def bench(
     files: tuple[str, ...],
     vocab: Path | None,
+    model: Path | None,
     texts: tuple[str, ...],
     megabytes: int,
     against: tuple[str, ...],
@@ -50,7 +57,7 @@ def bench(
     html_file: Path | None,
     **options: Any,
 ) -> None:
-    """Measure a vocabulary on text: round trips, quality, speed.
+    """Measure a vocabulary on text: round trips, quality, speed; and a model, where one is given.
 
     FILES are more files of text, so that `--text *.parquet` works.
     """
@@ -60,14 +67,16 @@ def bench(
 
     with progress("measuring", unit="share") as bar:
         found = measuring.bench(
-            vocab, (*texts, *files), reading(**options), against, megabytes * 1_000_000, bar
+            vocab, (*texts, *files), reading(**options), model, against, megabytes * 1_000_000, bar
         )
     tables = bench_tables(found)
     _show(tables, found.as_json(), json_file)
     if html_file:
         from spanish_tok.report_plots import bench_plots
 
-        _report(html_file, f"spanish-tok bench: {found.vocabulary}", tables, bench_plots(found), vocab)
+        _report(
+            html_file, f"spanish-tok bench: {found.vocabulary}", tables, bench_plots(found), vocab or model
+        )
 
 
 @click.command()

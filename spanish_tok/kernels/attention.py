@@ -8,7 +8,16 @@ import numpy as np
 
 from spanish_tok.kernels import kernel
 from spanish_tok.kernels.lanes import (
-    LANES, ONE, exponential, largest, load, maximum, multiply_add, same, spread, store, total,
+    LANES,
+    ONE,
+    exponential,
+    largest,
+    load,
+    maximum,
+    multiply_add,
+    same,
+    store,
+    total,
 )  # fmt: skip
 from spanish_tok.kernels.product import ZERO, panels, product
 

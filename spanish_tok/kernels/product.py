@@ -85,7 +85,9 @@ def _panel(weights, x, top, bottom, out, panel):
     for first in range(0, inputs, DEPTH):
         last = min(inputs, first + DEPTH)
         ahead = start + last * LANES
-        tiles_ahead = weights.itemsize  # so many tiles, a line of memory for each input, prefetch the next weights
+        tiles_ahead = (
+            weights.itemsize
+        )  # so many tiles, a line of memory for each input, prefetch the next weights
         for row in range(top, bottom, TILE):
             _tile(weights, x, row, bottom - 1, out, panel, first, last, ahead)
             tiles_ahead -= 1
