@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from spanish_tok.counts import available_cores
 from spanish_tok.formats import UNK
 from spanish_tok.quality import slices
 from spanish_tok.texts import sampled
@@ -57,7 +58,8 @@ def check_round_trip(folder: Path, texts: pa.ChunkedArray) -> RoundTrip:
         failures += len(wrong)
         failed += [part[place].as_py() for place in wrong[: EXAMPLES - len(failed)]]
         unknown += int(pc.sum(pc.equal(lists.flatten(), UNK)).as_py() or 0)
-        differing += count_differing(pa.array(engine.encode(given), lists.type), lists)
+        theirs = engine.encode(given, num_threads=available_cores())
+        differing += count_differing(pa.array(theirs, lists.type), lists)
     parities = [Parity("sentencepiece", len(texts), differing), *_on_a_sample(tokenizer, folder, texts)]
     return RoundTrip(len(texts), failures, failed, unknown, parities)
 

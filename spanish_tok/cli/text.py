@@ -11,6 +11,8 @@ from spanish_tok.cli.options import FILES, lines_of, vocab_option
 from spanish_tok.errors import SpanishTokError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from spanish_tok.tokenizer import Tokenizer
 
 
@@ -69,15 +71,18 @@ def decode(files: tuple[str, ...], vocab: Path | None) -> None:
 @click.option(
     "--json", "as_json", is_flag=True, help="One JSON object a text: normalized, pieces, ids, offsets."
 )
-@click.option("--explain", is_flag=True, help="Show also what normalization changed.")
-def tokenize(texts: tuple[str, ...], vocab: Path | None, as_json: bool, explain: bool) -> None:
-    """Show how texts are cut into pieces: coloured, with the ids.
+@click.option(
+    "--explain/--no-explain", default=None, help="Show what normalization changed; default: on a terminal."
+)
+def tokenize(texts: tuple[str, ...], vocab: Path | None, as_json: bool, explain: bool | None) -> None:
+    """Show how texts are cut into pieces: coloured, with the ids, and what normalization changed.
 
     TEXT is a text to show; without one, each line of standard input.
     """
     from spanish_tok.tokenizer import Tokenizer
 
     tokenizer = Tokenizer.load(vocab)
+    explain = sys.stdout.isatty() if explain is None and not as_json else bool(explain)
     for text in texts or (line for _, _, line in lines_of(())):
         if as_json:
             click.echo(json.dumps(_as_json(tokenizer, text, explain), ensure_ascii=False))
@@ -104,8 +109,6 @@ def _show(tokenizer: "Tokenizer", text: str, explain: bool) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from spanish_tok.offsets import changes
-
     console = Console(file=sys.stdout, highlight=False, soft_wrap=False)
     pieces, numbers = Text(), Text(style="dim")
     for place, (piece, number) in enumerate(zip(tokenizer.tokens(text), tokenizer.encode(text), strict=True)):
@@ -119,5 +122,19 @@ def _show(tokenizer: "Tokenizer", text: str, explain: bool) -> None:
         numbers.append(str(number).ljust(width + 1))
     console.print(pieces, numbers, sep="\n")
     if explain:
-        for change in changes(text):
-            console.print(Text(f"  {change['at']:>5}  {change['from']}  ->  {change['to']!r}", style="dim"))
+        _show_changes(tokenizer, text, console)
+
+
+def _show_changes(tokenizer: "Tokenizer", text: str, console: "Console") -> None:
+    """What became of the text, and each kind of change once: how often, which characters, into what."""
+    from collections import Counter
+
+    from rich.text import Text
+
+    from spanish_tok.offsets import changes
+
+    kinds = Counter((str(change["from"]), str(change["to"])) for change in changes(text))
+    if kinds:
+        console.print(Text(f"normalized: {tokenizer.normalize(text)}", style="dim"))
+    for (source, target), times in kinds.items():
+        console.print(Text(f"{times:>5} x  {source}  ->  {target!r}", style="dim"))
