@@ -1,6 +1,6 @@
 """Vocabularies of 1,000 to 16,000 ids, and byte-pair encoding of 5,000, in one table; resumable.
 
-    python benchmarks/vocabulary_sizes.py FILES.parquet --output DIR [--megabytes 1.5] [--sizes 1000 5000]
+    python benchmarks/vocabulary_sizes.py FILES.parquet --output DIR [--megabytes 1] [--sizes 1000 5000]
 
 One record in twenty is held out. All vocabularies are trained on the others: Unigram from their counts by this
 package, byte-pair encoding by the library tokenizers, with the same alphabet, the same number of ids (100
@@ -214,7 +214,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("files", nargs="+")
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--megabytes", type=float, default=1.5)
+    parser.add_argument("--megabytes", type=float, default=1.0)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()

@@ -103,9 +103,21 @@ def _up_axis(low: float, high: float) -> list[str]:
     while value <= high:
         y = HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * (value - low) / (high - low)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(_text(LEFT - 6, y + 4, f"{value:,.{0 if step >= 1 else 2}f}", "end"))
+        parts.append(_text(LEFT - 6, y + 4, short(value), "end"))
         value += step
     return parts
+
+
+def short(value: float) -> str:
+    """A number in a few characters.
+
+    >>> short(0.25), short(1500), short(50_000), short(2_000_000)
+    ('0.25', '1,500', '50k', '2M')
+    """
+    for unit, letter in ((1e6, "M"), (1e4, "k")):
+        if value >= unit:
+            return f"{value / (1e6 if letter == 'M' else 1e3):g}{letter}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.4g}"
 
 
 def _text(x: float, y: float, content: str, anchor: str) -> str:

@@ -191,21 +191,25 @@ def test_what_is_no_vocabulary_is_one_line(name: str, tmp_path: Path, folder: Pa
         load_segmenter(tmp_path / name)
 
 
-def test_bench_for_people_and_for_programs(tmp_path: Path, folder: Path) -> None:
+def test_bench_for_people_and_for_programs(tmp_path: Path, folder: Path, foreign: Path) -> None:
     (tmp_path / "a.txt").write_text("Buenos días, señora.\n¿Vienes mañana?\n", encoding="utf-8")
     (tmp_path / "b.jsonl").write_text('{"text": "[bold]\\u001b[31m <b>Año</b>"}\n', encoding="utf-8")
     shown = run(
         "bench", "--text", tmp_path / "a.txt", tmp_path / "b.jsonl", "--against", "tokenizers",
         "--json", tmp_path / "f.json", "--html", tmp_path / "f.html", "--vocab", folder,
+        "--compare", foreign / "m.model",
     ).stdout  # fmt: skip
     assert "\x1b" not in shown
     found = json.loads((tmp_path / "f.json").read_text(encoding="utf-8"))
     assert found["source"]["records"] == found["round_trip"]["tried"] == 3
     assert found["round_trip"]["failures"] == found["round_trip"]["unknown"] == 0
     assert {speed["engine"] for speed in found["speed"]} == {"spanish-tok", "tokenizers"}
+    assert [one["size"] for one in found["comparison"]["vocabularies"]] == [5000, 400]
     assert f"{found['quality']['characters_per_token']:.3f}" in shown
     page = (tmp_path / "f.html").read_text(encoding="utf-8")
-    assert all(table in page for table in ("Round trips", "Quality", "Speed", "Tokens a record"))
+    assert all(
+        table in page for table in ("Round trips", "Quality", "Speed", "Tokens a record", "On the raw text")
+    )
 
 
 def test_compare_on_the_command_line(tmp_path: Path, foreign: Path) -> None:

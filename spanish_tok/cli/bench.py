@@ -10,9 +10,11 @@ import click
 from spanish_tok.cli.options import reading, reads_files, vocab_option
 
 if TYPE_CHECKING:
+    from spanish_tok.compare import Comparison
     from spanish_tok.figures import Table
     from spanish_tok.plots import Plot
 
+COMPARED = 16  # megabytes of text that vocabularies are compared on
 MEGABYTES = click.option(
     "--megabytes", type=click.IntRange(1), default=400, show_default=True, help="Read at most so much text."
 )
@@ -44,6 +46,14 @@ HTML = click.option(
     "--against", multiple=True, metavar="NAME",
     help="sentencepiece, tokenizers, kitoken, tokie; default: all that are installed.",
 )  # fmt: skip
+@click.option(
+    "--compare",
+    "others",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="VOCAB",
+    help="Another vocabulary, put beside it in the same report; may be given several times.",
+)
 @JSON
 @HTML
 def bench(
@@ -53,6 +63,7 @@ def bench(
     texts: tuple[str, ...],
     megabytes: int,
     against: tuple[str, ...],
+    others: tuple[Path, ...],
     json_file: str | None,
     html_file: Path | None,
     **options: Any,
@@ -63,20 +74,22 @@ def bench(
     """
     from spanish_tok import bench as measuring
     from spanish_tok.bench_tables import bench_tables
+    from spanish_tok.compare import comparison_tables
     from spanish_tok.progress import progress
+    from spanish_tok.report_plots import bench_plots, comparison_plots
 
+    given = (*texts, *files)
     with progress("measuring", unit="share") as bar:
-        found = measuring.bench(
-            vocab, (*texts, *files), reading(**options), model, against, megabytes * 1_000_000, bar
-        )
-    tables = bench_tables(found)
-    _show(tables, found.as_json(), json_file)
+        found = measuring.bench(vocab, given, reading(**options), model, against, megabytes * 1_000_000, bar)
+    tables, plots, figures = bench_tables(found), bench_plots(found), found.as_json()
+    if others:
+        beside = _compared((vocab or model, *others), given, options, COMPARED)
+        tables += comparison_tables(beside)
+        plots += comparison_plots(beside)
+        figures["comparison"] = beside.as_json()
+    _show(tables, figures, json_file)
     if html_file:
-        from spanish_tok.report_plots import bench_plots
-
-        _report(
-            html_file, f"spanish-tok bench: {found.vocabulary}", tables, bench_plots(found), vocab or model
-        )
+        _report(html_file, f"spanish-tok bench: {found.vocabulary}", tables, plots, vocab or model)
 
 
 @click.command()
@@ -86,7 +99,7 @@ def bench(
 @click.option(
     "--megabytes",
     type=click.IntRange(1),
-    default=16,
+    default=COMPARED,
     show_default=True,
     help="Compare on an even sample of so much.",
 )
@@ -104,20 +117,29 @@ def compare(
 
     VOCAB is a folder or file: ours, any spiece.model, any tokenizer.json. One alone is compared with the shipped one.
     """
-    from spanish_tok import compare as comparing
+    from spanish_tok.compare import comparison_tables
+    from spanish_tok.report_plots import comparison_plots
+
+    paths = vocabularies if len(vocabularies) > 1 else (None, *vocabularies)
+    found = _compared(paths, texts, options, megabytes)
+    tables = comparison_tables(found)
+    _show(tables, found.as_json(), json_file)
+    if html_file:
+        ours = next((path for path in paths if path and (path / "manifest.json").exists()), None)
+        _report(html_file, "spanish-tok compare", tables, comparison_plots(found), ours)
+
+
+def _compared(
+    vocabularies: tuple[Path | None, ...], texts: tuple[str, ...], options: dict[str, Any], megabytes: int
+) -> "Comparison":
+    """Compare vocabularies, None being the shipped one."""
+    from spanish_tok.compare import compare
     from spanish_tok.files import shipped
     from spanish_tok.progress import progress
 
-    paths = vocabularies if len(vocabularies) > 1 else (shipped("vocab/es-5000"), *vocabularies)
+    paths = [path or shipped("vocab/es-5000") for path in vocabularies]
     with progress("comparing", total=len(paths)) as bar:
-        found = comparing.compare(paths, texts, reading(**options), megabytes * 1_000_000, bar)
-    tables = comparing.comparison_tables(found)
-    _show(tables, found.as_json(), json_file)
-    if html_file:
-        from spanish_tok.report_plots import comparison_plots
-
-        ours = next((path for path in paths if (path / "manifest.json").exists()), None)
-        _report(html_file, "spanish-tok compare", tables, comparison_plots(found), ours)
+        return compare(paths, texts, reading(**options), megabytes * 1_000_000, bar)
 
 
 def _report(path: Path, title: str, tables: "list[Table]", plots: "list[Plot]", vocab: Path | None) -> None:
