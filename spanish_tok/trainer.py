@@ -81,6 +81,7 @@ def train_vocabularies(
     _check_smallest(sizes, reserved, len(characters))
     if not len(counts):
         raise SpanishTokError("The counts are empty", "Count a text that holds at least one word.")
+    progress.note("looking for candidates")
     model = seed_model(counts, characters, options.seeds, threads or available_cores())
     maximize(model, options.steps)
     if max(sizes) > len(model) + reserved:
@@ -113,6 +114,7 @@ def _shrink(
     left = sorted(set(targets), reverse=True)
     done: dict[int, dict[str, float]] = {}
     rounds = max(1, ceil(log(max(1.0, len(model) / (left[-1] * options.headroom))) / -log(options.shrink)))
+    number = 0
     while True:
         order, useful = rank(model)
         following = min(useful, int(len(model) * options.shrink))
@@ -123,8 +125,9 @@ def _shrink(
             return done
         model.keep(np.isin(np.arange(len(model)), order[:following]))
         loss = maximize(model, options.steps)
+        number += 1
         progress.advance(1 / rounds)
-        progress.note(f"{len(model):,} pieces, {loss:.4f} nats a character")
+        progress.note(f"round {number} of {rounds}, {len(model):,} pieces, {loss:.4f} nats a character")
 
 
 def _finish(model: Model, order: np.ndarray, useful: int, target: int, options: Training) -> dict[str, float]:

@@ -44,6 +44,9 @@ class Verbs(click.Group):
             return super().invoke(ctx)
         except SpanishTokError as error:
             sys.exit(_complain(str(error), 2))
+        except click.UsageError as error:
+            where = error.ctx.command_path if error.ctx else "spanish-tok"
+            sys.exit(_complain(f"{error.format_message()} (see {where} --help)", 2))
         except KeyboardInterrupt:
             sys.exit(_complain("Interrupted. No half-written file is left.", 130))
         except BrokenPipeError:  # the reader of our output left: `| head`

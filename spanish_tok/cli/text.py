@@ -11,8 +11,6 @@ from spanish_tok.cli.options import FILES, lines_of, vocab_option
 from spanish_tok.errors import SpanishTokError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from spanish_tok.tokenizer import Tokenizer
 
 
@@ -87,7 +85,7 @@ def tokenize(texts: tuple[str, ...], vocab: Path | None, as_json: bool, explain:
         if as_json:
             click.echo(json.dumps(_as_json(tokenizer, text, explain), ensure_ascii=False))
         else:
-            _show(tokenizer, text, explain)
+            click.echo(_shown(tokenizer, text, explain), nl=False)
 
 
 def _as_json(tokenizer: "Tokenizer", text: str, explain: bool) -> dict[str, object]:
@@ -103,7 +101,7 @@ def _as_json(tokenizer: "Tokenizer", text: str, explain: bool) -> dict[str, obje
     return {**shown, "changes": changes(text)} if explain else shown
 
 
-def _show(tokenizer: "Tokenizer", text: str, explain: bool) -> None:
+def _shown(tokenizer: "Tokenizer", text: str, explain: bool) -> str:
     """Pieces on alternating grounds, each id below its piece, lines as wide as the terminal."""
     from rich.cells import cell_len
     from rich.console import Console
@@ -111,30 +109,29 @@ def _show(tokenizer: "Tokenizer", text: str, explain: bool) -> None:
 
     console = Console(file=sys.stdout, highlight=False, soft_wrap=False)
     pieces, numbers = Text(), Text(style="dim")
-    for place, (piece, number) in enumerate(zip(tokenizer.tokens(text), tokenizer.encode(text), strict=True)):
-        width = max(cell_len(piece), len(str(number)))
-        if pieces and cell_len(pieces.plain) + width > console.width:
-            console.print(pieces, numbers, sep="\n")
-            pieces, numbers = Text(), Text(style="dim")
-        pieces.append(piece, style="black on cyan" if place % 2 else "black on yellow").append(
-            " " * (width - cell_len(piece) + 1)
-        )
-        numbers.append(str(number).ljust(width + 1))
-    console.print(pieces, numbers, sep="\n")
-    if explain:
-        _show_changes(tokenizer, text, console)
+    with console.capture() as shown:
+        for place, (piece, number) in enumerate(
+            zip(tokenizer.tokens(text), tokenizer.encode(text), strict=True)
+        ):
+            width = max(cell_len(piece), len(str(number)))
+            if pieces and cell_len(pieces.plain) + width > console.width:
+                console.print(pieces, numbers, sep="\n")
+                pieces, numbers = Text(), Text(style="dim")
+            pieces.append(piece, style="black on cyan" if place % 2 else "black on yellow")
+            pieces.append(" " * (width - cell_len(piece) + 1))
+            numbers.append(str(number).ljust(width + 1))
+        console.print(pieces, numbers, sep="\n")
+        for line in _change_lines(tokenizer, text) if explain else []:
+            console.print(Text(line, style="dim"))
+    return shown.get()
 
 
-def _show_changes(tokenizer: "Tokenizer", text: str, console: "Console") -> None:
+def _change_lines(tokenizer: "Tokenizer", text: str) -> list[str]:
     """What became of the text, and each kind of change once: how often, which characters, into what."""
     from collections import Counter
-
-    from rich.text import Text
 
     from spanish_tok.offsets import changes
 
     kinds = Counter((str(change["from"]), str(change["to"])) for change in changes(text))
-    if kinds:
-        console.print(Text(f"normalized: {tokenizer.normalize(text)}", style="dim"))
-    for (source, target), times in kinds.items():
-        console.print(Text(f"{times:>5} x  {source}  ->  {target!r}", style="dim"))
+    lines = [f"{times:>5} x  {source}  ->  {target!r}" for (source, target), times in kinds.items()]
+    return [f"normalized: {tokenizer.normalize(text)}", *lines] if lines else []
