@@ -2,9 +2,12 @@
 
 Keys lie in panels of 64 like a matrix with one row a key (see `product`): keys[(j // 64, i, j % 64)], so scores are
 a product. Values lie in groups of 64 columns: values[(i // 64, j, i % 64)], so the mixture of values is one, too.
+Both are float32, or bfloat16 as uint16.
 """
 
 import numpy as np
+from numba import types
+from numba.extending import overload
 
 from spanish_tok.kernels import kernel
 from spanish_tok.kernels.lanes import (
@@ -62,6 +65,28 @@ def activate(x, d_ff, gated):
             store(x, (row, i), value)
 
 
+def put(array, index, value):
+    """array[index] = value, rounded to the nearest bfloat16 in an array of uint16."""
+    raise NotImplementedError  # compiled below, one way for each type
+
+
+@overload(put)
+def _put(array, index, value):  # noqa: ARG001
+    if array.dtype != types.uint16:
+        return lambda array, index, value: _assign(array, index, value)
+
+    def rounded(array, index, value):
+        bits = np.float32(value).view(np.uint32)
+        array[index] = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
+
+    return rounded
+
+
+@kernel
+def _assign(array, index, value):
+    array[index] = value
+
+
 @kernel
 def write_keys(source, keys, first):
     """Append the keys `source` (number, d_kv) to panels, where `first` keys already are."""
@@ -70,7 +95,7 @@ def write_keys(source, keys, first):
         key = first + row
         start = key // LANES * LANES * d_kv + key % LANES
         for i in range(d_kv):
-            keys[start + i * LANES] = source[row, i]
+            put(keys, start + i * LANES, source[row, i])
 
 
 @kernel
@@ -79,7 +104,7 @@ def write_values(source, values, first, capacity):
     number, d_kv = source.shape
     for row in range(number):
         for i in range(d_kv):
-            values[(i // LANES * capacity + first + row) * LANES + i % LANES] = source[row, i]
+            put(values, (i // LANES * capacity + first + row) * LANES + i % LANES, source[row, i])
 
 
 @kernel

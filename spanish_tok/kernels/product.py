@@ -6,6 +6,8 @@ inputs: so a row's result is the same in any batch.
 """
 
 import numpy as np
+from numba import types
+from numba.extending import overload
 
 from spanish_tok.kernels import kernel
 from spanish_tok.kernels.lanes import LANES, load, multiply_add, prefetch, same, spread, store
@@ -48,10 +50,12 @@ def product(weights, scales, x, out):
         _one_row(weights, x, out)
         _scale(out, scales, 0, 1, 0, count)
         return
+    widened = np.empty(DEPTH * LANES + LINE // 4, np.float32)
+    widened = widened[-widened.ctypes.data % LINE // 4 :]  # so that no vector lies in two lines
     for top in range(0, rows, HEIGHT):
         bottom = min(rows, top + HEIGHT)
         for panel in range(count):
-            _panel(weights, x, top, bottom, out, panel)
+            _panel(weights, x, top, bottom, out, panel, widened)
             _scale(out, scales, top, bottom, panel, panel + 1)
 
 
@@ -78,40 +82,55 @@ def _one_row(weights, x, out):
 
 
 @kernel
-def _panel(weights, x, top, bottom, out, panel):
+def _panel(weights, x, top, bottom, out, panel, widened):
     """Rows `top` to `bottom` of x: weights come from memory once, then from the first-level cache."""
     inputs = x.shape[1]
-    start = panel * inputs * LANES
     for first in range(0, inputs, DEPTH):
         last = min(inputs, first + DEPTH)
-        ahead = start + last * LANES
-        tiles_ahead = (
-            weights.itemsize
-        )  # so many tiles, a line of memory for each input, prefetch the next weights
+        start, size = (panel * inputs + first) * LANES, (last - first) * LANES
+        columns = floats(weights, start, size, widened)
+        ahead = start + size
+        tiles_ahead = weights.itemsize  # so many tiles, a line of memory for each input, prefetch the next weights
         for row in range(top, bottom, TILE):
-            _tile(weights, x, row, bottom - 1, out, panel, first, last, ahead)
+            _tile(columns, x, row, bottom - 1, out, panel * LANES, first, weights, ahead)
             tiles_ahead -= 1
             if tiles_ahead > 0:
                 ahead += (last - first) * (LINE // weights.itemsize)
 
 
+def floats(weights, start, size, widened):
+    """The weights from `start` on as float32: where they lie, or in the buffer `widened`."""
+    raise NotImplementedError  # compiled below, one way for each type
+
+
+@overload(floats)
+def _floats(weights, start, size, widened):  # noqa: ARG001
+    if weights.dtype == types.float32:
+        return lambda weights, start, size, widened: weights[start : start + size]
+
+    def widen(weights, start, size, widened):
+        for i in range(0, size, LANES):
+            store(widened, i, load(weights, start + i))
+        return widened[:size]
+
+    return widen
+
+
 @kernel
-def _tile(weights, x, row, end, out, panel, first, last, ahead):
-    """Four rows of x with inputs `first` to `last`; past the end the last row stands in, with the same result."""
+def _tile(columns, x, row, end, out, place, first, weights, ahead):
+    """Four rows of x with inputs from `first` on; past the end the last row stands in, with the same result."""
     row1, row2, row3 = min(row + 1, end), min(row + 2, end), min(row + 3, end)
-    place = panel * LANES
     sums0 = sums1 = sums2 = sums3 = same(ZERO)
     if first > 0:
         sums0, sums1 = load(out, (row, place)), load(out, (row1, place))
         sums2, sums3 = load(out, (row2, place)), load(out, (row3, place))
-    start = panel * x.shape[1] * LANES
-    for i in range(first, last):
-        prefetch(weights, ahead + (i - first) * (LINE // weights.itemsize))
-        column = load(weights, start + i * LANES)
-        sums0 = multiply_add(column, spread(x, (row, i)), sums0)
-        sums1 = multiply_add(column, spread(x, (row1, i)), sums1)
-        sums2 = multiply_add(column, spread(x, (row2, i)), sums2)
-        sums3 = multiply_add(column, spread(x, (row3, i)), sums3)
+    for k in range(columns.size // LANES):
+        prefetch(weights, ahead + k * (LINE // weights.itemsize))
+        column = load(columns, k * LANES)
+        sums0 = multiply_add(column, spread(x, (row, first + k)), sums0)
+        sums1 = multiply_add(column, spread(x, (row1, first + k)), sums1)
+        sums2 = multiply_add(column, spread(x, (row2, first + k)), sums2)
+        sums3 = multiply_add(column, spread(x, (row3, first + k)), sums3)
     store(out, (row, place), sums0)
     store(out, (row1, place), sums1)
     store(out, (row2, place), sums2)

@@ -107,7 +107,7 @@ def decode(ids, step, matrices, norms, embedding, sizes, epsilon, bias, cache, m
         add(x, z, d_model)
         feed_forward(matrices, 6 * layer + 4, norms[3 * layer + 2], sizes, epsilon, x, y, z)
     normalize(x, norms[3 * layers], d_model, epsilon, y)
-    apply(matrices, 6 * layers, y[:, :d_model], logits[:rows])
+    apply(matrices, 6 * layers, y[:, :d_model], logits[:rows, : logits.shape[1]])
 
 
 @kernel

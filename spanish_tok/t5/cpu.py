@@ -34,7 +34,8 @@ TOKENS_AT_A_TIME = 1024  # that the encoder takes, of whole texts
 class CpuBackend:
     """Decodes with a checkpoint's weights; keeps the `search.Backend` protocol.
 
-    `precision`: "float32"; "bfloat16" halves what a step reads, "int8" quarters it. Sums are float32 in all three.
+    `precision`: "float32"; "bfloat16" halves what a step reads, "int8" quarters the weights and keeps keys and values
+    as bfloat16. Activations and sums are float32 in all three.
     """
 
     def __init__(self, checkpoint: Checkpoint, precision: Precision = "float32") -> None:
@@ -46,6 +47,7 @@ class CpuBackend:
         self._encoder = pack_encoder(config, tensors, precision)
         self._decoder = pack_decoder(config, tensors, precision)
         self._table = pack_table(tensors["shared.weight"], precision)
+        self._cached = np.dtype(np.float32 if precision == "float32" else np.uint16)
         self._epsilon = np.float32(config.layer_norm_epsilon)
 
     @classmethod
@@ -102,8 +104,8 @@ class CpuState:
         self._step, self._limit = 0, limit
         rows, capacity = len(batch), padded(limit)
         shape = (c.num_decoder_layers, rows, c.num_heads)
-        self._keys = aligned((*shape, capacity * c.d_kv), np.float32)
-        self._values = aligned((*shape, capacity * padded(c.d_kv)), np.float32)
+        self._keys = aligned((*shape, capacity * c.d_kv), backend._cached)
+        self._values = aligned((*shape, capacity * padded(c.d_kv)), backend._cached)
         self._bias = np.zeros((c.num_heads, capacity + LANES), np.float32)
         self._bias[:, :capacity] = backend._positions(backend._decoder, capacity, 1, False)
         self._memory = _remember(backend, batch)
@@ -149,8 +151,8 @@ def _remember(
     ends = np.cumsum([padded(length) for length in lengths])
     places = ends - ends[0] if len(batch) == 1 else np.concatenate([[0], ends[:-1]])
     shape = (c.num_decoder_layers, c.num_heads)
-    keys = aligned((*shape, int(ends[-1]) * c.d_kv), np.float32)
-    values = aligned((*shape, int(ends[-1]) * padded(c.d_kv)), np.float32)
+    keys = aligned((*shape, int(ends[-1]) * c.d_kv), backend._cached)
+    values = aligned((*shape, int(ends[-1]) * padded(c.d_kv)), backend._cached)
     matrices, _, sizes, _ = backend._decoder
     for first, last in _groups(lengths):
         texts = np.array([0, *accumulate(lengths[first:last])], np.int64)

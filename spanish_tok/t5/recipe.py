@@ -102,7 +102,7 @@ class Recipe:
             return self.learning_rate * number / self.warmup
         left = self.steps - step
         if self.schedule == "cosine":
-            done = (step - self.warmup) / (self.steps - self.warmup)
+            done = (number - self.warmup) / (self.steps - self.warmup + 1)
             return self.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
         falling = self.cooldown * self.steps
         fall = min(1.0, left / falling) if falling else 1.0
