@@ -11,16 +11,7 @@ from numba.extending import overload
 
 from spanish_tok.kernels import kernel
 from spanish_tok.kernels.lanes import (
-    LANES,
-    ONE,
-    exponential,
-    largest,
-    load,
-    maximum,
-    multiply_add,
-    same,
-    store,
-    total,
+    LANES, ONE, exponential, largest, load, maximum, multiply_add, same, spread, store, total,
 )  # fmt: skip
 from spanish_tok.kernels.product import ZERO, panels, product
 
