@@ -28,6 +28,8 @@ VERBS = {
     "pretrain": "pretrain",
     "generate": "model",
     "export": "model",
+    "bench": "bench",
+    "compare": "bench",
 }
 
 # library -> the extra of pyproject.toml that installs it
