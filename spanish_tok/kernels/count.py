@@ -8,15 +8,17 @@ normalized and split once, and its count goes to its runs in `Runs`.
 from typing import NamedTuple
 
 import numpy as np
+from numba.cpython.unsafe.numbers import trailing_zeros
 from numpy.typing import NDArray
 
-from spanish_tok.kernels import kernel
-from spanish_tok.kernels.memory import ONES, first_zero_byte, low_bytes, mix, word_at
+from spanish_tok.kernels import inner_kernel, kernel
+from spanish_tok.kernels.memory import BLOCK, ONES, first_zero_byte, load_word, mix, places_of, word_at
+from spanish_tok.kernels.encode import KEPT_HIGH, KEPT_LOW, MARGIN
 from spanish_tok.kernels.normalize import MARK_LEAD, SPACE, UNTOUCHED, decode_character, normalize_into
 from spanish_tok.kernels.runs import add_run, has_room, with_room
 
 RUN_LIMIT = 64  # characters; a longer run is cut, and each part counted as a run
-BLOCK = 1 << 16  # bytes of one chunk normalized at a time
+PART = 1 << 16  # bytes of one chunk normalized at a time
 KEY_BYTES = 15
 SEEN_AT_FIRST, SEEN_AT_MOST = 1 << 14, 1 << 20  # entries of 32 bytes, three quarters of them in use at most
 SPACES = np.uint64(SPACE) * ONES
@@ -27,7 +29,7 @@ NEWLINES = np.uint64(NEWLINE) * ONES
 class Scratch(NamedTuple):
     """A block of normalized text, and the run that is being read, which may go on in the next block.
 
-    normalized: uint8[BLOCK * growth + 64]
+    normalized: uint8[PART * growth + 64]
     text:       uint8[4 * RUN_LIMIT + 3], the bytes of the open run so far
     state:      int64[4]: its length in bytes, its characters, its kind, 1 where the next run begins a word
     """
@@ -40,23 +42,23 @@ class Scratch(NamedTuple):
 @kernel
 def new_scratch(table):
     """Room for one block."""
-    normalized = np.zeros(BLOCK * table.growth + 64, np.uint8)
+    normalized = np.zeros(PART * table.growth + 64, np.uint8)
     return Scratch(normalized, np.empty(4 * RUN_LIMIT + 3, np.uint8), np.zeros(4, np.int64))
 
 
-@kernel
+@inner_kernel
 def _begin_word(scratch):
     scratch.state[0], scratch.state[1], scratch.state[2], scratch.state[3] = 0, 0, UNTOUCHED, 1
 
 
-@kernel
+@inner_kernel
 def _end_word(runs, scratch, count):
     """Add the run that is still open, if one is."""
     if scratch.state[0] > 0:
         add_run(runs, scratch.text, 0, scratch.state[0], count)
 
 
-@kernel
+@inner_kernel
 def _split_into(runs, scratch, end, count, kinds):
     """Add the runs of scratch.normalized[1:end] but the last, which stays open."""
     length, characters, kind, word_begins = (
@@ -105,7 +107,7 @@ def add_chunk(runs, data, start, end, count, table, scratch):
     """
     _begin_word(scratch)
     while start < end:
-        stop = min(start + BLOCK, end)
+        stop = min(start + PART, end)
         while stop < end and (data[stop] & 0xC0) == 0x80:
             stop += 1  # never between the bytes of a character
         if stop < end and data[stop] == MARK_LEAD and data[stop - 1] < 0x80:
@@ -122,21 +124,20 @@ def add_chunk(runs, data, start, end, count, table, scratch):
 @kernel
 def empty_seen(runs, seen, table, scratch):
     """Move every chunk of `seen` to its runs, and clear `seen`. Returns the table."""
-    most = KEY_BYTES * table.growth
-    entry = _move_seen(runs, seen, 0, table, scratch)
+    most, key = KEY_BYTES * table.growth, np.empty(16, np.uint8)
+    entry = _move_seen(runs, seen, 0, table, scratch, key)
     while entry < seen.shape[0]:
         runs = with_room(runs, most, 4 * most + scratch.text.size)
-        entry = _move_seen(runs, seen, entry, table, scratch)
+        entry = _move_seen(runs, seen, entry, table, scratch, key)
     return runs
 
 
-@kernel
-def _move_seen(runs, seen, entry, table, scratch):
+@inner_kernel
+def _move_seen(runs, seen, entry, table, scratch, key):
     """Move the chunks of `seen` from `entry` on until `runs` has no room; returns where it stopped.
 
     A loop of its own, in which no table is replaced: Numba would count references for each chunk.
     """
-    key = np.empty(16, np.uint8)
     most = KEY_BYTES * table.growth
     while entry < seen.shape[0]:
         if seen[entry, 2] != 0:
@@ -165,7 +166,7 @@ def _enlarged_seen(seen):
     return larger
 
 
-@kernel
+@inner_kernel
 def _slot_of(seen, low, high):
     """Where a key stands in `seen`, or the empty entry where it would."""
     mask = np.uint64(seen.shape[0] - 1)
@@ -175,12 +176,38 @@ def _slot_of(seen, low, high):
     return slot
 
 
-@kernel
+@inner_kernel
 def _fill_seen(data, end, i, seen, filled):
     """Count the chunks of data[i:end] in `seen` until one is too long for it or `seen` is full.
 
     Returns (i, filled): the text is done up to i. The loop that reads every byte: it touches two arrays.
     """
+    room = 3 * seen.shape[0] // 4
+    while i < end and i + MARGIN <= data.size:
+        begin = i
+        stops = places_of(data, begin, SPACE) | places_of(data, begin, NEWLINE)
+        if end - begin < BLOCK:
+            last = np.uint64(1) << np.uint64(end - begin)
+            stops = (stops | last) & (last | (last - np.uint64(1)))
+        if stops == 0:
+            return i, filled
+        while stops != 0:
+            stop = begin + np.int64(trailing_zeros(stops))
+            stops &= stops - np.uint64(1)
+            length = stop - i
+            if length > KEY_BYTES or filled >= room:
+                return i, filled
+            if length > 0:
+                low = load_word(data, i) & KEPT_LOW[length]
+                high = load_word(data, i + 8) & KEPT_HIGH[length]
+                filled += _count_chunk(seen, low, high, length)
+            i = stop + 1
+    return _fill_seen_near_the_end(data, end, i, seen, filled)
+
+
+@inner_kernel
+def _fill_seen_near_the_end(data, end, i, seen, filled):
+    """The same where a block of 64 bytes would go beyond `data`."""
     while i < end:
         low, high = word_at(data, i), np.uint64(0)
         length = min(first_zero_byte(low ^ SPACES), first_zero_byte(low ^ NEWLINES))
@@ -191,18 +218,20 @@ def _fill_seen(data, end, i, seen, filled):
         if length > KEY_BYTES or 4 * filled >= 3 * seen.shape[0]:
             return i, filled
         if length > 0:
-            if length < 8:
-                low, high = low_bytes(low, length), np.uint64(0)
-            else:
-                high = low_bytes(high, length - 8)
-            high |= np.uint64(length) << np.uint64(56)
-            slot = _slot_of(seen, low, high)
-            if seen[slot, 2] == 0:
-                seen[slot, 0], seen[slot, 1] = low, high
-                filled += 1
-            seen[slot, 2] += np.uint64(1)
+            filled += _count_chunk(seen, low & KEPT_LOW[length], high & KEPT_HIGH[length], length)
         i += length + 1
     return i, filled
+
+
+@inner_kernel
+def _count_chunk(seen, low, high, length):
+    """Add one to a chunk in `seen`; returns 1 where it is new, else 0."""
+    high |= np.uint64(length) << np.uint64(56)
+    slot = _slot_of(seen, low, high)
+    new = seen[slot, 2] == 0
+    seen[slot, 0], seen[slot, 1] = low, high
+    seen[slot, 2] += np.uint64(1)
+    return np.int64(new)
 
 
 @kernel

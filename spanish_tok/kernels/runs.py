@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spanish_tok.kernels import kernel
+from spanish_tok.kernels import inner_kernel, kernel
 from spanish_tok.kernels.memory import enlarged, equal_bytes, hash_bytes
 
 UPPER_HALF, LOWER_HALF = np.uint64(0xFFFFFFFF00000000), np.uint64(0x00000000FFFFFFFF)
@@ -40,7 +40,7 @@ def new_runs():
     )
 
 
-@kernel
+@inner_kernel
 def has_room(runs, more, more_bytes):
     """Whether `more` runs of `more_bytes` bytes together fit in."""
     count, used = runs.sizes[0] + more, runs.sizes[1] + more_bytes
@@ -75,7 +75,7 @@ def _rehashed(runs, at_least):
     return slots
 
 
-@kernel
+@inner_kernel
 def add_run(runs, data, start, end, count):
     """Add `count` to the run data[start:end]; there must be room for one run more."""
     hashed = hash_bytes(data, start, end)
