@@ -250,7 +250,7 @@ def test_more_records_than_there_are(tmp_path: Path) -> None:
         draw([file], tmp_path / "out", 3001)
     assert not (tmp_path / "out" / "manifest.json").exists()
     assert len(draw([file], tmp_path / "out", 3001, at_most=True)) == 3000
-    with pytest.raises(SpanishTokError, match="2000 .*must be 4,000|3,000 rows were read"):
+    with pytest.raises(SpanishTokError, match="3,000 rows were read"):
         sample_files(inputs_of([file], ReadOptions(rows=4000)), tmp_path / "rows", 10)
 
 
