@@ -111,7 +111,7 @@ class RecordFolder:
         """Take note that the job has come to a position."""
         self.position = position
         state = {"position": position, "shards": self.shards, "report": self.report.as_dict()}
-        write_json(self.unfinished / "state.json", state)
+        write_json(self.unfinished / "state.json", state, durable=False)
 
     def finish(self, facts: dict[str, Any]) -> dict[str, Any]:
         """Write report.json and manifest.json, which makes the folder whole; return the manifest."""

@@ -15,8 +15,9 @@ from spanish_tok.records import expand_folders, format_of, read_file
 from spanish_tok.sample import sources_of
 from spanish_tok.streams import COMPRESSIONS, is_remote, open_stream, size_of
 
-PROBE = 1 << 18  # bytes looked at in three places of a file to guess its rows
-CAUTION = 0.85  # a guess of rows is taken by this: too many candidates cost little, too few another pass
+PROBES = 32
+PROBE = 1 << 16  # bytes looked at in each of so many places of a file, to guess its rows
+CAUTION = 0.95  # a guess of rows is taken by this: too many candidates cost little, too few another pass
 
 
 @dataclass(frozen=True)
@@ -107,8 +108,9 @@ def _guessed_rows(item: Input) -> int | None:
         except (pa.ArrowInvalid, OSError):
             return None  # reading it will say what is wrong
     size, rows, looked = size_of(item.name) or 0, 0, 0
-    for place in (0, size // 2, max(0, size - PROBE)):
-        with open_stream(item.name, place) as stream:
+    with open_stream(item.name) as stream:
+        for probe in range(PROBES):
+            stream.seek(size // PROBES * probe)
             part = stream.read(PROBE) or b""
             rows, looked = rows + part.count(b"\n"), looked + len(part)
     return int(CAUTION * size * rows / max(looked, 1))

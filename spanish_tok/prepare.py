@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,41 +64,66 @@ def sample_files(
     if manifest := finished(output, job):
         return manifest
     folder = RecordFolder(output, job, _changed(inputs))
-    rows, threads = inputs.guessed_rows(), threads or available_cores()
     if inputs.rows is not None and size > inputs.rows and not at_most:
         raise _too_few(size, inputs.rows, "the input holds")
-    wanted = EVERYTHING if clean_all else rounded(size * SURPLUS if clean else size)
-    position = folder.position or {"low": 0, "wanted": wanted, "before": 0, "range": 0}
-    while True:
-        gathered = CandidatePass(
-            inputs,
-            seed,
-            folder.unfinished,
-            position["wanted"],
-            position["low"],
-            None if position["low"] else rows,
-        )
-        with display("reading", rows) as bar:
-            gathered.run(threads, bar)
-        keys, exhausted = usable(gathered.keys, gathered.rows - position["before"])
-        with display("cleaning" if clean else "writing", size) as bar:
-            bar.advance(folder.kept)
-            chunks = _ranges(gathered, keys, position)
-            folder.write(chunks, clean, most=size, stop=not clean_all, workers=threads, bar=bar)
-        gathered.close()
-        if exhausted or folder.kept == size:
-            break
-        position = _next_pass(position, keys, size, folder)
-        folder.advance(position)
+    sampling = _Sampling(inputs, folder, size, seed, clean, clean_all, threads or available_cores(), display)
+    gathered, enough = sampling.go_over(folder.position or sampling.beginning())
+    while not enough:
+        position = folder.position
         announce(
-            f"{folder.kept:,} of {len(keys) + position['before'] - len(keys):,} candidates passed, {size:,} are wanted:"
+            f"{folder.kept:,} records came out of {position['before']:,} candidates, and {size:,} are wanted:"
             " going over the input once more."
         )
+        gathered, enough = sampling.go_over(position)
     if folder.kept < size and not at_most:
-        raise _too_few(
-            size, folder.kept, f"of {gathered.rows:,} records cleaning keeps" if clean else "the input holds"
-        )
+        where = f"of {gathered.rows:,} records cleaning keeps" if clean else "the input holds"
+        raise _too_few(size, folder.kept, where)
     return folder.finish(_facts(inputs, gathered.reports) | {"kind": "sample", "size": size, "seed": seed})
+
+
+@dataclass(frozen=True)
+class _Sampling:
+    """What the passes of one sample have in common.
+
+    A position is {"pass": its number, "low": the smallest key that it takes, "wanted": how many candidates,
+    "before": how many there were in earlier passes, "range": shards of it that were gone through}.
+    """
+
+    inputs: Inputs
+    folder: RecordFolder
+    size: int
+    seed: int
+    clean: CleanOptions | None
+    clean_all: bool
+    threads: int
+    display: Display
+
+    def beginning(self) -> dict[str, int]:
+        """The position of the first pass."""
+        wanted = EVERYTHING if self.clean_all else rounded(self.size * (SURPLUS if self.clean else 1))
+        return {"pass": 1, "low": 0, "wanted": wanted, "before": 0, "range": 0}
+
+    def go_over(self, position: dict[str, int]) -> tuple[CandidatePass, bool]:
+        """Gather the candidates of a pass and write what is kept of them; say whether that is all or enough."""
+        rows = self.inputs.guessed_rows()
+        guess = (
+            rows if position["pass"] == 1 else None
+        )  # it may have been what made the first pass too narrow
+        folder, wanted, low = self.folder, position["wanted"], position["low"]
+        gathered = CandidatePass(self.inputs, self.seed, folder.unfinished, wanted, low, guess)
+        with self.display("reading", rows) as bar:
+            gathered.run(self.threads, bar)
+        keys, exhausted = usable(gathered.keys, gathered.rows - position["before"])
+        with self.display("cleaning" if self.clean else "writing", self.size) as bar:
+            bar.advance(folder.kept)
+            chunks = _ranges(gathered, keys, position)
+            stop, workers = not self.clean_all, self.threads
+            folder.write(chunks, self.clean, most=self.size, stop=stop, workers=workers, bar=bar)
+        enough = exhausted or folder.kept == self.size
+        if not enough:
+            folder.advance(_next_pass(position, keys, self.size, folder.kept))
+        gathered.close()
+        return gathered, enough
 
 
 def clean_files(
@@ -153,13 +178,13 @@ def _ranges(gathered: CandidatePass, keys: Keys, position: dict[str, int]) -> It
         yield Chunk(batch, {**position, "range": number})
 
 
-def _next_pass(position: dict[str, int], keys: Keys, size: int, folder: RecordFolder) -> dict[str, int]:
+def _next_pass(position: dict[str, int], keys: Keys, size: int, kept: int) -> dict[str, int]:
     """Where the next pass begins, and how many candidates it takes, judged by how many passed so far."""
     before = position["before"] + len(keys)
-    share = max(folder.kept / before, 0.01) if before else 1.0
-    wanted = rounded((size - folder.kept) / share * SURPLUS)
+    share = max(kept / before, 0.01) if before else 1.0
     low = int(keys[-1]) + 1 if len(keys) else position["low"]
-    return {"low": low, "wanted": wanted, "before": before, "range": 0}
+    wanted = rounded((size - kept) / share * SURPLUS)
+    return {"pass": position["pass"] + 1, "low": low, "wanted": wanted, "before": before, "range": 0}
 
 
 def _in_input_order(inputs: Inputs, reports: list[FileReport], skip: int, bar: Progress) -> Iterator[Chunk]:

@@ -244,13 +244,25 @@ def test_cleaning_candidates_gives_what_cleaning_everything_gives(tmp_path: Path
     assert some == by_hand[:1000]
 
 
+@pytest.mark.parametrize("guess", [1, 2500, 6000, 10**9])
+@pytest.mark.parametrize("clean", [None, CleanOptions()])
+def test_a_wrong_guess_of_the_rows_costs_a_pass_and_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, guess: int, clean: CleanOptions | None
+) -> None:
+    file = write(tmp_path / "es.tsv", faulty())
+    draw([file], tmp_path / "right", 550, clean=clean)
+    monkeypatch.setattr("spanish_tok.inputs.Inputs.guessed_rows", lambda _: guess)
+    draw([file], tmp_path / "wrong", 550, clean=clean)
+    assert sha(tmp_path / "right") == sha(tmp_path / "wrong")
+
+
 def test_more_records_than_there_are(tmp_path: Path) -> None:
     file = write(tmp_path / "es.tsv", RECORDS)
     with pytest.raises(SpanishTokError, match="3,001 records are wanted, and the input holds 3,000"):
         draw([file], tmp_path / "out", 3001)
     assert not (tmp_path / "out" / "manifest.json").exists()
     assert len(draw([file], tmp_path / "out", 3001, at_most=True)) == 3000
-    with pytest.raises(SpanishTokError, match="2000 .*must be 4,000|3,000 rows were read"):
+    with pytest.raises(SpanishTokError, match="3,000 rows were read"):
         sample_files(inputs_of([file], ReadOptions(rows=4000)), tmp_path / "rows", 10)
 
 
@@ -322,7 +334,6 @@ def run_to_the_end(
         if done.returncode == 0:
             return killed
         assert done.returncode == -signal.SIGKILL, done.stderr
-        assert not (output / "manifest.json").exists() or not (output / "unfinished").exists() or True
         killed += 1
 
 
