@@ -37,7 +37,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    sizes = {"d_model": 48, "d_kv": 16, "d_ff": 64, "num_heads": 2, "num_layers": 1, "num_decoder_layers": 2}
+    sizes = {"d_model": 48, "d_kv": 16, "d_ff": 64, "num_heads": 2, "num_layers": 2, "num_decoder_layers": 2}
     model = T5(T5Config(**sizes, dropout_rate=0.0))  # type: ignore[arg-type]
     inputs, mask = padded(random_rows(64, 4900))
     labels, real = padded(random_rows(64, 60, seed=1))
