@@ -118,7 +118,7 @@ def _require(holds: bool, name: str, value: Any, what: str) -> None:
 def _choices() -> dict[str, tuple[str, ...]]:
     """The values of each entry that has a fixed list of them."""
     return {
-        field.name: field.type.__args__  # type: ignore[union-attr]
+        field.name: field.type.__args__
         for field in fields(Recipe)
         if hasattr(field.type, "__args__")
     }
