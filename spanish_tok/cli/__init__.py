@@ -48,6 +48,9 @@ class Verbs(click.Group):
             return super().invoke(ctx)
         except SpanishTokError as error:
             sys.exit(_complain(str(error), 2))
+        except click.UsageError as error:
+            where = error.ctx.command_path if error.ctx else "spanish-tok"
+            sys.exit(_complain(f"{error.format_message()} (see {where} --help)", 2))
         except ModuleNotFoundError as error:
             if error.name not in EXTRAS:
                 raise

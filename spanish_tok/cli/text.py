@@ -82,7 +82,7 @@ def tokenize(texts: tuple[str, ...], vocab: Path | None, as_json: bool, explain:
         if as_json:
             click.echo(json.dumps(_as_json(tokenizer, text, explain), ensure_ascii=False))
         else:
-            _show(tokenizer, text, explain)
+            click.echo(_shown(tokenizer, text, explain), nl=False)
 
 
 def _as_json(tokenizer: "Tokenizer", text: str, explain: bool) -> dict[str, object]:
@@ -98,7 +98,7 @@ def _as_json(tokenizer: "Tokenizer", text: str, explain: bool) -> dict[str, obje
     return {**shown, "changes": changes(text)} if explain else shown
 
 
-def _show(tokenizer: "Tokenizer", text: str, explain: bool) -> None:
+def _shown(tokenizer: "Tokenizer", text: str, explain: bool) -> str:
     """Pieces on alternating grounds, each id below its piece, lines as wide as the terminal."""
     from rich.cells import cell_len
     from rich.console import Console
@@ -108,16 +108,18 @@ def _show(tokenizer: "Tokenizer", text: str, explain: bool) -> None:
 
     console = Console(file=sys.stdout, highlight=False, soft_wrap=False)
     pieces, numbers = Text(), Text(style="dim")
-    for place, (piece, number) in enumerate(zip(tokenizer.tokens(text), tokenizer.encode(text), strict=True)):
-        width = max(cell_len(piece), len(str(number)))
-        if pieces and cell_len(pieces.plain) + width > console.width:
-            console.print(pieces, numbers, sep="\n")
-            pieces, numbers = Text(), Text(style="dim")
-        pieces.append(piece, style="black on cyan" if place % 2 else "black on yellow").append(
-            " " * (width - cell_len(piece) + 1)
-        )
-        numbers.append(str(number).ljust(width + 1))
-    console.print(pieces, numbers, sep="\n")
-    if explain:
-        for change in changes(text):
+    with console.capture() as shown:
+        for place, (piece, number) in enumerate(
+            zip(tokenizer.tokens(text), tokenizer.encode(text), strict=True)
+        ):
+            width = max(cell_len(piece), len(str(number)))
+            if pieces and cell_len(pieces.plain) + width > console.width:
+                console.print(pieces, numbers, sep="\n")
+                pieces, numbers = Text(), Text(style="dim")
+            pieces.append(piece, style="black on cyan" if place % 2 else "black on yellow")
+            pieces.append(" " * (width - cell_len(piece) + 1))
+            numbers.append(str(number).ljust(width + 1))
+        console.print(pieces, numbers, sep="\n")
+        for change in changes(text) if explain else []:
             console.print(Text(f"  {change['at']:>5}  {change['from']}  ->  {change['to']!r}", style="dim"))
+    return shown.get()
