@@ -14,9 +14,7 @@ from spanish_tok.corruption import Batch, SpanCorruption
 from spanish_tok.t5.bits_per_byte import LONGEST, MaskedText, bits_per_byte, encode_masked, mask_words
 
 TEXT = "el viento soplaba con fuerza sobre los tejados del pueblo, y nadie se atrevía a salir de casa."
-GOLDEN = (
-    "el viento soplaba con fuerza sobre <extra_id_0> del pueblo, y nadie se atrevía a salir <extra_id_1> casa."
-)
+GOLDEN = "el viento soplaba con fuerza sobre <extra_id_0> del pueblo, y nadie se atrevía a salir <extra_id_1> casa."
 TEXTS = [TEXT, "¿qué hora es?", "mañana"]
 words = st.lists(st.text(alphabet="abcñé.1", min_size=1, max_size=9), min_size=1, max_size=300)
 
