@@ -79,6 +79,20 @@ def test_tokenize_for_people_and_for_programs(tokenizer: Tokenizer) -> None:
     assert [change["to"] for change in told["changes"]] == ["a", " 1/2"]
 
 
+def test_tokenize_on_a_terminal_colours_pieces_and_tells_changes() -> None:
+    """Under `script`, which gives it a terminal."""
+    line = f"{sys.executable} -m spanish_tok tokenize 'ÁÁ ½'"
+    try:
+        done = subprocess.run(
+            ["script", "-qec", line, "/dev/null"], capture_output=True, text=True, check=True
+        )
+    except FileNotFoundError:
+        pytest.skip("needs the program `script`")
+    assert "\x1b[" in done.stdout
+    assert "normalized: áá 1/2" in done.stdout
+    assert "2 x  Á (U+00C1 LATIN CAPITAL LETTER A WITH ACUTE)  ->  'á'" in done.stdout
+
+
 def test_markup_and_escapes_in_text_are_shown_as_text() -> None:
     shown = run("tokenize", "[bold]x[/bold] \x1b[31m").stdout
     assert "\x1b" not in shown

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from itertools import batched
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,7 +57,7 @@ def generate(
     if stream:
         _stream(generator, lines, chosen)
         return
-    for batch in batched(lines, batch_size):
+    while batch := list(islice(lines, batch_size)):
         for found in generator.generate(batch, chosen, batch_size=batch_size):
             click.echo(f"{found.score:.4f}\t{found.text}" if scores else found.text)
 
@@ -72,7 +72,7 @@ def _stream(generator: "Generator", lines: Iterator[str], options: "SearchOption
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--to", "form", required=True, type=click.Choice(["transformers", "ctranslate2", "onnx"]))
+@click.option("--to", "form", required=True, type=click.Choice(["transformers", "ctranslate2"]))
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder to write.")
 @click.option(
     "--precision",
