@@ -15,8 +15,8 @@ from machine import describe
 from numpy.typing import NDArray
 
 from spanish_tok import Generator, SpanCorruption, Tokenizer, read_shards
+from spanish_tok.batches import PackedBatches
 from spanish_tok.files import read_json
-from spanish_tok.packing import PackedBatches
 from spanish_tok.t5.bits_per_byte import Scorer, bits_per_byte, mask_words
 from spanish_tok.t5.held_out import split
 from spanish_tok.t5.model import T5

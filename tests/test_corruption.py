@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spanish_tok import SpanishTokError, Tokenizer
+from spanish_tok.batches import PackedBatches
 from spanish_tok.corruption import IGNORED, SpanCollator, SpanCorruption
-from spanish_tok.packing import PackedBatches
 from spanish_tok.vocabulary import EOS, PAD
 from tests.conftest import TOP
 
@@ -300,7 +300,7 @@ def test_the_example_with_transformers_trainer_runs(tmp_path: Path) -> None:
 
 
 def test_nothing_here_loads_torch() -> None:
-    modules = "corruption packing t5.config t5.recipe t5.bits_per_byte t5.held_out t5.log"
+    modules = "corruption batches t5.config t5.recipe t5.bits_per_byte t5.held_out t5.log"
     imports = "\n".join(f"import spanish_tok.{name}" for name in modules.split())
     code = f"{imports}\nimport sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=TOP)
