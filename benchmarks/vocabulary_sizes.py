@@ -30,7 +30,7 @@ from spanish_tok.alphabet import DIGITS, LETTERS, SPACE_MARK, SPANISH
 from spanish_tok.corruption import SpanCorruption
 from spanish_tok.files import atomic_path, write_json
 from spanish_tok.formats import SPECIALS
-from spanish_tok.packing import PackedBatches
+from spanish_tok.batches import PackedBatches
 from spanish_tok.quality import count_ids, measure_quality, word_counts
 from spanish_tok.records import read_records
 from spanish_tok.segmenters import Segmenter, load_segmenter
