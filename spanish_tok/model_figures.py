@@ -1,7 +1,6 @@
 """What a model can do, without torch: size, tokens a second, bits per byte, and fills of masked sentences."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 from statistics import median
@@ -10,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from spanish_tok.generation import Generator
 from spanish_tok.progress import SILENT, Progress
-from spanish_tok.search import Backend, SearchOptions, log_softmax, write
-from spanish_tok.t5.bits_per_byte import MaskedText, Scorer, bits_per_byte, encode_masked, mask_words
+from spanish_tok.search import Backend, SearchOptions, log_softmax
+from spanish_tok.t5.bits_per_byte import Scorer, bits_per_byte, mask_words
 from spanish_tok.t5.checkpoint import Checkpoint
 from spanish_tok.t5.cpu import CpuBackend
 from spanish_tok.texts import read_texts
@@ -55,9 +55,10 @@ def measure_model(
     speeds = {rows: tokens_per_second(backend, rows) for rows in (1, 32)}
     progress.note("model: bits per byte")
     rows = texts.take(pa.array(np.arange(0, len(texts), ceil(len(texts) / MEASURED_TEXTS)))).to_pylist()
-    found = bits_per_byte(scorer_of(backend), tokenizer, rows)
+    measured = bits_per_byte(scorer_of(backend), tokenizer, rows)
     progress.note("model: fills")
-    sentences = [mask_words(tokenizer.normalize(text)) for text in _sentences()]
+    masked = [mask_words(tokenizer.normalize(text)).shown() for text in _sentences()]
+    filled = Generator(backend, tokenizer).generate(masked, SearchOptions(max_new_tokens=LONGEST_FILL))
     parameters = sum(array.size for array in checkpoint.tensors.values())
     return ModelFigures(
         name=name,
@@ -65,10 +66,10 @@ def measure_model(
         bytes_float32=4 * parameters,
         bytes_bfloat16=2 * parameters,
         tokens_per_second=speeds,
-        bits_per_byte=found.value,
+        bits_per_byte=measured.value,
         records=len(rows),
-        masked_bytes=found.masked_bytes,
-        fills=[(sentence.shown(), filled(backend, tokenizer, sentence)) for sentence in sentences],
+        masked_bytes=measured.masked_bytes,
+        fills=[(prompt, found.text) for prompt, found in zip(masked, filled, strict=True)],
     )
 
 
@@ -106,31 +107,3 @@ def scorer_of(backend: Backend) -> Scorer:
         return nats
 
     return score
-
-
-def filled(backend: Backend, tokenizer: Tokenizer, masked: MaskedText) -> str:
-    """A masked sentence with what the model writes for each mask in brackets; `[]` where it writes nothing."""
-    inputs, _ = encode_masked(tokenizer, masked)
-    ids = [written.id for written in write(backend, [inputs], SearchOptions(max_new_tokens=LONGEST_FILL))]
-    fills = fills_of(ids, [tokenizer.sentinel_id(number) for number in range(len(masked.spans))])
-    parts, last = [], 0
-    for (begin, end), fill in zip(masked.spans, fills, strict=True):
-        parts += [masked.text[last:begin], f"[{tokenizer.decode(fill)}]"]
-        last = end
-    return "".join([*parts, masked.text[last:]])
-
-
-def fills_of(ids: Sequence[int], sentinels: Sequence[int]) -> list[list[int]]:
-    """What stands behind each sentinel in what a model wrote, up to the next one or another special.
-
-    >>> fills_of([99, 5, 6, 98, 7, 1], sentinels=[99, 98, 97])
-    [[5, 6], [7], []]
-    """
-    fills: dict[int, list[int]] = {number: [] for number in sentinels}
-    current: list[int] | None = None
-    for number in ids:
-        if number in fills:
-            current = fills[number]
-        elif current is not None:
-            current.append(number)
-    return [[number for number in fills[sentinel] if number > 2] for sentinel in sentinels]
