@@ -119,7 +119,7 @@ def write_tensors(
     metadata: Mapping[str, str] | None = None,
 ) -> None:
     """Write arrays as one safetensors file, atomically; floats are stored in `precision`, others as they are."""
-    from safetensors import TensorSpec, serialize_file
+    from safetensors import TensorSpec, serialize
 
     stored = {}
     for name, array in tensors.items():
@@ -132,7 +132,7 @@ def write_tensors(
         for name, (array, kind) in stored.items()
     }
     with atomic_path(path) as partial:
-        serialize_file(specs, partial, metadata={"format": "pt", **(metadata or {})})
+        partial.write_bytes(serialize(specs, metadata={"format": "pt", **(metadata or {})}))
 
 
 def read_tensors(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
