@@ -85,7 +85,7 @@ def pack(table: Table) -> PackedTable:
     rows = flat.reshape(-1, 256)
     first: dict[bytes, int] = {}  # a page -> its number
     page_of = np.array([first.setdefault(row.tobytes(), len(first)) for row in rows], np.uint16)
-    pages = np.frombuffer(b"".join(first), np.uint32).reshape(-1, 256)
+    pages = np.frombuffer(b"".join(first), np.uint32).reshape(-1, 256).copy()
     pairs = np.zeros(128 << 6, np.uint32)
     for pair, letter in table.pairs.items():
         pairs[ord(pair[0]) << 6 | ord(pair[1]) - FIRST_MARK] = place(letter)
