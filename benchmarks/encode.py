@@ -92,7 +92,7 @@ def contender(name: str, column: pa.Array) -> tuple[Encode, Callable[[Any], Flat
         return lambda: kit.encode_all(texts), flat
     import tokie
 
-    flattening = tokie.Tokenizer.from_json(str(FOLDER / "tokenizer.json"))
+    flattening: Any = tokie.Tokenizer.from_json(str(FOLDER / "tokenizer.json"))
     return lambda: flattening.encode_batch_flat(texts, add_special_tokens=False), lambda found: (
         found[0].astype(np.uint16),
         found[1].astype(np.int64),

@@ -12,15 +12,20 @@ if TYPE_CHECKING:
     from spanish_tok.alphabet import build_table as build_table
     from spanish_tok.alphabet import normalize as normalize
     from spanish_tok.columns import normalize_column as normalize_column
+    from spanish_tok.corruption import SpanCollator as SpanCollator
+    from spanish_tok.corruption import SpanCorruption as SpanCorruption
     from spanish_tok.counts import Counts as Counts
     from spanish_tok.counts import count_files as count_files
     from spanish_tok.counts import count_runs as count_runs
     from spanish_tok.counts import merge as merge
     from spanish_tok.errors import SpanishTokError as SpanishTokError
+    from spanish_tok.generation import Generator as Generator
+    from spanish_tok.search import SearchOptions as SearchOptions
     from spanish_tok.shards import ShardOptions as ShardOptions
     from spanish_tok.shards import decode_shards as decode_shards
     from spanish_tok.shards import read_shards as read_shards
     from spanish_tok.shards import write_shards as write_shards
+    from spanish_tok.t5.config import T5Config as T5Config
     from spanish_tok.tokenizer import Tokenizer as Tokenizer
     from spanish_tok.trainer import Training as Training
     from spanish_tok.trainer import train_vocabularies as train_vocabularies
@@ -31,7 +36,12 @@ if TYPE_CHECKING:
 _HOMES = {
     "Counts": "counts",
     "ShardOptions": "shards",
+    "Generator": "generation",
+    "SearchOptions": "search",
+    "SpanCollator": "corruption",
+    "SpanCorruption": "corruption",
     "SpanishTokError": "errors",
+    "T5Config": "t5.config",
     "Tokenizer": "tokenizer",
     "Training": "trainer",
     "Vocabulary": "vocabulary",

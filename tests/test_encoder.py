@@ -1,6 +1,7 @@
 """The bulk encoder equals sentencepiece, and an exact twin where sentencepiece is not exact."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -140,7 +141,8 @@ def test_chunks_nulls_empty_texts_and_only_spaces() -> None:
     assert [bool(ids) for ids in expected] == [text == "a" for text in odd]
     chunked = pa.chunked_array([pa.array(odd), pa.array([], pa.string()), pa.array(odd).slice(3)])
     assert ENCODER.encode(chunked).to_pylist() == expected + expected[3:]
-    for empty in (pa.array([], pa.string()), pa.chunked_array([], pa.string()), []):
+    nothing: list[Any] = [pa.array([], pa.string()), pa.chunked_array([], pa.string()), []]
+    for empty in nothing:
         assert ENCODER.encode(empty).to_pylist() == []
     with pytest.raises(SpanishTokError, match="holds int64, not text"):
         ENCODER.encode(pa.array([1, 2]))

@@ -17,7 +17,7 @@ import numba
 from numba.core import event
 
 
-class _CompilingNote(event.Listener):
+class _CompilingNote(event.Listener):  # type: ignore[misc]  # Numba has no types
     """Says on a terminal, once a process, that code is being compiled; code from disk says nothing."""
 
     said = False

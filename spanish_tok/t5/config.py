@@ -1,0 +1,212 @@
+"""The shape of a T5 model, in the words of transformers' config.json, and the published family as presets.
+
+Raffel et al. 2020 (T5 1.0); Tay et al. 2021, "Scale Efficiently", table 2, for the sizes. No torch here.
+"""
+
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.files import read_json, write_json
+
+FEED_FORWARDS = ("relu", "gated-gelu")
+# what transformers and CTranslate2 want to read beside our fields
+FIXED = {
+    "architectures": ["T5ForConditionalGeneration"],
+    "model_type": "t5",
+    "is_encoder_decoder": True,
+    "use_cache": True,
+    "initializer_factor": 1.0,
+}
+
+
+@dataclass(frozen=True)
+class T5Config:
+    """Sizes and options of a T5 model; the defaults are T5's own, the sizes those of `spanish_tiny`.
+
+    `feed_forward_proj` is "relu" (T5 1.0) or "gated-gelu" (T5 1.1). With `tie_word_embeddings` the output layer
+    is the embedding, and its input is scaled by d_model^-0.5; without, there is a matrix `lm_head`, unscaled.
+
+    >>> T5Config.spanish_tiny().parameters
+    7176896
+    """
+
+    vocab_size: int = 5000
+    d_model: int = 320
+    d_kv: int = 64
+    d_ff: int = 512
+    num_layers: int = 4
+    num_decoder_layers: int = 3
+    num_heads: int = 4
+    relative_attention_num_buckets: int = 32
+    relative_attention_max_distance: int = 128
+    dropout_rate: float = 0.1
+    layer_norm_epsilon: float = 1e-6
+    feed_forward_proj: str = "relu"
+    tie_word_embeddings: bool = True
+    pad_token_id: int = 0
+    eos_token_id: int = 1
+    decoder_start_token_id: int = 0
+
+    def __post_init__(self) -> None:
+        for name in _SIZES:
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                raise SpanishTokError(f"{name} is {value!r}", "Give a whole number from 1 up.")
+        if self.feed_forward_proj not in FEED_FORWARDS:
+            raise SpanishTokError(
+                f"feed_forward_proj is {self.feed_forward_proj!r}", f"Give one of {', '.join(FEED_FORWARDS)}."
+            )
+        if self.relative_attention_num_buckets % 4 or (
+            self.relative_attention_max_distance <= self.relative_attention_num_buckets // 2
+        ):
+            raise SpanishTokError(
+                f"{self.relative_attention_num_buckets} buckets do not fit a maximum distance of "
+                f"{self.relative_attention_max_distance}",
+                "Give a multiple of 4, and a distance of more than half of it.",
+            )
+        if not 0 <= self.dropout_rate < 1:
+            raise SpanishTokError(f"dropout_rate is {self.dropout_rate}", "Give a number from 0 to below 1.")
+        for name in ("pad_token_id", "eos_token_id", "decoder_start_token_id"):
+            if not 0 <= getattr(self, name) < self.vocab_size:
+                raise SpanishTokError(
+                    f"{name} is {getattr(self, name)}", f"Ids go from 0 to {self.vocab_size - 1}."
+                )
+
+    @property
+    def inner(self) -> int:
+        """The width of all heads together: num_heads x d_kv."""
+        return self.num_heads * self.d_kv
+
+    @property
+    def gated(self) -> bool:
+        return self.feed_forward_proj == "gated-gelu"
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the model holds; the shared embedding counts once."""
+        return sum(rows * columns for rows, columns in map(_two, self.shapes().values()))
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The tensors of a checkpoint: name in transformers' words -> shape; the shared embedding once.
+
+        >>> T5Config.spanish_tiny().shapes()["decoder.block.0.layer.1.EncDecAttention.q.weight"]
+        (256, 320)
+        """
+        shapes: dict[str, tuple[int, ...]] = {"shared.weight": (self.vocab_size, self.d_model)}
+        if not self.tie_word_embeddings:
+            shapes["lm_head.weight"] = (self.vocab_size, self.d_model)
+        for stack, layers in (("encoder", self.num_layers), ("decoder", self.num_decoder_layers)):
+            attentions = ["SelfAttention"] if stack == "encoder" else ["SelfAttention", "EncDecAttention"]
+            shapes[f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"] = (
+                self.relative_attention_num_buckets,
+                self.num_heads,
+            )
+            for block in range(layers):
+                for place, attention in enumerate(attentions):
+                    layer = f"{stack}.block.{block}.layer.{place}"
+                    shapes[f"{layer}.layer_norm.weight"] = (self.d_model,)
+                    for matrix in "qkv":
+                        shapes[f"{layer}.{attention}.{matrix}.weight"] = (self.inner, self.d_model)
+                    shapes[f"{layer}.{attention}.o.weight"] = (self.d_model, self.inner)
+                layer = f"{stack}.block.{block}.layer.{len(attentions)}"
+                shapes[f"{layer}.layer_norm.weight"] = (self.d_model,)
+                for matrix in ("wi_0", "wi_1") if self.gated else ("wi",):
+                    shapes[f"{layer}.DenseReluDense.{matrix}.weight"] = (self.d_ff, self.d_model)
+                shapes[f"{layer}.DenseReluDense.wo.weight"] = (self.d_model, self.d_ff)
+            shapes[f"{stack}.final_layer_norm.weight"] = (self.d_model,)
+        return shapes
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of a config.json that transformers reads too."""
+        return {**FIXED, **asdict(self)}
+
+    def to_json(self, path: str | os.PathLike[str]) -> None:
+        """Write config.json, atomically."""
+        write_json(path, self.to_dict())
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "T5Config":
+        """A configuration from a config.json's content, ours or transformers'; unknown fields are ignored.
+
+        transformers 5 writes an untied model as `scale_decoder_outputs: false`.
+        """
+        if values.get("model_type", "t5") != "t5":
+            raise SpanishTokError(f"model_type is {values['model_type']!r}", "Only T5 models are read here.")
+        known = {f.name: values[f.name] for f in fields(cls) if values.get(f.name) is not None}
+        missing = [
+            name
+            for name in ("vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_heads")
+            if name not in known
+        ]
+        if missing:
+            raise SpanishTokError(f"The configuration lacks {', '.join(missing)}", "Give a T5's config.json.")
+        known.setdefault("num_decoder_layers", known["num_layers"])
+        if values.get("scale_decoder_outputs") is False:
+            known["tie_word_embeddings"] = False
+        return cls(**known)
+
+    @classmethod
+    def from_json(cls, path: str | os.PathLike[str]) -> "T5Config":
+        """Read config.json; raises SpanishTokError that names the file where it is no T5's."""
+        values = read_json(path)
+        try:
+            if not isinstance(values, dict):
+                raise SpanishTokError("It is not a JSON object", "Give a T5's config.json.")
+            return cls.from_dict(values)
+        except SpanishTokError as error:
+            raise SpanishTokError(f"{Path(path)}: {error.problem}", error.advice) from None
+
+    @classmethod
+    def preset(cls, name: str, **options: Any) -> "T5Config":
+        """A member of the family by its name (`PRESETS`), with other fields as given.
+
+        >>> T5Config.preset("tiny", vocab_size=8000).d_model
+        256
+        """
+        if name not in PRESETS:
+            raise SpanishTokError(f"There is no preset {name!r}", f"Choose from {', '.join(PRESETS)}.")
+        return cls(**{**PRESETS[name], **options})
+
+    @classmethod
+    def spanish_tiny(cls, **options: Any) -> "T5Config":
+        """T5-Spanish-Efficient-TINY: 7,176,896 parameters with 5,000 ids."""
+        return cls.preset("spanish-tiny", **options)
+
+
+_SIZES = (
+    "vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_decoder_layers", "num_heads",
+    "relative_attention_num_buckets", "relative_attention_max_distance",
+)  # fmt: skip
+
+
+def _two(shape: tuple[int, ...]) -> tuple[int, int]:
+    return shape[0], shape[1] if len(shape) == 2 else 1
+
+
+def _preset(
+    encoder: int, decoder: int, d_ff: int, d_model: int, d_kv: int, heads: int, ids: int = 32128
+) -> dict[str, int]:
+    return {
+        "num_layers": encoder,
+        "num_decoder_layers": decoder,
+        "d_ff": d_ff,
+        "d_model": d_model,
+        "d_kv": d_kv,
+        "num_heads": heads,
+        "vocab_size": ids,
+    }  # fmt: skip
+
+
+PRESETS = {
+    "spanish-tiny": _preset(4, 3, 512, 320, 64, 4, ids=5000),
+    "tiny": _preset(4, 4, 1024, 256, 64, 4),
+    "mini": _preset(4, 4, 1536, 384, 64, 8),
+    "small": _preset(6, 6, 2048, 512, 64, 8),
+    "base": _preset(12, 12, 3072, 768, 64, 12),
+    "large": _preset(24, 24, 4096, 1024, 64, 16),
+    "xl": _preset(24, 24, 16384, 1024, 128, 32),
+    "xxl": _preset(24, 24, 65536, 1024, 128, 128),
+}
