@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from spanish_tok.alphabet import build_table as build_table
     from spanish_tok.alphabet import normalize as normalize
     from spanish_tok.columns import normalize_column as normalize_column
+    from spanish_tok.corruption import SpanCollator as SpanCollator
+    from spanish_tok.corruption import SpanCorruption as SpanCorruption
     from spanish_tok.counts import Counts as Counts
     from spanish_tok.counts import count_files as count_files
     from spanish_tok.counts import count_runs as count_runs
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
     from spanish_tok.errors import SpanishTokError as SpanishTokError
     from spanish_tok.generation import Generator as Generator
     from spanish_tok.search import SearchOptions as SearchOptions
+    from spanish_tok.shards import ShardOptions as ShardOptions
+    from spanish_tok.shards import decode_shards as decode_shards
+    from spanish_tok.shards import read_shards as read_shards
+    from spanish_tok.shards import write_shards as write_shards
     from spanish_tok.t5.config import T5Config as T5Config
     from spanish_tok.tokenizer import Tokenizer as Tokenizer
     from spanish_tok.trainer import Training as Training
@@ -29,8 +35,11 @@ if TYPE_CHECKING:
 # public name -> the module that holds it
 _HOMES = {
     "Counts": "counts",
+    "ShardOptions": "shards",
     "Generator": "generation",
     "SearchOptions": "search",
+    "SpanCollator": "corruption",
+    "SpanCorruption": "corruption",
     "SpanishTokError": "errors",
     "T5Config": "t5.config",
     "Tokenizer": "tokenizer",
@@ -39,11 +48,14 @@ _HOMES = {
     "build_table": "alphabet",
     "count_files": "counts",
     "count_runs": "counts",
+    "decode_shards": "shards",
     "merge": "counts",
     "normalize": "alphabet",
     "normalize_column": "columns",
+    "read_shards": "shards",
     "train_vocabularies": "trainer",
     "train_vocabulary": "trainer",
+    "write_shards": "shards",
 }
 
 __all__ = ["__version__", *_HOMES]
