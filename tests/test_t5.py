@@ -39,7 +39,7 @@ def batch(ids: int, rows: int = 3, length: int = 150) -> tuple[Any, Any, Any]:
 @pytest.fixture(scope="module")
 def small_vocabulary() -> Vocabulary:
     characters = [char for char in sorted(spanish_table().alphabet) if char != " "]
-    return Vocabulary.build({"▁": -2.0, **{char: -4.0 for char in characters}}, 20, spanish_table())
+    return Vocabulary.build({"▁": -2.0, **dict.fromkeys(characters, -4.0)}, 20, spanish_table())
 
 
 @pytest.fixture
@@ -199,7 +199,7 @@ def _flip(folder: Path) -> None:
 
 def _other_vocabulary(folder: Path) -> None:
     pieces = [char for char in sorted(spanish_table().alphabet) if char != " "]
-    Vocabulary.build({"▁": -3.0, **{char: -4.0 for char in pieces}}, 20, spanish_table()).save(folder)
+    Vocabulary.build({"▁": -3.0, **dict.fromkeys(pieces, -4.0)}, 20, spanish_table()).save(folder)
 
 
 NORM = "encoder.final_layer_norm.weight"
