@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 @click.option(
     "--model", type=click.Path(path_type=Path), metavar="DIR", help="Folder of a model; else the shipped one."
 )
-@click.option("--backend", type=click.Choice(["cpu", "torch"]), default="cpu", show_default=True, help="What computes.")
+@click.option(
+    "--backend", type=click.Choice(["cpu", "torch"]), default="cpu", show_default=True, help="What computes."
+)
 @click.option(
     "--precision",
     type=click.Choice(["float32", "bfloat16", "int8"]),
