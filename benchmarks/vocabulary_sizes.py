@@ -27,10 +27,10 @@ from machine import describe
 
 from spanish_tok import count_runs, normalize_column, train_vocabularies
 from spanish_tok.alphabet import DIGITS, LETTERS, SPACE_MARK, SPANISH
+from spanish_tok.batches import PackedBatches
 from spanish_tok.corruption import SpanCorruption
 from spanish_tok.files import atomic_path, read_json, write_json
 from spanish_tok.formats import SPECIALS
-from spanish_tok.packing import PackedBatches
 from spanish_tok.quality import measure_quality, word_counts
 from spanish_tok.records import read_records
 from spanish_tok.segmenters import Segmenter, load_segmenter

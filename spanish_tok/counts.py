@@ -26,7 +26,8 @@ from spanish_tok.alphabet import Table
 from spanish_tok.columns import Column, bytes_and_offsets, pack, packed_spanish, text_array, text_chunks
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import atomic_path
-from spanish_tok.kernels.count import SEEN_AT_FIRST, count_records, finish_counting, merge_runs, new_runs
+from spanish_tok.kernels.count import SEEN_AT_FIRST, count_records, finish_counting
+from spanish_tok.kernels.runs import merge_runs, new_runs
 from spanish_tok.progress import SILENT, Progress
 from spanish_tok.threads import Shared
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from spanish_tok.columns import Column
     from spanish_tok.encoder import ColumnEncoder
-    from spanish_tok.sampling import Sampler
+    from spanish_tok.subword_sampling import Sampler
 
 LONG = 100_000  # characters; from here on text goes to the compiled kernel at once
 EXACT = 15_000  # a sum of scores up to here was exact in float32 all along (design: 2^14, less a margin)
@@ -169,7 +169,7 @@ class Tokenizer:
 
     @cached_property
     def _sampler(self) -> "Sampler":
-        from spanish_tok.sampling import Sampler
+        from spanish_tok.subword_sampling import Sampler
 
         return Sampler(self.vocabulary)
 

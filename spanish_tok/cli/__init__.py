@@ -14,6 +14,9 @@ from spanish_tok.errors import SpanishTokError
 # verb -> the module of this folder that holds it; the order is the order of `--help`
 VERBS = {
     "demo": "vocabulary",
+    "recipes": "corpus",
+    "sample": "corpus",
+    "clean": "corpus",
     "count": "vocabulary",
     "train": "vocabulary",
     "verify": "vocabulary",

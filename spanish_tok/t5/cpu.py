@@ -7,18 +7,18 @@ the memory (or cache) that holds them. Kernels run without the GIL and share not
 import os
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.kernels import t5 as kernels
-from spanish_tok.t5.checkpoint import Checkpoint
+from spanish_tok.t5.checkpoint import Checkpoint, Precision
 from spanish_tok.t5.config import T5Config
 from spanish_tok.t5.packing import (
     LANES,
     PRECISIONS,
-    Precision,
     Stack,
     aligned,
     pack_decoder,
@@ -38,7 +38,10 @@ class CpuBackend:
     as bfloat16. Activations and sums are float32 in all three.
     """
 
-    def __init__(self, checkpoint: Checkpoint, precision: Precision = "float32") -> None:
+    def __init__(self, checkpoint: Checkpoint, precision: Precision | None = None) -> None:
+        """Pack the weights; without a `precision` as they are stored: int8, else float32."""
+        if precision is None:
+            precision = "int8" if checkpoint.int8 else "float32"
         if precision not in PRECISIONS:
             raise SpanishTokError(f"There is no precision {precision!r}", f"Give {', '.join(PRECISIONS)}.")
         config, tensors = checkpoint.config, checkpoint.tensors
@@ -51,7 +54,7 @@ class CpuBackend:
         self._epsilon = np.float32(config.layer_norm_epsilon)
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str], precision: Precision = "float32") -> "CpuBackend":
+    def load(cls, folder: str | os.PathLike[str], precision: Precision | None = None) -> "CpuBackend":
         """The backend of a model folder; raises SpanishTokError for a damaged one."""
         return cls(Checkpoint.load(folder), precision)
 
@@ -136,8 +139,18 @@ class CpuState:
     def reorder(self, rows: NDArray[np.int64]) -> None:
         """Let row i go on as what was row rows[i]; see `search.State.reorder`."""
         self._texts = self._texts[rows]
-        self._keys = self._keys[:, rows]
-        self._values = self._values[:, rows]
+        if not np.array_equal(rows, np.arange(self._keys.shape[1])):
+            d_kv = self._backend.config.d_kv
+            self._keys = _taken(self._keys, rows, 1, padded(self._step) * d_kv)
+            self._values = _taken(self._values, rows, padded(d_kv) // LANES, self._step * LANES)
+
+
+def _taken(cache: NDArray[Any], rows: NDArray[np.int64], groups: int, used: int) -> NDArray[Any]:
+    """Rows of a cache (layers, rows, heads, numbers); of each head's numbers the first `used` of each group count."""
+    layers, _, heads, size = cache.shape
+    fresh = aligned((layers, len(rows), heads, groups, size // groups), cache.dtype)
+    fresh[..., :used] = cache.reshape(layers, -1, heads, groups, size // groups)[:, rows, :, :, :used]
+    return fresh.reshape(layers, len(rows), heads, size)
 
 
 def _remember(

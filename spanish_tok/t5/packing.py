@@ -1,18 +1,17 @@
 """A checkpoint's tensors in the order and form in which the kernels read them, in one of three precisions."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spanish_tok.kernels.lanes import LANES
 from spanish_tok.kernels.product import LINE, pack
-from spanish_tok.t5.checkpoint import Tensors, to_bfloat16
+from spanish_tok.t5.checkpoint import Precision, Tensors, to_bfloat16
 from spanish_tok.t5.config import T5Config
 from spanish_tok.t5.quantization import quantize
 
-Precision = Literal["float32", "bfloat16", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 Weights = NDArray[np.float32] | NDArray[np.uint16] | NDArray[np.int8]
 
