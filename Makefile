@@ -2,10 +2,11 @@
 # make demo-t5   installs torch, trains a tiny T5 for 3 minutes and lets it fill masks; TEXT=file trains on yours
 # make test      runs the suite; make test-all also what takes minutes
 # make check     ruff and mypy
-# make bench     the benchmarks of the README
+# make bench     the benchmarks of counting and training, over CORPUS="files of records"
 
 PYTHON ?= python3
 VENV ?= .venv
+CORPUS ?= ../shared/corpus/*.parquet
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -29,7 +30,8 @@ check: $(VENV)/dev
 	$(BIN)/mypy
 
 bench: $(VENV)/bench
-	$(BIN)/python benchmarks/train.py
+	$(BIN)/python benchmarks/count.py $(CORPUS)
+	$(BIN)/python benchmarks/train.py $(CORPUS)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

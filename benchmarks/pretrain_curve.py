@@ -15,8 +15,8 @@ import transformers
 from machine import describe
 
 from spanish_tok import SpanCorruption, Tokenizer, read_shards
+from spanish_tok.batches import PackedBatches
 from spanish_tok.files import atomic_path, write_json
-from spanish_tok.packing import PackedBatches
 from spanish_tok.t5.held_out import split
 from spanish_tok.t5.model import T5
 from spanish_tok.t5.optimizers import optimizer_for

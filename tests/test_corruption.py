@@ -1,8 +1,12 @@
 """Span corruption and packing: each known fault of other implementations is a test of its own."""
 
+import os
 import random
+import subprocess
+import sys
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spanish_tok import SpanishTokError, Tokenizer
+from spanish_tok.batches import PackedBatches
 from spanish_tok.corruption import IGNORED, SpanCollator, SpanCorruption
-from spanish_tok.packing import PackedBatches
 from spanish_tok.vocabulary import EOS, PAD
+from tests.conftest import TOP
 
 FIRST = 4999
 T5 = SpanCorruption(FIRST)
@@ -237,12 +242,13 @@ def test_no_record_is_an_error() -> None:
 def test_collator_pads_and_draws_by_record_and_epoch(tokenizer: Tokenizer) -> None:
     corruption = SpanCorruption.of(tokenizer.vocabulary, seed=5)
     texts = ["El río baja crecido.", "Mañana lloverá en toda la costa, según dicen los pescadores."]
-    items = [{"input_ids": tokenizer.encode(text), "record": k} for k, text in enumerate(texts)]
+    rows = list(map(tokenizer.encode, texts))
+    items = [{"input_ids": ids, "record": k} for k, ids in enumerate(rows)]
     arrays = SpanCollator(corruption, tensors=False)(items)
     assert arrays["input_ids"].shape == arrays["attention_mask"].shape
     assert arrays["attention_mask"].sum() == (arrays["input_ids"] != PAD).sum()
-    for row, item in enumerate(items):
-        inputs, targets = corruption.corrupt(item["input_ids"], 0, item["record"])
+    for row, ids in enumerate(rows):
+        inputs, targets = corruption.corrupt(ids, 0, row)
         assert arrays["input_ids"][row, : len(inputs)].tolist() == inputs
         labels = arrays["labels"][row].tolist()
         assert labels == targets + [IGNORED] * (len(labels) - len(targets))
@@ -259,3 +265,42 @@ def test_collator_without_record_numbers_draws_by_the_ids(tokenizer: Tokenizer) 
     alone = collator([{"input_ids": two}])
     width = alone["input_ids"].shape[1]
     assert together["input_ids"][1, :width].tolist() == alone["input_ids"][0].tolist()
+
+
+def test_the_collator_works_in_a_data_loader_with_workers(tokenizer: Tokenizer) -> None:
+    """The masks do not depend on how many processes make them."""
+    data = pytest.importorskip("torch.utils.data")
+    rows = [{"input_ids": list(range(3, 9 + k)), "record": k} for k in range(20)]
+    collator = SpanCollator(SpanCorruption.of(tokenizer.vocabulary), epoch=2)
+    loaders = [
+        data.DataLoader(rows, batch_size=6, collate_fn=collator, num_workers=workers) for workers in (0, 1)
+    ]
+    alone, helped = (list(loader) for loader in loaders)
+    assert [len(batch["input_ids"]) for batch in alone] == [6, 6, 6, 2]  # the rest of an epoch is not dropped
+    for one, other in zip(alone, helped, strict=True):
+        assert all((one[name] == other[name]).all() for name in ("input_ids", "attention_mask", "labels"))
+
+
+@pytest.mark.slow
+def test_the_example_with_transformers_trainer_runs(tmp_path: Path) -> None:
+    pytest.importorskip("accelerate")
+    command = [
+        sys.executable,
+        "examples/pretrain_with_trainer.py",
+        "corpus/sentences-es.txt",
+        "--epochs",
+        "1",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(TOP)}
+    subprocess.run(
+        [*command, "--output", str(tmp_path)], cwd=TOP, env=environment, check=True, capture_output=True
+    )
+    assert (tmp_path / "model.safetensors").exists()
+    assert (tmp_path / "tokenizer.json").exists()
+
+
+def test_nothing_here_loads_torch() -> None:
+    modules = "corruption batches t5.config t5.recipe t5.bits_per_byte t5.held_out t5.log"
+    imports = "\n".join(f"import spanish_tok.{name}" for name in modules.split())
+    code = f"{imports}\nimport sys; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=TOP)

@@ -336,3 +336,13 @@ def test_the_command_line_says_what_is_wrong(shards: Path, tmp_path: Path) -> No
 
     assert "must be greater than 0 to learn" in run("--set", "learning_rate=0")
     assert "There is no device 'cuda" in run("--device", "cuda:7")
+
+
+def test_without_torch_the_verb_says_what_to_install(shards: Path, tmp_path: Path) -> None:
+    code = "import sys; sys.modules['torch'] = None; from spanish_tok.cli import main; main()"
+    command = [sys.executable, "-c", code, "pretrain", str(shards), "--output", str(tmp_path)]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert finished.returncode == 2
+    assert finished.stderr == "spanish-tok: This needs torch. Install it: pip install 'spanish-tok[t5]'\n"
+    shown = subprocess.run([*command[:4], "--show-recipe"], capture_output=True, text=True, check=True)
+    assert "learning_rate = 0.02" in shown.stdout

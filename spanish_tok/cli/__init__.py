@@ -14,6 +14,9 @@ from spanish_tok.errors import SpanishTokError
 # verb -> the module of this folder that holds it; the order is the order of `--help`
 VERBS = {
     "demo": "vocabulary",
+    "recipes": "corpus",
+    "sample": "corpus",
+    "clean": "corpus",
     "count": "vocabulary",
     "train": "vocabulary",
     "verify": "vocabulary",
@@ -25,6 +28,8 @@ VERBS = {
     "pretrain": "pretrain",
     "generate": "model",
     "export": "model",
+    "bench": "bench",
+    "compare": "bench",
 }
 
 # library -> the extra of pyproject.toml that installs it
@@ -48,6 +53,9 @@ class Verbs(click.Group):
             return super().invoke(ctx)
         except SpanishTokError as error:
             sys.exit(_complain(str(error), 2))
+        except click.UsageError as error:
+            where = error.ctx.command_path if error.ctx else "spanish-tok"
+            sys.exit(_complain(f"{error.format_message()} (see {where} --help)", 2))
         except ModuleNotFoundError as error:
             if error.name not in EXTRAS:
                 raise

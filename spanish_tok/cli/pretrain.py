@@ -18,7 +18,14 @@ from spanish_tok.errors import SpanishTokError
 @vocab_option
 @click.option("--threads", type=click.IntRange(1), help="Default: all allowed cores.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, or cuda for one GPU.")
-@click.option("--show-recipe", is_flag=True, help="Print the recipe with its explanations, and stop.")
+@click.option(
+    "--show-recipe",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda context, _, wanted: _show_recipe(context) if wanted else None,
+    help="Print the shipped recipe, which explains every entry.",
+)
 def pretrain(
     shards: Path,
     output: Path,
@@ -27,24 +34,19 @@ def pretrain(
     vocab: Path | None,
     threads: int | None,
     device: str,
-    show_recipe: bool,
 ) -> None:
     """Pretrain a T5 on SHARDS, a folder that `shard` wrote, by span corruption.
 
     Writes checkpoints, a log (log.csv) and the loss curve (loss.png, loss.svg). If it is interrupted, run it again: it
     goes on from the newest checkpoint, and its losses are those of a run that was not interrupted.
     """
-    from spanish_tok.t5.recipe import SHIPPED, Recipe
-
-    if show_recipe:
-        click.echo((recipe or SHIPPED).read_text(encoding="utf-8"), nl=False)
-        return
     import torch
 
     from spanish_tok.counts import available_cores
     from spanish_tok.progress import progress
     from spanish_tok.shards import read_shards
     from spanish_tok.t5.pretrain import Pretraining
+    from spanish_tok.t5.recipe import Recipe
     from spanish_tok.tokenizer import Tokenizer
 
     torch.set_num_threads(threads or available_cores())
@@ -56,6 +58,13 @@ def pretrain(
     with progress("pretraining", total=chosen.steps) as bar:
         checkpoint = training.run(bar)
     click.echo(f"{training.reached.shown()}: {checkpoint}")
+
+
+def _show_recipe(context: click.Context) -> None:
+    from spanish_tok.t5.recipe import SHIPPED
+
+    click.echo(SHIPPED.read_text(encoding="utf-8"), nl=False)
+    context.exit()
 
 
 def _entries(changes: tuple[str, ...]) -> dict[str, str]:

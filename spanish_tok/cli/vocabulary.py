@@ -23,7 +23,7 @@ def _count(files: tuple[str, ...], threads: int | None, options: dict[str, Any])
     with progress("counting records") as bar:
         counts = count_files(files, options=reading(**options), threads=threads, progress=bar)
     if counts.cut:
-        click.echo(f"{counts.cut:,} times a run longer than 64 characters was cut.", err=True)
+        click.echo(f"Runs longer than 64 characters, which were cut: {counts.cut:,}", err=True)
     return counts
 
 

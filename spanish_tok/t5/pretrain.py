@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from spanish_tok.batches import PackedBatches
 from spanish_tok.corruption import SpanCorruption
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.packing import PackedBatches
 from spanish_tok.progress import SILENT, Progress
 from spanish_tok.t5.config import PRESETS, T5Config
 from spanish_tok.t5.held_out import split

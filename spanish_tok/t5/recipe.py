@@ -117,11 +117,7 @@ def _require(holds: bool, name: str, value: Any, what: str) -> None:
 @cache
 def _choices() -> dict[str, tuple[str, ...]]:
     """The values of each entry that has a fixed list of them."""
-    return {
-        field.name: field.type.__args__  # type: ignore[union-attr]
-        for field in fields(Recipe)
-        if hasattr(field.type, "__args__")
-    }
+    return {field.name: field.type.__args__ for field in fields(Recipe) if hasattr(field.type, "__args__")}
 
 
 def _typed(name: str, value: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spanish_tok.packing import PackedBatches
+from spanish_tok.batches import PackedBatches
 from spanish_tok.t5.bits_per_byte import BitsPerByte, bits_per_byte
 from spanish_tok.t5.held_out import texts_of
 from spanish_tok.t5.scoring import scorer_of
