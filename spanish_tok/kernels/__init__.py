@@ -22,7 +22,7 @@ class _CompilingNote(event.Listener):  # type: ignore[misc]  # Numba has no type
 
     said = False
 
-    def on_start(self, event: Any) -> None:  # noqa: ARG002
+    def on_start(self, event: Any) -> None:
         if not self.said and sys.stderr.isatty():
             print("spanish-tok: compiling for the first use (about 10 seconds) ...", file=sys.stderr)
         self.said = True

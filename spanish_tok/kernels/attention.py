@@ -11,7 +11,16 @@ from numba.extending import overload
 
 from spanish_tok.kernels import kernel
 from spanish_tok.kernels.lanes import (
-    LANES, ONE, exponential, largest, load, maximum, multiply_add, same, spread, store, total,
+    LANES,
+    ONE,
+    exponential,
+    largest,
+    load,
+    maximum,
+    multiply_add,
+    same,
+    store,
+    total,
 )  # fmt: skip
 from spanish_tok.kernels.product import ZERO, panels, product
 
@@ -62,7 +71,7 @@ def put(array, index, value):
 
 
 @overload(put)
-def _put(array, index, value):  # noqa: ARG001
+def _put(array, index, value):
     if array.dtype != types.uint16:
         return lambda array, index, value: _assign(array, index, value)
 

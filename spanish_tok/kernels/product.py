@@ -106,7 +106,7 @@ def floats(weights, start, size, widened):
 
 
 @overload(floats)
-def _floats(weights, start, size, widened):  # noqa: ARG001
+def _floats(weights, start, size, widened):
     if weights.dtype == types.float32:
         return lambda weights, start, size, widened: weights[start : start + size]
 
