@@ -88,7 +88,9 @@ def main() -> None:
             compare(ways, size, options.runs if size == 1 else max(3, options.runs // 2), options.threads)
 
 
-def every_way(checkpoint: Checkpoint, folder: Path, threads: int) -> dict[str, Callable[..., list[list[int]]]]:
+def every_way(
+    checkpoint: Checkpoint, folder: Path, threads: int
+) -> dict[str, Callable[..., list[list[int]]]]:
     """Name -> a function from a batch of ids to the ids written."""
     ways: dict[str, Callable[..., list[list[int]]]] = {}
     for precision in ("float32", "bfloat16", "int8"):
@@ -100,7 +102,10 @@ def every_way(checkpoint: Checkpoint, folder: Path, threads: int) -> dict[str, C
         checkpoint.save(folder / "float32")
         TransformersConverter(str(folder / "float32")).convert(str(folder / "ct2"))
         pieces = list(checkpoint.vocabulary.pieces)
-        pieces += [f"<extra_id_{checkpoint.config.vocab_size - 1 - i}>" for i in range(len(pieces), checkpoint.config.vocab_size)]
+        pieces += [
+            f"<extra_id_{checkpoint.config.vocab_size - 1 - i}>"
+            for i in range(len(pieces), checkpoint.config.vocab_size)
+        ]
         for kind in ("float32", "int8"):
             ways[f"CTranslate2 {kind}"] = ctranslate2_of(str(folder / "ct2"), kind, threads, pieces)
     except ImportError:
@@ -136,7 +141,9 @@ def compare(ways: dict[str, Callable[..., list[list[int]]]], size: int, runs: in
     print(f"{'':<26}{'clock':>8}{'best':>8}{'processor':>11}{'best':>8}  ids equal to ours in float32")
     for name in ways:
         tokens = size * NEW
-        same = np.mean([a == b for x, y in zip(found[name], reference, strict=True) for a, b in zip(x, y, strict=False)])
+        same = np.mean(
+            [a == b for x, y in zip(found[name], reference, strict=True) for a, b in zip(x, y, strict=False)]
+        )
         print(
             f"{name:<26}{tokens / median(clock[name]):>8,.0f}{tokens / min(clock[name]):>8,.0f}"
             f"{tokens / median(processor[name]):>11,.0f}{tokens / min(processor[name]):>8,.0f}  {same:.1%}"
@@ -164,7 +171,9 @@ def floor(checkpoint: Checkpoint, runs: int) -> None:
         ("int8", weights),
     ):
         rate = _bandwidth(size, runs)
-        print(f"{name:<32}{size / 1e6:>6.1f} MB at {rate / 1e9:>5.1f} GB/s: {rate / size:>7,.0f} tokens/s at most")
+        print(
+            f"{name:<32}{size / 1e6:>6.1f} MB at {rate / 1e9:>5.1f} GB/s: {rate / size:>7,.0f} tokens/s at most"
+        )
 
 
 def _bandwidth(size: int, runs: int) -> float:
@@ -194,7 +203,9 @@ def start_up(model: Path | None) -> None:
     for _ in range(6):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         began = time.perf_counter()
-        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env={**os.environ}) as process:
+        with subprocess.Popen(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, env={**os.environ}
+        ) as process:
             assert process.stdout is not None
             process.stdout.readline()
             times.append(time.perf_counter() - began)

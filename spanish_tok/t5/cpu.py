@@ -86,7 +86,9 @@ class CpuBackend:
         buffers = self._buffers(len(ids), kernels.QUERIES, longest)
         middle = padded(longest) + LANES
         bias = np.zeros((c.num_heads, 2 * middle), np.float32)
-        bias[:, middle - longest + 1 : middle + longest] = self._positions(self._encoder, longest, longest, True)
+        bias[:, middle - longest + 1 : middle + longest] = self._positions(
+            self._encoder, longest, longest, True
+        )
         keys = aligned((padded(longest) * c.d_kv,), np.float32)
         values = aligned((padded(longest) * padded(c.d_kv),), np.float32)
         matrices, norms, sizes, _ = self._encoder
