@@ -21,7 +21,7 @@ from spanish_tok.kernels.lanes import (
     same,
     store,
     total,
-)  # fmt: skip
+)
 from spanish_tok.kernels.product import ZERO, panels, product
 
 NONE = np.zeros(0, np.float32)  # no scales; no bias
@@ -71,7 +71,7 @@ def put(array, index, value):
 
 
 @overload(put)
-def _put(array, index, value):
+def _put(array, index, value):  # noqa: ARG001
     if array.dtype != types.uint16:
         return lambda array, index, value: _assign(array, index, value)
 

@@ -22,7 +22,7 @@ def encode(ids, texts, matrices, norms, embedding, sizes, epsilon, bias, buffers
     norms (2 x layers + 1, padded d_model); bias (heads, ...): that of distance 0 in the middle; keys, values:
     buffers of one head for the longest text.
     """
-    layers, d_model, heads, d_kv, d_ff, gated = sizes
+    layers, d_model, heads, d_kv, _, _ = sizes
     inner = heads * d_kv
     x, y, z, _ = buffers
     rows = ids.size
@@ -89,7 +89,7 @@ def decode(ids, step, matrices, norms, embedding, sizes, epsilon, bias, cache, m
     cache = (keys (layers, rows, heads, capacity x d_kv), values likewise); memory = (keys, values, places, lengths
     of the texts, the text of each row), as `remember` writes them.
     """
-    layers, d_model, heads, d_kv, d_ff, gated = sizes
+    layers, d_model, heads, d_kv, _, _ = sizes
     inner = heads * d_kv
     x, y, z, scores = buffers
     rows = ids.size

@@ -90,7 +90,7 @@ def pack_encoder(config: T5Config, tensors: Tensors, precision: Precision) -> St
 
 
 def pack_decoder(config: T5Config, tensors: Tensors, precision: Precision) -> Stack:
-    """The decoder in the order of a step; then the output layer; then, of each layer, k and v."""
+    """The decoder in the order of a step, the output layer, then of each layer k and v of the encoder's output."""
     blocks = [f"decoder.block.{block}.layer" for block in range(config.num_decoder_layers)]
 
     def matrices() -> Iterator[NDArray[np.float32]]:
