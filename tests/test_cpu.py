@@ -39,7 +39,7 @@ from tests.conftest import TOP
 torch = pytest.importorskip("torch", reason="the reference is PyTorch")
 
 Floats = NDArray[np.float32]
-SMALL: dict[str, Any] = dict(d_model=40, d_kv=12, num_heads=3, d_ff=72, num_layers=2, num_decoder_layers=2)  # noqa: C408
+SMALL: dict[str, Any] = {
     "d_model": 40,
     "d_kv": 12,
     "num_heads": 3,
