@@ -1,6 +1,7 @@
 """What several tests share: the shipped vocabulary, the four normalizers, the real data where it lies."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from spanish_tok.files import shipped
 
 settings.register_profile("spanish-tok", deadline=None)  # the first example compiles
 settings.load_profile("spanish-tok")
+
+# A suite started in the background of a shell ignores Ctrl-C, and so would the programs that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Normalizer = Callable[[list[str]], list[str]]
 TOP = Path(__file__).parent.parent
