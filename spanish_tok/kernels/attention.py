@@ -11,8 +11,17 @@ from numba.extending import overload
 
 from spanish_tok.kernels import kernel
 from spanish_tok.kernels.lanes import (
-    LANES, ONE, exponential, largest, load, maximum, multiply_add, same, spread, store, total,
-)  # fmt: skip
+    LANES,
+    ONE,
+    exponential,
+    largest,
+    load,
+    maximum,
+    multiply_add,
+    same,
+    store,
+    total,
+)
 from spanish_tok.kernels.product import ZERO, panels, product
 
 NONE = np.zeros(0, np.float32)  # no scales; no bias
@@ -62,7 +71,7 @@ def put(array, index, value):
 
 
 @overload(put)
-def _put(array, index, value):  # noqa: ARG001
+def _put(array, index, value):
     if array.dtype != types.uint16:
         return lambda array, index, value: _assign(array, index, value)
 

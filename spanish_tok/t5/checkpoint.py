@@ -56,7 +56,9 @@ class Checkpoint:
         _check_vocabulary(self.config, self.vocabulary, str(folder))
         (folder / MANIFEST).unlink(missing_ok=True)
         int8 = precision == "int8"
-        if not _holds(folder, self.vocabulary) and not (int8 and self.vocabulary.fingerprint == _shipped().fingerprint):
+        if not _holds(folder, self.vocabulary) and not (
+            int8 and self.vocabulary.fingerprint == _shipped().fingerprint
+        ):
             self.vocabulary.save(folder)
         write_json(folder / CONFIG, {**self.config.to_dict(), "dtype": "float32" if int8 else precision})
         write_json(folder / GENERATION, generation_config(self.config))
