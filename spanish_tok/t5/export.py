@@ -44,7 +44,7 @@ def export(
 def to_transformers(checkpoint: Checkpoint, output: Path, precision: str) -> None:
     """config.json, generation_config.json, model.safetensors and the tokenizer's files: what the Auto classes load."""
     if precision == "float32" or precision == "bfloat16":
-        checkpoint.save(output, precision)
+        checkpoint.save(output, "float32" if precision == "float32" else "bfloat16")
     else:
         raise SpanishTokError(f"There is no precision {precision!r} here", "Give float32 or bfloat16.")
 
