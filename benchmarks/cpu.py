@@ -21,8 +21,8 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from machine import describe
 
-from benchmarks.machine import describe
 from spanish_tok.files import shipped
 from spanish_tok.search import Backend, SearchOptions, write
 from spanish_tok.t5.checkpoint import Checkpoint

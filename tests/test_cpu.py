@@ -39,7 +39,14 @@ from tests.conftest import TOP
 torch = pytest.importorskip("torch", reason="the reference is PyTorch")
 
 Floats = NDArray[np.float32]
-SMALL: dict[str, Any] = {"d_model": 40, "d_kv": 12, "num_heads": 3, "d_ff": 72, "num_layers": 2, "num_decoder_layers": 2}
+SMALL: dict[str, Any] = {
+    "d_model": 40,
+    "d_kv": 12,
+    "num_heads": 3,
+    "d_ff": 72,
+    "num_layers": 2,
+    "num_decoder_layers": 2,
+}
 CONFIGS = {
     "small": T5Config(**SMALL),
     "gated, untied": T5Config(**SMALL, feed_forward_proj="gated-gelu", tie_word_embeddings=False),
@@ -100,7 +107,7 @@ def test_a_row_of_a_product_is_the_same_in_any_batch() -> None:
 def test_exponential_equals_numpy() -> None:
     import numba
 
-    @numba.njit  # type: ignore[untyped-decorator]
+    @numba.njit  # type: ignore[untyped-decorator, unused-ignore]
     def every(x: Floats, out: Floats) -> None:
         for i in range(0, x.size, LANES):
             store(out, i, exponential(load(x, i)))

@@ -106,9 +106,9 @@ def floats(weights, start, size, widened):
 
 
 @overload(floats)
-def _floats(weights, start, size, widened):  # noqa: ARG001
+def _floats(weights, start, size, widened):
     if weights.dtype == types.float32:
-        return lambda weights, start, size, widened: weights[start : start + size]  # noqa: ARG005
+        return lambda weights, start, size, widened: weights[start : start + size]
 
     def widen(weights, start, size, widened):
         for i in range(0, size, LANES):

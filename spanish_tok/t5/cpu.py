@@ -133,7 +133,8 @@ class CpuState:
         """The most probable id of each row, as of `step`'s logits, without all of them: see `search.GreedyState`."""
         screen, size = self._backend._screen, self._backend.config.vocab_size
         if screen is None or len(ids) > 1:
-            return np.asarray(self.step(ids).argmax(axis=1))
+            highest: NDArray[np.int64] = self.step(ids).argmax(axis=1)
+            return highest
         winner = kernels.decode_best(*self._arguments(ids), self._logits, screen, size)
         self._step += 1
         return np.array([winner])

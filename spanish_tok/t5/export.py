@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.t5.checkpoint import Checkpoint
+from spanish_tok.t5.checkpoint import Checkpoint, Precision
 from spanish_tok.vocabulary import check_folder
 
 FORMS = ("transformers", "ctranslate2", "int8")
@@ -43,10 +43,10 @@ def export(
 
 def to_transformers(checkpoint: Checkpoint, output: Path, precision: str) -> None:
     """config.json, generation_config.json, model.safetensors and the tokenizer's files: what the Auto classes load."""
-    if precision == "float32" or precision == "bfloat16":
-        checkpoint.save(output, "float32" if precision == "float32" else "bfloat16")
-    else:
+    known: dict[str, Precision] = {"float32": "float32", "bfloat16": "bfloat16"}
+    if precision not in known:
         raise SpanishTokError(f"There is no precision {precision!r} here", "Give float32 or bfloat16.")
+    checkpoint.save(output, known[precision])
 
 
 def to_ctranslate2(checkpoint: Checkpoint, folder: Path, output: Path, precision: str) -> None:
