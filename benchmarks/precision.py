@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-
 from machine import describe
+
 from spanish_tok.columns import normalize_column
 from spanish_tok.generation import Generator
 from spanish_tok.model_figures import scorer_of
