@@ -29,16 +29,17 @@ from spanish_tok.t5.checkpoint import Checkpoint
 from spanish_tok.t5.cpu import CpuBackend
 from spanish_tok.t5.packing import PRECISIONS
 from spanish_tok.threads import map_in_order
+from spanish_tok.vocabulary import UNK
 
 NEW, READ = 128, 64
 OPTIONS = SearchOptions(max_new_tokens=NEW)
 
 
 class Endless:
-    """A backend whose texts do not end: the end id is one that no step gives."""
+    """A backend whose texts do not end: the end id is <unk>, which no training has as a target."""
 
     def __init__(self, backend: Any) -> None:
-        self.config = replace(backend.config, eos_token_id=backend.config.vocab_size - 1)
+        self.config = replace(backend.config, eos_token_id=UNK)
         self.start = backend.start
 
 
@@ -129,6 +130,8 @@ def compare(ways: dict[str, Callable[..., list[list[int]]]], size: int, runs: in
     rng = np.random.default_rng(size)
     batch = [[*rng.integers(3, 4900, READ - 1).tolist(), 1] for _ in range(size)]
     found = {name: way(batch) for name, way in ways.items()}
+    for name, texts in found.items():
+        assert [len(text) for text in texts] == [NEW] * size, f"{name} did not write {NEW} ids for each text"
     clock: dict[str, list[float]] = {name: [] for name in ways}
     processor: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(runs):
@@ -196,9 +199,9 @@ def start_up(model: Path | None) -> None:
     """From the start of a process to its first token, and its memory, with the compiled code on disk."""
     where = repr(str(model)) if model else "None"
     code = (
-        "import resource\nfrom spanish_tok import Generator\n"
+        "from spanish_tok import Generator\n"
         f"print(next(iter(Generator.load({where}).stream('la capital de <extra_id_0> es madrid .'))), flush=True)\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, flush=True)"
+        "print([line.split()[1] for line in open('/proc/self/status') if 'VmHWM' in line][0], flush=True)"
     )
     times, used, memory = [], [], 0
     for _ in range(6):
@@ -210,7 +213,7 @@ def start_up(model: Path | None) -> None:
             assert process.stdout is not None
             process.stdout.readline()
             times.append(time.perf_counter() - began)
-            memory = int(process.stdout.read())
+            memory = int(process.stdout.read()) // 1000
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         used.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     print(

@@ -210,10 +210,8 @@ def test_the_best_id_is_that_of_all_logits(precision: Precision, checkpoint: Che
         assert quick.best(ids)[0] == slow.step(ids).argmax()
 
 
-@pytest.mark.parametrize(
-    "options", [SearchOptions(24), SearchOptions(24, num_beams=3), SearchOptions(24, 0.8)]
-)
-def test_every_search_writes_what_pytorch_writes(
+@pytest.mark.parametrize("options", [SearchOptions(24), SearchOptions(24, num_beams=3)])
+def test_greedy_and_beams_write_what_pytorch_writes(
     options: SearchOptions, checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
     checkpoint.save(tmp_path)

@@ -116,8 +116,12 @@ class CpuState:
         self._bias[:, :capacity] = backend._positions(backend._decoder, capacity, 1, False)
         self._memory = _remember(backend, batch)
         self._texts = np.arange(rows)
-        self._buffers = backend._buffers(rows, 1, max(limit, *map(len, batch)))
-        self._logits = aligned((rows, padded(c.vocab_size)), np.float32)
+        self._longest = max(limit, *map(len, batch))
+        self._make_room(rows)
+
+    def _make_room(self, rows: int) -> None:
+        self._buffers = self._backend._buffers(rows, 1, self._longest)
+        self._logits = aligned((rows, padded(self._backend.config.vocab_size)), np.float32)
 
     def step(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """The logits that follow the last ids; see `search.State.step`."""
@@ -150,6 +154,8 @@ class CpuState:
     def reorder(self, rows: NDArray[np.int64]) -> None:
         """Let row i go on as what was row rows[i]; see `search.State.reorder`."""
         self._texts = self._texts[rows]
+        if len(rows) > len(self._logits):
+            self._make_room(len(rows))
         if not np.array_equal(rows, np.arange(self._keys.shape[1])):
             d_kv = self._backend.config.d_kv
             self._keys = _taken(self._keys, rows, 1, padded(self._step) * d_kv)

@@ -1,0 +1,73 @@
+"""What a precision costs: bytes on disk, bits per byte on held-out text, share of equal greedy outputs.
+
+    python benchmarks/precision.py --model DIR records.parquet ... [--texts 300]
+
+DIR holds float32 weights. Held out is what `pretrain` holds out by default: 1 % of the texts, by their hash.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from machine import describe
+
+from spanish_tok.columns import normalize_column
+from spanish_tok.generation import Generator
+from spanish_tok.model_figures import scorer_of
+from spanish_tok.search import SearchOptions
+from spanish_tok.t5.bits_per_byte import bits_per_byte, encode_masked, mask_words
+from spanish_tok.t5.checkpoint import WEIGHTS, WEIGHTS_INT8, Checkpoint
+from spanish_tok.t5.cpu import CpuBackend
+from spanish_tok.t5.held_out import _hashes
+from spanish_tok.t5.packing import PRECISIONS
+from spanish_tok.tokenizer import Tokenizer
+
+
+def held_out_texts(files: list[Path], count: int, share: float = 0.01) -> list[str]:
+    """Up to `count` normalized texts that no training by the default recipe saw."""
+    found: list[str] = []
+    for file in files:
+        column = normalize_column(pq.read_table(file, columns=["text"])["text"])
+        chosen = np.flatnonzero(_hashes(column) < np.uint64(share * 2.0**64))
+        found += [text for text in column.take(pa.array(chosen)).to_pylist() if text]
+        if len(found) >= count:
+            break
+    return found[:count]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--texts", type=int, default=300)
+    options = parser.parse_args()
+    print(describe("numpy", "numba"))
+    checkpoint = Checkpoint.load(options.model)
+    tokenizer = Tokenizer(checkpoint.vocabulary)
+    texts = held_out_texts(options.files, options.texts)
+    inputs = [encode_masked(tokenizer, mask_words(text))[0] for text in texts]
+    print(f"{len(texts)} held-out texts; greedy, at most 64 new tokens, of each text with its words masked")
+    print("           MB on disk  bits per byte  against float32  equal outputs  equal ids")
+    reference: list[tuple[int, ...]] = []
+    base = 0.0
+    for precision in PRECISIONS:
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoint.save(folder, precision)
+            size = (Path(folder) / (WEIGHTS_INT8 if precision == "int8" else WEIGHTS)).stat().st_size
+        backend = CpuBackend(checkpoint, precision)
+        value = bits_per_byte(scorer_of(backend), tokenizer, texts).value
+        written = [one.ids for one in Generator(backend, tokenizer).write_ids(inputs, SearchOptions(64))]
+        reference, base = reference or written, base or value
+        equal = np.mean([a == b for a, b in zip(written, reference, strict=True)])
+        ids = [a == b for x, y in zip(written, reference, strict=True) for a, b in zip(x, y, strict=False)]
+        print(
+            f"{precision:<10}{size / 1e6:>11.2f}{value:>15.4f}{value / base - 1:>+17.3%}"
+            f"{equal:>15.1%}{np.mean(ids):>11.1%}"
+        )
+
+
+if __name__ == "__main__":
+    main()
