@@ -85,12 +85,12 @@ def main() -> None:
     parser.add_argument("shards", type=Path)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--steps", default="300")
-    parser.add_argument("--batch-size", default="8")
+    parser.add_argument("--batch-size", default="4")
     parser.add_argument("--input-length", default="128")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    values = {"steps": arguments.steps, "batch_size": arguments.batch_size, "warmup": "50"}
+    values = {"steps": arguments.steps, "batch_size": arguments.batch_size, "warmup": "50", "held_out": "0"}
     recipe = Recipe.load().with_values({**values, "input_length": arguments.input_length})
     batches = batches_of(arguments.shards, recipe)
     torch.manual_seed(recipe.seed)

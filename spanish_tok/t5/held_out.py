@@ -27,7 +27,7 @@ class Parts(NamedTuple):
 def split(ids: NDArray[np.uint16], offsets: NDArray[np.int64], tokenizer: Tokenizer, share: float) -> Parts:
     """Hold out a `share` of the records; record k is ids[offsets[k]:offsets[k + 1]], empty ones are in neither part."""
     chosen = np.zeros(offsets.size - 1, np.bool_)
-    for first in range(0, chosen.size, BLOCK):
+    for first in range(0, chosen.size if share else 0, BLOCK):
         last = min(first + BLOCK, chosen.size)
         chosen[first:last] = _hashes(texts_of(ids, offsets, tokenizer, first, last)) < np.uint64(
             share * 2.0**64
