@@ -1,0 +1,49 @@
+"""What a trivial rule scores: the row beside a model's, so that nobody takes noise for skill."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from spanish_tok.alphabet import normalize
+
+SENTENCE_END = re.compile(r"(?<=[.!?…])[\"»”)]*\s+(?=[\"«“(¿¡]*[A-ZÁÉÍÓÚÜÑ0-9])")
+# capitalised words and numbers, joined by the small words of Spanish names: "Martín Fierro", "Mar del Plata"
+NAME = r"(?:[A-ZÁÉÍÓÚÜÑ][\w'’-]*|\d[\d.,]*\d|\d)"
+NAMES = re.compile(rf"{NAME}(?: (?:(?:de|del|la|las|los|y) ){{0,2}}{NAME})*")
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence of a text, as a summary.
+
+    >>> first_sentence("Llueve en Jujuy, dijo el Sr. alcalde. Mañana no.")
+    'Llueve en Jujuy, dijo el Sr. alcalde.'
+    """
+    return SENTENCE_END.split(text.strip(), maxsplit=1)[0]
+
+
+def longest_name(question: str, context: str) -> str:
+    """The longest run of capitalised words and numbers of the context that the question does not name.
+
+    >>> longest_name("¿Quién fundó Lima?", "En Lima, que Francisco Pizarro fundó en 1535, llovía.")
+    'Francisco Pizarro'
+    """
+    asked = set(re.findall(r"\w+", normalize(question)))
+    spans = [span for span in NAMES.findall(context) if not asked & set(re.findall(r"\w+", normalize(span)))]
+    return max(spans, key=len, default="")
+
+
+def majority(labels: Mapping[str, int] | Iterable[str]) -> str:
+    """The most frequent label; of equally frequent ones the first in the alphabet.
+
+    >>> majority(["ley", "decreto", "ley"])
+    'ley'
+    """
+    counts = Counter(labels)
+    return min(counts, key=lambda label: (-counts[label], label))
+
+
+NAMES_OF_BASELINES = {
+    "summaries": "first sentence",
+    "answers": "longest name or number",
+    "classes": "majority class",
+}
