@@ -2,9 +2,11 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from spanish_tok.alphabet import normalize
+from spanish_tok.tasks.examples import Example
+from spanish_tok.tasks.task import Task
 
 SENTENCE_END = re.compile(r"(?<=[.!?…])[\"»”)]*\s+(?=[\"«“(¿¡]*[A-ZÁÉÍÓÚÜÑ0-9])")
 # capitalised words and numbers, joined by the small words of Spanish names: "Martín Fierro", "Mar del Plata"
@@ -42,8 +44,19 @@ def majority(labels: Mapping[str, int] | Iterable[str]) -> str:
     return min(counts, key=lambda label: (-counts[label], label))
 
 
-NAMES_OF_BASELINES = {
-    "summaries": "first sentence",
-    "answers": "longest name or number",
-    "classes": "majority class",
-}
+# what the rule of each family of metrics is called in a table
+RULES = {"summaries": "first sentence", "answers": "longest name or number", "classes": "majority class"}
+
+
+def baseline(task: Task, examples: Sequence[Example], labels: Mapping[str, int]) -> list[str]:
+    """What the trivial rule of a task's family answers to each example; `labels` are those of the training data."""
+    shown = task.shortened
+    if task.classifies:
+        return [majority(labels)] * len(examples)
+    if task.family == "summaries":
+        return [first_sentence(example.fields[shown]) for example in examples]
+    others = [name for name in task.input_fields if name != shown]
+    return [
+        longest_name(" ".join(example.fields[name] for name in others), example.fields[shown])
+        for example in examples
+    ]
