@@ -1,0 +1,259 @@
+"""A model folder: config.json, model.safetensors and the vocabulary's files; read and checked without torch.
+
+transformers loads such a folder as it is. model.json, written last, is the folder's own manifest: the vocabulary's
+fingerprint and the SHA-256 of the files; a folder that transformers wrote has none and is checked by its shapes.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+import spanish_tok
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.files import atomic_path, read_json, sha256_of_file, write_json
+from spanish_tok.t5.config import T5Config
+from spanish_tok.vocabulary import MANIFEST as VOCABULARY_MANIFEST
+from spanish_tok.vocabulary import Vocabulary
+
+CONFIG = "config.json"
+GENERATION = "generation_config.json"
+WEIGHTS = "model.safetensors"
+MANIFEST = "model.json"
+FORMAT = 1
+
+Precision = Literal["float32", "bfloat16"]
+Tensors = dict[str, NDArray[np.float32]]
+# other names under which some writers repeat the shared embedding
+COPIES = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "lm_head.weight")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a model folder holds: the shape, float32 arrays by transformers' names, the vocabulary, notes."""
+
+    config: T5Config
+    tensors: Tensors = field(repr=False)
+    vocabulary: Vocabulary = field(repr=False)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def save(self, folder: str | os.PathLike[str], precision: Precision = "float32") -> None:
+        """Write the folder; each file is whole or not there, and model.json comes last.
+
+        Raises SpanishTokError where tensors and configuration do not fit together or the vocabulary is another.
+        """
+        folder = Path(folder)
+        check_tensors(self.config, self.tensors, str(folder))
+        _check_vocabulary(self.config, self.vocabulary, str(folder))
+        (folder / MANIFEST).unlink(missing_ok=True)
+        if not _holds(folder, self.vocabulary):
+            self.vocabulary.save(folder)
+        write_json(folder / CONFIG, {**self.config.to_dict(), "dtype": precision})
+        write_json(folder / GENERATION, generation_config(self.config))
+        write_tensors(folder / WEIGHTS, self.tensors, precision)
+        manifest = {
+            "format": FORMAT,
+            "spanish_tok": spanish_tok.__version__,
+            "parameters": self.config.parameters,
+            "vocabulary": self.vocabulary.fingerprint,
+            "files": {name: sha256_of_file(folder / name) for name in (CONFIG, WEIGHTS)},
+            "notes": dict(self.notes),
+        }
+        write_json(folder / MANIFEST, manifest)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str], vocabulary: Vocabulary | None = None) -> "Checkpoint":
+        """Read and check a model folder; `vocabulary` stands in where the folder holds none.
+
+        Raises SpanishTokError, which names the file and the tensor: a file that is missing, damaged or cut off; a
+        tensor that is missing, unexpected, of another shape, or not finite; another vocabulary.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise SpanishTokError(f"{folder} is not a folder", "Give the folder of a model.")
+        manifest = _checked_manifest(folder)
+        config = T5Config.from_json(folder / CONFIG)
+        if vocabulary is None:
+            vocabulary = _vocabulary_of(folder)
+        _check_vocabulary(config, vocabulary, str(folder))
+        if manifest and manifest["vocabulary"] != vocabulary.fingerprint:
+            raise SpanishTokError(
+                f"The vocabulary beside {folder / WEIGHTS} is not the one that the model was trained with",
+                "Copy the whole folder again.",
+            )
+        tensors = read_tensors(folder / WEIGHTS)
+        if config.tie_word_embeddings:
+            _drop_copies(tensors)
+        check_tensors(config, tensors, str(folder / WEIGHTS))
+        return cls(config, tensors, vocabulary, manifest.get("notes", {}))
+
+
+def generation_config(config: T5Config) -> dict[str, Any]:
+    """The content of generation_config.json: transformers' `generate` reads its special ids there."""
+    return {
+        "decoder_start_token_id": config.decoder_start_token_id,
+        "eos_token_id": config.eos_token_id,
+        "pad_token_id": config.pad_token_id,
+    }
+
+
+def write_tensors(
+    path: str | os.PathLike[str],
+    tensors: Mapping[str, NDArray[Any]],
+    precision: Precision = "float32",
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write arrays as one safetensors file, atomically; floats are stored in `precision`, others as they are."""
+    from safetensors import TensorSpec, serialize_file
+
+    stored = {}
+    for name, array in tensors.items():
+        if precision == "bfloat16" and array.dtype == np.float32:
+            stored[name] = (to_bfloat16(array), "bfloat16")
+        else:
+            stored[name] = (np.ascontiguousarray(array), array.dtype.name)
+    specs = {
+        name: TensorSpec(dtype=kind, shape=array.shape, data_ptr=array.ctypes.data, data_len=array.nbytes)
+        for name, (array, kind) in stored.items()
+    }
+    with atomic_path(path) as partial:
+        serialize_file(specs, partial, metadata={"format": "pt", **(metadata or {})})
+
+
+def read_tensors(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
+    """The arrays of a safetensors file; bfloat16 and float16 are widened to float32.
+
+    Raises SpanishTokError that names the file where it is missing, cut off, or holds another type.
+    """
+    from safetensors import SafetensorError, deserialize
+
+    try:
+        entries: list[tuple[str, Any]] = deserialize(Path(path).read_bytes())  # type: ignore[no-untyped-call]
+    except OSError as error:
+        raise SpanishTokError(f"{path} cannot be read ({error.strerror})", "Check the folder.") from None
+    except SafetensorError as error:
+        raise SpanishTokError(f"{path} is damaged or cut off ({error})", "Copy the file again.") from None
+    return {name: _array(entry, name, path) for name, entry in entries}
+
+
+_KINDS = {
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": "uint16",
+    "I64": "int64",
+    "I32": "int32",
+    "U8": "uint8",
+    "I8": "int8",
+}
+
+
+def _array(entry: Mapping[str, Any], name: str, path: str | os.PathLike[str]) -> NDArray[Any]:
+    kind = entry["dtype"]
+    if kind not in _KINDS:
+        raise SpanishTokError(f"{path}: {name} is of type {kind}", "Store it as float32 or bfloat16.")
+    array = np.frombuffer(entry["data"], dtype=_KINDS[kind]).reshape(entry["shape"])
+    if kind == "BF16":
+        return from_bfloat16(array)
+    return array.astype(np.float32) if kind == "F16" else array
+
+
+def to_bfloat16(array: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """The upper halves of float32 numbers, rounded to the nearest, ties to even; finite input only.
+
+    >>> hex(to_bfloat16(np.array([1.0], dtype=np.float32))[0])
+    '0x3f80'
+    """
+    bits = np.ascontiguousarray(array).view(np.uint32)
+    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+
+
+def from_bfloat16(halves: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """The float32 numbers whose upper halves are given: exact.
+
+    >>> from_bfloat16(np.array([0x3F80], dtype=np.uint16)).tolist()
+    [1.0]
+    """
+    return (halves.astype(np.uint32) << 16).view(np.float32)
+
+
+def check_tensors(config: T5Config, tensors: Mapping[str, NDArray[Any]], where: str) -> None:
+    """Raise SpanishTokError, which names the tensor, where `tensors` are not those of `config`, all finite."""
+    shapes = config.shapes()
+    for problem, names in (
+        ("lacks", shapes.keys() - tensors),
+        ("holds the unexpected", tensors.keys() - shapes),
+    ):
+        if names:
+            first, *others = sorted(names)
+            more = f" and {len(others)} more" if others else ""
+            raise SpanishTokError(f"{where} {problem} {first}{more}", "Is it another model's config.json?")
+    for name, shape in shapes.items():
+        if tensors[name].shape != shape:
+            raise SpanishTokError(
+                f"{where}: {name} has the shape {tensors[name].shape}, not {shape}",
+                "Is it another model's config.json?",
+            )
+        if tensors[name].dtype != np.float32:
+            raise SpanishTokError(f"{where}: {name} holds {tensors[name].dtype}", "Store it as float32.")
+        if not np.isfinite(tensors[name]).all():
+            raise SpanishTokError(
+                f"{where}: {name} holds numbers that are not finite",
+                "The training failed: use an earlier state.",
+            )
+
+
+def _drop_copies(tensors: dict[str, NDArray[Any]]) -> None:
+    """Forget the shared embedding's copies; one that differs stays, to be refused as unexpected."""
+    for name in COPIES:
+        if name in tensors and np.array_equal(tensors[name], tensors.get("shared.weight", ())):
+            del tensors[name]
+
+
+def _checked_manifest(folder: Path) -> dict[str, Any]:
+    """The content of model.json, once the files are as it says; empty where there is none."""
+    path = folder / MANIFEST
+    if not path.exists():
+        return {}
+    manifest: dict[str, Any] = read_json(path)
+    if not isinstance(manifest, dict) or not {"format", "vocabulary", "files"} <= manifest.keys():
+        raise SpanishTokError(f"{path} is not a model's manifest", "Copy the whole folder again.")
+    if manifest["format"] != FORMAT:
+        raise SpanishTokError(
+            f"{folder} has format {manifest['format']}", f"This version reads format {FORMAT}."
+        )
+    for name, expected in manifest["files"].items():
+        file = folder / Path(name).name
+        if not file.exists():
+            raise SpanishTokError(f"{file} is missing", "Copy the whole folder again.")
+        if sha256_of_file(file) != expected:
+            raise SpanishTokError(
+                f"{file} is not as it was written (SHA-256)", "It is damaged or cut off: copy it again."
+            )
+    return manifest
+
+
+def _vocabulary_of(folder: Path) -> Vocabulary:
+    if not (folder / VOCABULARY_MANIFEST).exists():
+        raise SpanishTokError(
+            f"{folder} holds no vocabulary", "Copy the files of the vocabulary's folder into it."
+        )
+    return Vocabulary.load(folder)
+
+
+def _holds(folder: Path, vocabulary: Vocabulary) -> bool:
+    try:
+        return Vocabulary.load(folder).fingerprint == vocabulary.fingerprint
+    except SpanishTokError:
+        return False
+
+
+def _check_vocabulary(config: T5Config, vocabulary: Vocabulary, where: str) -> None:
+    if len(vocabulary) > config.vocab_size:
+        raise SpanishTokError(
+            f"{where}: the vocabulary has {len(vocabulary):,} ids, the model {config.vocab_size:,} rows",
+            "It is another model's vocabulary.",
+        )

@@ -1,0 +1,296 @@
+"""T5 in PyTorch, with the parameter names of transformers (Raffel et al. 2020; Shazeer 2020 for the gated form).
+
+What sets T5 apart: RMS norm without bias before each sublayer, a learned bias by relative position that all layers
+of a stack share, no scaling of attention scores, no biases in linear layers, one embedding for encoder, decoder
+and output.
+"""
+
+import os
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from spanish_tok.t5.checkpoint import Checkpoint, Precision
+from spanish_tok.t5.config import T5Config
+from spanish_tok.t5.positions import buckets
+from spanish_tok.vocabulary import Vocabulary
+
+IGNORED = -100  # a label that adds nothing to the loss
+
+
+class Norm(nn.Module):
+    """RMS norm (Zhang and Sennrich 2019): x / sqrt(mean(x^2) + epsilon) * weight; no mean, no bias."""
+
+    def __init__(self, config: T5Config) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(config.d_model))
+        self.epsilon = config.layer_norm_epsilon
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, self.weight.shape, self.weight, self.epsilon)
+
+
+class Attention(nn.Module):
+    """Attention of several heads; the scores are not scaled, `bias` (positions and mask) is added to them."""
+
+    def __init__(self, config: T5Config, positions: bool = False) -> None:
+        super().__init__()
+        self.config = config
+        self.q = nn.Linear(config.d_model, config.inner, bias=False)
+        self.k = nn.Linear(config.d_model, config.inner, bias=False)
+        self.v = nn.Linear(config.d_model, config.inner, bias=False)
+        self.o = nn.Linear(config.inner, config.d_model, bias=False)
+        if positions:
+            self.relative_attention_bias = nn.Embedding(
+                config.relative_attention_num_buckets, config.num_heads
+            )
+
+    def forward(self, x: Tensor, bias: Tensor | None, source: Tensor | None = None) -> Tensor:
+        """x (batch, queries, d_model) -> the same; keys and values come from `source`, or from x itself.
+
+        `bias` (1 or batch, 1 or heads, 1 or queries, keys) is added to the scores; None: nothing is.
+        """
+        source = x if source is None else source
+        q, k, v = (self._heads(matrix(y)) for matrix, y in ((self.q, x), (self.k, source), (self.v, source)))
+        dropout = self.config.dropout_rate if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout, scale=1.0)
+        output: Tensor = self.o(mixed.transpose(1, 2).flatten(2))
+        return output
+
+    def _heads(self, x: Tensor) -> Tensor:
+        batch, length, _ = x.shape
+        return x.view(batch, length, self.config.num_heads, self.config.d_kv).transpose(1, 2)
+
+    def position_bias(self, queries: int, keys: int, bidirectional: bool) -> Tensor:
+        """The bias by relative position, (1, heads, queries, keys)."""
+        config = self.config
+        numbers = buckets(
+            queries,
+            keys,
+            bidirectional,
+            config.relative_attention_num_buckets,
+            config.relative_attention_max_distance,
+        )
+        weight = self.relative_attention_bias.weight
+        device = weight.device
+        pairs = torch.arange(keys, device=device) - torch.arange(queries, device=device)[:, None]
+        number = torch.tensor(numbers, device=device)[pairs + queries - 1]
+        return F.embedding(number, weight).permute(2, 0, 1)[None]
+
+
+class FeedForward(nn.Module):
+    """Two linear layers with ReLU between; gated: GELU(x W0) * (x W1) instead of ReLU(x W)."""
+
+    def __init__(self, config: T5Config) -> None:
+        super().__init__()
+        self.gated = config.gated
+        if self.gated:
+            self.wi_0 = nn.Linear(config.d_model, config.d_ff, bias=False)
+            self.wi_1 = nn.Linear(config.d_model, config.d_ff, bias=False)
+        else:
+            self.wi = nn.Linear(config.d_model, config.d_ff, bias=False)
+        self.wo = nn.Linear(config.d_ff, config.d_model, bias=False)
+        self.dropout = nn.Dropout(config.dropout_rate)
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = F.gelu(self.wi_0(x), approximate="tanh") * self.wi_1(x) if self.gated else F.relu(self.wi(x))
+        output: Tensor = self.wo(self.dropout(inner))
+        return output
+
+
+class Sublayer(nn.Module):
+    """x + dropout(inner(norm(x))); `inner` is held under the name that transformers gives it."""
+
+    def __init__(self, name: str, inner: nn.Module, config: T5Config) -> None:
+        super().__init__()
+        self.name = name
+        self.add_module(name, inner)
+        self.layer_norm = Norm(config)
+        self.dropout = nn.Dropout(config.dropout_rate)
+
+    @property
+    def inner(self) -> Any:
+        return getattr(self, self.name)
+
+    def forward(self, x: Tensor, *context: Tensor) -> Tensor:
+        output: Tensor = x + self.dropout(self.inner(self.layer_norm(x), *context))
+        return output
+
+
+class Block(nn.Module):
+    """Self-attention, in the decoder also attention to the encoder's output, feed-forward."""
+
+    def __init__(self, config: T5Config, decoder: bool, first: bool) -> None:
+        super().__init__()
+        sublayers = [Sublayer("SelfAttention", Attention(config, positions=first), config)]
+        if decoder:
+            sublayers.append(Sublayer("EncDecAttention", Attention(config), config))
+        sublayers.append(Sublayer("DenseReluDense", FeedForward(config), config))
+        self.layer = nn.ModuleList(sublayers)
+
+    def forward(
+        self, x: Tensor, bias: Tensor, memory: Tensor | None = None, memory_bias: Tensor | None = None
+    ) -> Tensor:
+        x = self.layer[0](x, bias)
+        if memory is not None:
+            x = self.layer[1](x, memory_bias, memory)
+        output: Tensor = self.layer[-1](x)
+        return output
+
+
+class Stack(nn.Module):
+    """The encoder or the decoder: blocks that share the position bias of the first, and a last norm."""
+
+    def __init__(self, config: T5Config, decoder: bool) -> None:
+        super().__init__()
+        self.decoder = decoder
+        layers = config.num_decoder_layers if decoder else config.num_layers
+        self.block = nn.ModuleList([Block(config, decoder, first=i == 0) for i in range(layers)])
+        self.final_layer_norm = Norm(config)
+        self.dropout = nn.Dropout(config.dropout_rate)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None, memory: Tensor | None = None) -> Tensor:
+        """Embeddings x -> hidden states; `mask` (batch, keys) marks the input ids that are real, None: all."""
+        length = x.shape[1]
+        first: Any = self.block[0]
+        bias = first.layer[0].inner.position_bias(length, length, bidirectional=not self.decoder)
+        memory_bias = None
+        if self.decoder:
+            memory_bias = _mask_bias(mask, x)
+            bias = bias + torch.full((length, length), -torch.inf, device=x.device).triu(1)
+        elif mask is not None:
+            bias = bias + _mask_bias(mask, x)
+        x = self.dropout(x)
+        for block in self.block:
+            x = block(x, bias, memory, memory_bias)
+        output: Tensor = self.dropout(self.final_layer_norm(x))
+        return output
+
+
+def _mask_bias(mask: Tensor | None, like: Tensor) -> Tensor | None:
+    """(batch, keys) of 0 and 1 -> (batch, 1, 1, keys) of -largest and 0."""
+    if mask is None:
+        return None
+    return (1.0 - mask[:, None, None, :].to(like.dtype)) * torch.finfo(like.dtype).min
+
+
+class T5(nn.Module):
+    """Encoder, decoder and output layer.
+
+    >>> model = T5(T5Config.spanish_tiny(num_layers=1, num_decoder_layers=1))
+    >>> model(torch.tensor([[20, 21, 1]]), labels=torch.tensor([[30, 1]])).shape
+    torch.Size([1, 2, 5000])
+    """
+
+    def __init__(self, config: T5Config) -> None:
+        super().__init__()
+        self.config = config
+        self.shared = nn.Embedding(config.vocab_size, config.d_model)
+        self.encoder = Stack(config, decoder=False)
+        self.decoder = Stack(config, decoder=True)
+        if not config.tie_word_embeddings:
+            self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self.initialize()
+
+    @torch.no_grad()
+    def initialize(self) -> None:
+        """Draw the weights as T5 does: fan-in^-0.5 for matrices, (d_model d_kv)^-0.5 for queries, which stands
+        for the missing scaling of scores; norms are 1.
+
+        Two deviations keep the first loss near ln V. Tied embeddings get 0.8 where T5 has 1: a narrow, shallow
+        model otherwise starts by repeating what it reads (ln V + 1.0 for spanish_tiny, + 2.2 gated). An untied
+        head gets d_model^-0.5 where some have 1, which starts at ln V + 100.
+        """
+        c = self.config
+        deviations = {
+            "shared": 0.8 if c.tie_word_embeddings else 1.0,
+            "q": (c.d_model * c.d_kv) ** -0.5,
+            "o": c.inner**-0.5,
+            "wo": c.d_ff**-0.5,
+        }
+        for name, parameter in self.named_parameters():
+            matrix = name.split(".")[-2]
+            if "norm" in matrix:
+                parameter.fill_(1.0)
+            else:
+                parameter.normal_(0.0, deviations.get(matrix, c.d_model**-0.5))
+
+    def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """(batch, length) of ids -> hidden states (batch, length, d_model)."""
+        hidden: Tensor = self.encoder(self.shared(input_ids), attention_mask)
+        return hidden
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """The decoder's hidden states -> scores of all ids."""
+        if self.config.tie_word_embeddings:
+            return F.linear(hidden * self.config.d_model**-0.5, self.shared.weight)
+        scores: Tensor = self.lm_head(hidden)
+        return scores
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        labels: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        decoder_input_ids: Tensor | None = None,
+    ) -> Tensor:
+        """(batch, length) of ids -> logits (batch, target length, vocab_size).
+
+        The decoder reads `decoder_input_ids`, or `labels` shifted right. `attention_mask` (batch, length) is 1 for
+        real ids and 0 for padding; None: all are real.
+        """
+        return self.logits(self._decode(input_ids, labels, attention_mask, decoder_input_ids))
+
+    def _decode(
+        self, input_ids: Tensor, labels: Tensor | None, mask: Tensor | None, decoder_input_ids: Tensor | None
+    ) -> Tensor:
+        memory = self.encode(input_ids, mask)
+        if decoder_input_ids is None:
+            if labels is None:
+                raise TypeError("give labels or decoder_input_ids")
+            decoder_input_ids = self.shift_right(labels)
+        hidden: Tensor = self.decoder(self.shared(decoder_input_ids), mask, memory)
+        return hidden
+
+    def shift_right(self, labels: Tensor) -> Tensor:
+        """What the decoder reads to predict `labels`: the start id, then all labels but the last."""
+        start = torch.full_like(labels[:, :1], self.config.decoder_start_token_id)
+        shifted = torch.cat([start, labels[:, :-1]], 1)
+        return shifted.masked_fill(shifted == IGNORED, self.config.pad_token_id)
+
+    def loss(
+        self, input_ids: Tensor, labels: Tensor, attention_mask: Tensor | None = None, reduction: str = "mean"
+    ) -> Tensor:
+        """Cross-entropy in nats of the labels that are not -100: their mean, "sum", or "none" (one each)."""
+        hidden = self._decode(input_ids, labels, attention_mask, None)
+        real = labels != IGNORED
+        return F.cross_entropy(self.logits(hidden[real]), labels[real], reduction=reduction)
+
+    def save(
+        self,
+        folder: str | os.PathLike[str],
+        vocabulary: Vocabulary,
+        precision: Precision = "float32",
+        notes: dict[str, Any] | None = None,
+    ) -> None:
+        """Write a model folder with the vocabulary's files; see `checkpoint.Checkpoint.save`."""
+        tensors = {name: tensor.detach().float().cpu().numpy() for name, tensor in self.state_dict().items()}
+        Checkpoint(self.config, tensors, vocabulary, notes or {}).save(folder, precision)
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: Checkpoint) -> "T5":
+        """The model of a checkpoint, in evaluation mode and float32."""
+        with torch.device("meta"):
+            model = cls(checkpoint.config)
+        tensors = {name: torch.tensor(array) for name, array in checkpoint.tensors.items()}
+        model.load_state_dict(tensors, assign=True)
+        for parameter in model.parameters():
+            parameter.requires_grad_(True)
+        return model.eval()
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> "T5":
+        """The model of a folder; raises SpanishTokError for what is damaged (see `Checkpoint.load`)."""
+        return cls.from_checkpoint(Checkpoint.load(folder))
