@@ -21,6 +21,9 @@ VERBS = {
     "tokenize": "text",
     "encode": "text",
     "decode": "text",
+    "finetune": "tasks",
+    "predict": "tasks",
+    "evaluate": "tasks",
 }
 
 

@@ -85,11 +85,16 @@ class Checkpoint:
                 f"The vocabulary beside {folder / WEIGHTS} is not the one that the model was trained with",
                 "Copy the whole folder again.",
             )
-        tensors = read_tensors(folder / WEIGHTS)
-        if config.tie_word_embeddings:
-            _drop_copies(tensors)
-        check_tensors(config, tensors, str(folder / WEIGHTS))
-        return cls(config, tensors, vocabulary, manifest.get("notes", {}))
+        return cls(config, read_weights(folder, config), vocabulary, manifest.get("notes", {}))
+
+
+def read_weights(folder: Path, config: T5Config) -> Tensors:
+    """The arrays of a model folder, whoever wrote it; raises SpanishTokError where they are not those of `config`."""
+    tensors = read_tensors(folder / WEIGHTS)
+    if config.tie_word_embeddings:
+        _drop_copies(tensors)
+    check_tensors(config, tensors, str(folder / WEIGHTS))
+    return tensors
 
 
 def generation_config(config: T5Config) -> dict[str, Any]:
@@ -138,6 +143,14 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     except SafetensorError as error:
         raise SpanishTokError(f"{path} is damaged or cut off ({error})", "Copy the file again.") from None
     return {name: _array(entry, name, path) for name, entry in entries}
+
+
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The metadata of a safetensors file that `read_tensors` can read."""
+    from safetensors import safe_open
+
+    with safe_open(path, "numpy") as file:
+        return dict(file.metadata() or {})
 
 
 _KINDS = {

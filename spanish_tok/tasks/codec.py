@@ -8,7 +8,7 @@ from pathlib import Path
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import read_json, sha256_of_file
 from spanish_tok.tokenizer import Tokenizer
-from spanish_tok.vocabulary import MANIFEST, UNK
+from spanish_tok.vocabulary import MANIFEST, UNK, Vocabulary
 
 # what transformers' AutoTokenizer reads beside tokenizer.json
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "spiece.model")
@@ -24,6 +24,7 @@ class Codec:
     size: how many ids there are.
     fingerprint: what two codecs of the same ids have in common.
     save: writes the files that the next `Codec.of_folder` needs.
+    vocabulary: ours, where it is one of ours.
     """
 
     encode: Callable[[str], list[int]]
@@ -32,6 +33,7 @@ class Codec:
     size: int
     fingerprint: str
     save: Callable[[Path], None]
+    vocabulary: Vocabulary | None = None
 
     def readable(self, text: str) -> str:
         """`text` as the model can read and write it: what is unknown is left out.
@@ -46,7 +48,13 @@ class Codec:
         """The codec of a vocabulary of ours."""
         vocabulary = tokenizer.vocabulary
         return cls(
-            tokenizer.encode, tokenizer.decode, UNK, len(vocabulary), vocabulary.fingerprint, vocabulary.save
+            encode=tokenizer.encode,
+            decode=tokenizer.decode,
+            unknown=UNK,
+            size=len(vocabulary),
+            fingerprint=vocabulary.fingerprint,
+            save=vocabulary.save,
+            vocabulary=vocabulary,
         )
 
     @classmethod

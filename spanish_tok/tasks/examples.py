@@ -158,7 +158,7 @@ def divide(
     """Divide into training, validation and held-out records, by a hash of (seed, group): the order of rows plays
     no part, and records of the same input (or of the task's `group`) stay together.
 
-    Each part has the first groups that fill its share of the records.
+    Each part has the first groups that fill its share of the records, in the order of the hashes.
     """
     groups: dict[bytes, list[Example]] = {}
     for example in examples:
@@ -175,4 +175,4 @@ def divide(
             parts.validation.extend(groups[key])
         else:
             parts.training.extend(groups[key])
-    return Parts(*(sorted(part, key=lambda example: example.row) for part in parts))
+    return parts

@@ -1,0 +1,144 @@
+"""Predictions of a fine-tuned model: text with its log-probability, or a class with the probability of each."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spanish_tok.progress import SILENT, Progress
+from spanish_tok.reading import Location
+from spanish_tok.t5.classify import Classifier
+from spanish_tok.t5.folders import load_folder
+from spanish_tok.t5.model import T5
+from spanish_tok.tasks.batches import padded
+from spanish_tok.tasks.codec import Codec
+from spanish_tok.tasks.examples import Example, UnusableError, columns_of, example_of
+from spanish_tok.tasks.rows import Row, read_rows
+from spanish_tok.tasks.tuned import Tuned
+from spanish_tok.tasks.windows import Ids
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model answers to one record, and the natural logarithm of its probability.
+
+    probabilities: label -> probability, the most probable first, for a classification.
+    """
+
+    text: str
+    score: float
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+
+
+class Predictor:
+    """A model at work on its task, batch by batch."""
+
+    def __init__(self, model: T5, codec: Codec, tuned: Tuned, batch_size: int = 32) -> None:
+        self.model, self.codec, self.tuned, self.batch_size = model, codec, tuned, batch_size
+        self.task = tuned.task
+        self.end, self.pad = model.config.eos_token_id, model.config.pad_token_id
+        self.labels = tuned.legal(codec, self.end)
+
+    @classmethod
+    def load(cls, folder: Location, batch_size: int = 32, device: str = "cpu") -> "Predictor":
+        """The predictor of a folder that `finetune` wrote; raises SpanishTokError for another."""
+        tuned = Tuned.load(Path(folder))
+        model, codec = load_folder(Path(folder))
+        return cls(model.to(device), codec, tuned, batch_size)
+
+    def predict(self, examples: Sequence[Example], progress: Progress = SILENT) -> list[Prediction]:
+        """Predictions in the order of the examples; of several windows the surest one answers.
+
+        `progress` advances by one a window.
+        """
+        self.model.eval()
+        owners = [place for place, example in enumerate(examples) for _ in example.inputs]
+        inputs = [ids for example in examples for ids in example.inputs]
+        best: list[Prediction | None] = [None] * len(examples)
+        for place, prediction in self._in_batches(inputs):
+            rival = best[owners[place]]
+            if rival is None or prediction.score > rival.score:
+                best[owners[place]] = prediction
+            progress.advance()
+        return [prediction for prediction in best if prediction is not None]
+
+    def _in_batches(self, inputs: Sequence[Ids]) -> Iterator[tuple[int, Prediction]]:
+        """(place in `inputs`, its prediction), inputs of about the same length together."""
+        order = sorted(range(len(inputs)), key=lambda place: len(inputs[place]))
+        answer = self._classify if self.labels else self._write
+        for start in range(0, len(order), self.batch_size):
+            places = order[start : start + self.batch_size]
+            yield from zip(places, answer([inputs[place] for place in places]), strict=True)
+
+    def _classify(self, inputs: Sequence[Ids]) -> list[Prediction]:
+        assert self.labels is not None
+        ids = torch.from_numpy(padded(inputs, self.pad)).to(self.model.shared.weight.device)
+        lengths = torch.tensor([[len(row)] for row in inputs], device=ids.device)
+        mask = (torch.arange(ids.shape[1], device=ids.device) < lengths).long()
+        logarithms = Classifier(self.model, self.labels).log_probabilities(ids, mask)
+        return [self._best_label(row.tolist()) for row in logarithms]
+
+    def _best_label(self, logarithms: Sequence[float]) -> Prediction:
+        assert self.labels is not None
+        ranked = sorted(zip(logarithms, self.labels.names, strict=True), key=lambda pair: -pair[0])
+        probabilities = {name: round(float(torch.tensor(value).exp()), 6) for value, name in ranked}
+        return Prediction(ranked[0][1], ranked[0][0], probabilities)
+
+    def _write(self, inputs: Sequence[Ids]) -> list[Prediction]:
+        raise NotImplementedError
+
+
+def predict(
+    predictor: Predictor, source: Location, counts: Counter[str] | None = None
+) -> Iterator[dict[str, Any]]:
+    """One dictionary a row of a file, ready for JSON: row, id (where there is one), prediction, score, probabilities;
+    or row, id and error, for a row that cannot be used. `counts` gets the numbers of "predicted" and "errors".
+    """
+    columns, also = columns_of(predictor.task, with_target=False)
+    counts = counts if counts is not None else Counter()
+    for chunk in _chunks(read_rows(source, columns, [*also, "id"]), predictor.batch_size * 8):
+        examples, faults = _usable(chunk, predictor)
+        answers = dict(zip((e.row for e in examples), predictor.predict(examples), strict=True))
+        for row in chunk:
+            told: dict[str, Any] = {"row": row.number}
+            if "id" in row.values:
+                told["id"] = row.values["id"]
+            if row.number in faults:
+                counts["errors"] += 1
+                yield {**told, "error": faults[row.number]}
+            else:
+                counts["predicted"] += 1
+                yield {**told, **_shown(answers[row.number])}
+
+
+def _usable(rows: Iterable[Row], predictor: Predictor) -> tuple[list[Example], dict[int, str]]:
+    """The rows that can be predicted, and why the others, by their numbers, cannot."""
+    examples: list[Example] = []
+    faults: dict[int, str] = {}
+    for row in rows:
+        try:
+            example = example_of(
+                row, predictor.task, predictor.codec, predictor.end, Counter(), with_target=False
+            )
+        except UnusableError as why:
+            faults[row.number] = row.fault or str(why)
+        else:
+            examples.append(example)
+    return examples, faults
+
+
+def _shown(prediction: Prediction) -> dict[str, Any]:
+    shown: dict[str, Any] = {"prediction": prediction.text, "score": round(prediction.score, 4)}
+    if prediction.probabilities:
+        shown["probabilities"] = dict(prediction.probabilities)
+    return shown
+
+
+def _chunks(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    iterator = iter(rows)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
