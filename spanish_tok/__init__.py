@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from spanish_tok.counts import count_runs as count_runs
     from spanish_tok.counts import merge as merge
     from spanish_tok.errors import SpanishTokError as SpanishTokError
+    from spanish_tok.shards import ShardOptions as ShardOptions
+    from spanish_tok.shards import decode_shards as decode_shards
+    from spanish_tok.shards import read_shards as read_shards
+    from spanish_tok.shards import write_shards as write_shards
     from spanish_tok.tokenizer import Tokenizer as Tokenizer
     from spanish_tok.trainer import Training as Training
     from spanish_tok.trainer import train_vocabularies as train_vocabularies
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
 # public name -> the module that holds it
 _HOMES = {
     "Counts": "counts",
+    "ShardOptions": "shards",
     "SpanishTokError": "errors",
     "Tokenizer": "tokenizer",
     "Training": "trainer",
@@ -33,11 +38,14 @@ _HOMES = {
     "build_table": "alphabet",
     "count_files": "counts",
     "count_runs": "counts",
+    "decode_shards": "shards",
     "merge": "counts",
     "normalize": "alphabet",
     "normalize_column": "columns",
+    "read_shards": "shards",
     "train_vocabularies": "trainer",
     "train_vocabulary": "trainer",
+    "write_shards": "shards",
 }
 
 __all__ = ["__version__", *_HOMES]

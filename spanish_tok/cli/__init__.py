@@ -21,6 +21,7 @@ VERBS = {
     "tokenize": "text",
     "encode": "text",
     "decode": "text",
+    "shard": "shards",
     "finetune": "tasks",
     "predict": "tasks",
     "evaluate": "tasks",

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections import Counter
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,14 +124,17 @@ def predict(
     _use_threads(threads)
     predictor = Predictor.load(model, batch_size, device)
     counts: Counter[str] = Counter()
-    target = atomic_path(output) if output else nullcontext(None)
-    with target as partial, progress("predicting") as bar:
-        with open(partial, "w", encoding="utf-8") if partial else nullcontext(sys.stdout) as out:
-            for source in files or ("-",):
-                for told in predict(predictor, source, counts):
-                    named = {"file": source, **told} if len(files) > 1 else told
-                    print(json.dumps(named, ensure_ascii=False), file=out, flush=partial is None)
-                    bar.advance()
+    with ExitStack() as stack:
+        bar = stack.enter_context(progress("predicting"))
+        out = sys.stdout
+        if output:
+            partial = stack.enter_context(atomic_path(output))
+            out = stack.enter_context(open(partial, "w", encoding="utf-8"))
+        for source in files or ("-",):
+            for told in predict(predictor, source, counts):
+                named = {"file": source, **told} if len(files) > 1 else told
+                print(json.dumps(named, ensure_ascii=False), file=out, flush=output is None)
+                bar.advance()
     click.echo(f"{counts['predicted']:,} predicted, {counts['errors']:,} errors", err=True)
 
 

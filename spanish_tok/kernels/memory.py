@@ -113,6 +113,13 @@ def hash_bytes(data, start, end):
 
 
 @kernel
+def hash_rows(data, offsets, hashes):
+    """The hash of each data[offsets[r]:offsets[r + 1]] into hashes (uint64[rows])."""
+    for r in range(hashes.size):
+        hashes[r] = hash_bytes(data, offsets[r], offsets[r + 1])
+
+
+@kernel
 def equal_bytes(left, left_start, right, right_start, length):
     """Whether left[left_start:left_start + length] equals right[right_start:right_start + length]."""
     k = 0

@@ -46,8 +46,8 @@ class Classifier:
             mask.repeat_interleave(labels, 0),
             memory.repeat_interleave(labels, 0),
         )
-        logits = self.model.logits(hidden).float().unflatten(0, (records, labels))
+        logits = self.model.logits(hidden).float().view(records, *ids.shape, -1)
         logits = logits.masked_fill(~self.legal[part], -torch.inf)
         chosen = logits.gather(-1, ids.clamp(min=0).expand(records, -1, -1)[..., None])[..., 0]
-        steps = (chosen - logits.logsumexp(-1)).masked_fill(ids < 0, 0.0)
+        steps: Tensor = (chosen - logits.logsumexp(-1)).masked_fill(ids < 0, 0.0)
         return steps.sum(-1)

@@ -8,7 +8,9 @@ import torch
 
 
 def autocast(precision: Literal["auto", "bf16", "fp32"], device: str) -> Callable[[], Any]:
-    """A context for the forward pass: bfloat16 where asked for, or where "auto" finds that the processor computes with it."""
+    """A context for the forward pass: bfloat16 where it is asked for, or where "auto" finds a processor that computes
+    with it.
+    """
     kind = torch.device(device).type
     if kind == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)

@@ -1,0 +1,62 @@
+"""The verb on token shards."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from spanish_tok.cli.options import reading, reads_files, threads_option, vocab_option
+from spanish_tok.errors import SpanishTokError
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path())
+@reads_files
+@vocab_option
+@threads_option
+@click.option("--eos", is_flag=True, help="End every record with </s>.")
+@click.option(
+    "--shard-bytes",
+    type=click.IntRange(1),
+    default=32 << 20,
+    show_default=True,
+    help="Bytes of text in a shard.",
+)
+@click.option("--decode", is_flag=True, help="Turn a folder of token shards back into shards of text.")
+@click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder to write.")
+def shard(
+    files: tuple[str, ...],
+    vocab: Path | None,
+    threads: int | None,
+    eos: bool,
+    shard_bytes: int,
+    decode: bool,
+    output: Path,
+    **options: Any,
+) -> None:
+    """Turn FILES of text into shards of ids: Parquet files (id, tokens: list of uint16) and a manifest.
+
+    FILES are text (Parquet, TSV, CSV, JSON lines, plain, also compressed) or a folder that `sample` or
+    `clean` wrote. If it is interrupted, run it again: it goes on.
+    """
+    from spanish_tok.progress import progress
+    from spanish_tok.shards import ShardOptions, decode_shards, write_shards
+    from spanish_tok.tokenizer import Tokenizer
+
+    tokenizer = Tokenizer.load(vocab)
+    if decode and len(files) > 1:
+        raise SpanishTokError("--decode takes one folder", "Give a folder that `spanish-tok shard` wrote.")
+    with progress("decoding records" if decode else "encoding records") as bar:
+        if decode:
+            manifest = decode_shards(files[0], output, tokenizer, workers=threads, progress=bar)
+        else:
+            chosen = ShardOptions(append_eos=eos, shard_bytes=shard_bytes)
+            how = reading(**options)
+            manifest = write_shards(
+                files, output, tokenizer, options=chosen, reading=how, workers=threads, progress=bar
+            )
+    for what in ("rejected", "repaired"):
+        if manifest.get(what):
+            click.echo(f"{manifest[what]:,} rows {what}.", err=True)
+    counted = f"{manifest['records']:,} records" + (f", {manifest['ids']:,} ids" if "ids" in manifest else "")
+    click.echo(f"{counted}, {len(manifest['shards'])} shards: {output}")

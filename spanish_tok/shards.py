@@ -1,0 +1,217 @@
+"""Token shards: data sets of text turned into Parquet files of ids, resumable, and read back as flat arrays.
+
+A folder of shards holds `tokens-FFFFF-SSSSS.parquet`, shard S of input file F, with the columns (id: string,
+tokens: list<uint16>), and manifest.json, written last. A shard ends with the record that brings its text to
+`shard_bytes`, so that neither workers nor blocks of reading change a byte.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from spanish_tok.counts import available_cores
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.files import atomic_path, read_json, sha256_of_file
+from spanish_tok.progress import SILENT, Progress
+from spanish_tok.reading import FileReport, Location, ReadOptions, check_rows
+from spanish_tok.records import expand_folders, read_file
+from spanish_tok.shard_job import FORMAT, MANIFEST, ShardJob, Source, cut, fill_folder
+from spanish_tok.streams import is_remote, size_of
+from spanish_tok.threads import map_in_order
+from spanish_tok.tokenizer import Tokenizer
+from spanish_tok.vocabulary import Vocabulary
+
+ARRAYS = ".arrays"  # hidden, so that readers of a folder of Parquet pass it over
+
+
+@dataclass(frozen=True)
+class ShardOptions:
+    """What decides the bytes of token shards, beside the input, how it is read, and the vocabulary.
+
+    append_eos: end every record with `</s>`.
+    shard_bytes: bytes of text, and 16 a record, at which a shard ends; what a worker holds at once.
+    """
+
+    append_eos: bool = False
+    shard_bytes: int = 32 << 20
+
+
+class TokenArrays(NamedTuple):
+    """Records as two arrays: record r is ids[offsets[r]:offsets[r + 1]]."""
+
+    ids: NDArray[np.uint16]
+    offsets: NDArray[np.int64]
+
+
+def write_shards(
+    paths: Iterable[Location],
+    output: Location,
+    tokenizer: Tokenizer | None = None,
+    *,
+    options: ShardOptions | None = None,
+    reading: ReadOptions | None = None,
+    workers: int | None = None,
+    progress: Progress = SILENT,
+) -> dict[str, Any]:
+    """Encode files of text (see `spanish_tok.records`) into a folder of token shards; return its manifest.
+
+    Run again after an interruption, it makes the shards that are missing. The bytes depend on the input,
+    the vocabulary and the options, not on `workers` (threads; all cores by default).
+
+    Raises SpanishTokError where the folder holds anything else, and for what cannot be read.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = (folder / "es.txt").write_text("Hola, mundo.\\nAdiós.\\n", encoding="utf-8")
+    >>> manifest = write_shards([folder / "es.txt"], folder / "tokens")
+    >>> manifest["records"], [shard["file"] for shard in manifest["shards"]]
+    (2, ['tokens-00000-00000.parquet'])
+    >>> ids, offsets = read_shards(folder / "tokens")
+    >>> Tokenizer.load().decode(ids[offsets[0] : offsets[1]])
+    'hola, mundo.'
+    """
+    options, reading = options or ShardOptions(), reading or ReadOptions()
+    files = expand_folders(paths)
+    job = token_job(files, tokenizer or Tokenizer.load(), options, reading)
+    reports = [FileReport(os.fspath(path)) for path in files]
+
+    def sources() -> Iterator[Source]:
+        for place, (path, report) in enumerate(zip(files, reports, strict=True)):
+            yield from cut(read_file(path, reading, report), place, options.shard_bytes)
+        check_rows(sum(report.rows for report in reports), reading.rows, "the input")
+
+    def found() -> dict[str, int]:
+        return {name: sum(getattr(report, name) for report in reports) for name in ("rejected", "repaired")}
+
+    return fill_folder(
+        job, Path(output), lambda: _make(job, sources(), Path(output), workers, progress), found
+    )
+
+
+def token_job(
+    files: Iterable[Location], tokenizer: Tokenizer, options: ShardOptions, reading: ReadOptions
+) -> ShardJob:
+    """The job of encoding files: what its workers need, and the key of what they make."""
+    ways = ("format", "id", "text", "invalid_utf8", "malformed")
+    chosen = asdict(options) | {way: getattr(reading, way) for way in ways}
+    return ShardJob("tokens", tokenizer, chosen, [_identity(path) for path in files])
+
+
+def _identity(path: Location) -> dict[str, Any]:
+    """What tells an input from another: its bytes; of a remote one, its address and size."""
+    if is_remote(path):
+        return {"location": str(path), "bytes": size_of(path)}
+    return {"name": os.path.basename(path), "sha256": sha256_of_file(path)}
+
+
+def _make(
+    job: ShardJob, sources: Iterable[Source], folder: Path, workers: int | None, progress: Progress
+) -> Iterator[dict[str, Any]]:
+    """Make the shards of a job on the threads of this process."""
+    made = map_in_order(lambda source: job.make(source, folder), sources, workers or available_cores())
+    for row in made:
+        progress.advance(row["records"])
+        yield row
+
+
+def decode_shards(
+    folder: Location,
+    output: Location,
+    tokenizer: Tokenizer | None = None,
+    *,
+    workers: int | None = None,
+    progress: Progress = SILENT,
+) -> dict[str, Any]:
+    """Turn token shards back into shards of (id, text), one for each; resumable as `write_shards` is.
+
+    Raises SpanishTokError where they are damaged or were made with another vocabulary.
+    """
+    tokenizer = tokenizer or Tokenizer.load()
+    manifest = read_manifest(folder, tokenizer.vocabulary)
+    job = ShardJob("text", tokenizer, {}, manifest["shards"])
+    sources = (
+        Source(f"text{path.name.removeprefix('tokens')}", table.to_batches())
+        for path, table in _tables(Path(folder), manifest)
+    )
+    return fill_folder(job, Path(output), lambda: _make(job, sources, Path(output), workers, progress))
+
+
+def read_manifest(folder: Location, vocabulary: Vocabulary | None = None) -> dict[str, Any]:
+    """The manifest of a folder of token shards; `manifest["vocabulary"]["fingerprint"]` says whose ids they are.
+
+    Raises SpanishTokError where the folder holds no finished token shards, or others than of `vocabulary`.
+    """
+    if not (Path(folder) / MANIFEST).exists():
+        raise SpanishTokError(
+            f"{folder} holds no finished token shards",
+            "Give a folder that `spanish-tok shard` wrote; if that was interrupted, run it again: it goes on.",
+        )
+    manifest: dict[str, Any] = read_json(Path(folder) / MANIFEST)
+    if not isinstance(manifest, dict) or manifest.get("kind") != "tokens":
+        raise SpanishTokError(
+            f"{folder} holds no token shards", "Give a folder that `spanish-tok shard` wrote."
+        )
+    if manifest["format"] != FORMAT:
+        raise SpanishTokError(
+            f"{folder} has format {manifest['format']}", f"This version reads format {FORMAT}."
+        )
+    made_with = manifest["vocabulary"]["fingerprint"]
+    if vocabulary is not None and vocabulary.fingerprint != made_with:
+        raise SpanishTokError(
+            f"{folder} was made with the vocabulary {made_with[:16]}, not with {vocabulary.fingerprint[:16]}",
+            "Give that vocabulary, or make the shards anew.",
+        )
+    return manifest
+
+
+def read_shards(
+    folder: Location, vocabulary: Vocabulary | None = None, *, cache: Location | None = None
+) -> TokenArrays:
+    """All records of a folder of token shards as (ids: uint16[n], offsets: int64[records + 1]), memory-mapped.
+
+    The first call checks the shards and writes the arrays, uncompressed (2 bytes an id), into `cache`, by
+    default a hidden folder beside the shards; later ones only map them. Several processes share the memory.
+
+    Raises SpanishTokError where a shard is damaged, or was not made with `vocabulary` where that is given.
+    """
+    manifest = read_manifest(folder, vocabulary)
+    cache = Path(cache) if cache is not None else Path(folder) / ARRAYS
+    paths = [cache / f"{name}-{manifest['key'][:16]}.npy" for name in TokenArrays._fields]
+    if not all(path.exists() for path in paths):
+        _write_arrays(Path(folder), manifest, *paths)
+    return TokenArrays(*(np.load(path, mmap_mode="r") for path in paths))
+
+
+def _write_arrays(folder: Path, manifest: dict[str, Any], ids_path: Path, offsets_path: Path) -> None:
+    offsets = np.zeros(manifest["records"] + 1, np.int64)
+    at = row = 0
+    with atomic_path(ids_path) as partial:
+        ids = open_memmap(partial, "w+", np.uint16, (manifest["ids"],))
+        for _, table in _tables(folder, manifest):
+            for chunk in table["tokens"].chunks:
+                values = chunk.flatten().to_numpy()
+                ids[at : at + len(values)] = values
+                offsets[row + 1 : row + 1 + len(chunk)] = at + np.cumsum(chunk.value_lengths().to_numpy())
+                at, row = at + len(values), row + len(chunk)
+        ids.flush()
+    with atomic_path(offsets_path) as partial, open(partial, "wb") as file:
+        np.save(file, offsets)
+
+
+def _tables(folder: Path, manifest: dict[str, Any]) -> Iterator[tuple[Path, pa.Table]]:
+    """Every shard of a manifest, once it has the SHA-256 that the manifest states."""
+    for row in manifest["shards"]:
+        path = folder / Path(row["file"]).name
+        if not path.exists() or sha256_of_file(path) != row["sha256"]:
+            raise SpanishTokError(
+                f"{path} is missing or not as it was written (SHA-256)", "Make the shards anew."
+            )
+        yield path, pq.read_table(path)
