@@ -102,18 +102,24 @@ def example_of(
     names = {*task.input_fields, *task.target_fields, *([task.group] if task.group else [])}
     values = {name: row.values.get(task.column(name), "") for name in names}
     for name in task.input_fields:
-        if name not in task.optional and not codec.readable(values[name]):
+        if name not in task.optional and _is_empty(values[name], codec):
             raise UnusableError(f"empty input ({name})")
-    inputs = tuple(inputs_of(values, task, codec, end))
-    whole = len(inputs) == 1 and len(codec.encode(task.render(values))) < task.input_tokens
-    if not whole:
-        if task.long_inputs == "reject":
-            raise UnusableError("input too long")
-        noted["inputs in windows" if len(inputs) > 1 else "inputs cut"] += 1
+    inputs, whole = inputs_of(values, task, codec, end)
+    if task.long_inputs == "reject" and not whole:
+        raise UnusableError("input too long")
+    if len(inputs) > 1:
+        noted["inputs in windows"] += 1
+    elif not whole:
+        noted["inputs cut"] += 1
     if not with_target:
         return Example(row.number, values, "", inputs, ())
     target, labels = _target_of(values, task, codec, end, noted)
     return Example(row.number, values, target, inputs, labels, _window(inputs, target, codec, noted))
+
+
+def _is_empty(text: str, codec: Codec) -> bool:
+    """Whether the model can read nothing of a text; its beginning nearly always tells."""
+    return not codec.readable(text[:100]) and not codec.readable(text)
 
 
 def _target_of(

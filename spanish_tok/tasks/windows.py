@@ -1,6 +1,7 @@
 """Inputs of limited length: whole where they fit, else cut at a space, or read in overlapping windows."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from spanish_tok.tasks.codec import Codec
 from spanish_tok.tasks.task import Task
@@ -8,41 +9,58 @@ from spanish_tok.tasks.task import Task
 Ids = tuple[int, ...]
 
 
-def inputs_of(values: Mapping[str, str], task: Task, codec: Codec, end: int) -> list[Ids]:
-    """The ids of one record's input, `end` (`</s>`) last; several where it is read in windows.
+class Inputs(NamedTuple):
+    """The ids of one record's input: one sequence, or one for each window; whether all of the text is in them."""
 
-    Every text is cut at spaces, so that the template's other parts stay whole and other libraries can be given
-    the same text. Where not even one word fits (a word of 10,000 letters), the ids are cut instead.
+    sequences: tuple[Ids, ...]
+    whole: bool
+
+
+def inputs_of(values: Mapping[str, str], task: Task, codec: Codec, end: int) -> Inputs:
+    """The ids of one record's input, `end` (`</s>`) last in each sequence.
+
+    Texts are cut at spaces, so that the template's other parts stay whole and other libraries can be given the same
+    text. Where not even one word fits (a word of 10,000 letters), the ids are cut instead.
     """
-    whole = codec.encode(task.render(values))
-    limit = task.input_tokens - 1
-    if len(whole) <= limit:
-        return [(*whole, end)]
-    words = values[task.shortened].split()
-
-    def encoded(start: int, stop: int) -> list[int]:  # of the words [start, stop)
-        return codec.encode(task.render({**values, task.shortened: " ".join(words[start:stop])}))
-
-    inputs: list[Ids] = []
+    reader = _Reader(values, task, codec)
+    if reader.fits(0, len(reader.words)):
+        return Inputs(((*codec.encode(task.render(values)), end),), True)
+    sequences: list[Ids] = []
     start = stop = 0
-    while stop < len(words):
-        stop = _furthest(lambda first, last: len(encoded(first, last)) <= limit, start, len(words), limit)
+    while stop < len(reader.words):
+        stop = reader.furthest(start)
         if stop == start:
-            return [(*whole[:limit], end)]
-        inputs.append((*encoded(start, stop), end))
+            return Inputs(((*codec.encode(task.render(values))[: reader.limit], end),), False)
+        sequences.append((*reader.encode(start, stop), end))
         if task.long_inputs != "windows":
             break
         start = max(start + 1, stop - task.overlap)
-    return inputs or [(*whole[:limit], end)]
+    return Inputs(tuple(sequences), task.long_inputs == "windows")
 
 
-def _furthest(fits: Callable[[int, int], bool], start: int, last: int, words: int) -> int:
-    """The greatest stop, at most `last` and `start` + `words`, that fits, by bisection; `start` where none does."""
-    low, high = start, min(last, start + words)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if fits(start, middle):
-            low = middle
-        else:
-            high = middle - 1
-    return low
+class _Reader:
+    """A record whose input can be encoded with any stretch of the words of the field that is shortened."""
+
+    def __init__(self, values: Mapping[str, str], task: Task, codec: Codec) -> None:
+        self.values, self.task, self.codec = values, task, codec
+        self.words = values[task.shortened].split()
+        self.limit = task.input_tokens - 1
+
+    def encode(self, start: int, stop: int) -> list[int]:
+        text = " ".join(self.words[start:stop])
+        return self.codec.encode(self.task.render({**self.values, self.task.shortened: text}))
+
+    def fits(self, start: int, stop: int) -> bool:
+        # hardly any word has no token: a text of many times more words than tokens need not be encoded
+        return stop - start <= 4 * self.limit and len(self.encode(start, stop)) <= self.limit
+
+    def furthest(self, start: int) -> int:
+        """The greatest stop that fits, by bisection; `start` where none does."""
+        low, high = start, min(len(self.words), start + self.limit)
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self.fits(start, middle):
+                low = middle
+            else:
+                high = middle - 1
+        return low
