@@ -11,7 +11,7 @@ from spanish_tok.tasks.task import Task
 SENTENCE_END = re.compile(r"(?<=[.!?…])[\"»”)]*\s+(?=[\"«“(¿¡]*[A-ZÁÉÍÓÚÜÑ0-9])")
 # capitalised words and numbers, joined by the small words of Spanish names: "Martín Fierro", "Mar del Plata"
 NAME = r"(?:[A-ZÁÉÍÓÚÜÑ][\w'’-]*|\d[\d.,]*\d|\d)"
-NAMES = re.compile(rf"{NAME}(?: (?:(?:de|del|la|las|los|y) ){{0,2}}{NAME})*")
+NAMES = re.compile(rf"{NAME}(?: (?:(?:de|del|la|las|los) ){{0,2}}{NAME})*")
 
 
 def first_sentence(text: str) -> str:
