@@ -25,6 +25,8 @@ VERBS = {
     "finetune": "tasks",
     "predict": "tasks",
     "evaluate": "tasks",
+    "generate": "model",
+    "export": "model",
 }
 
 

@@ -38,6 +38,8 @@ device_option = click.option("--device", default="cpu", show_default=True, help=
 @click.option("--validation-data", metavar="DATA", help="Validation records; else a share of DATA.")
 @click.option("--validation", type=float, help="Share of DATA that chooses the best epoch.  [default: 0.1]")
 @click.option("--held-out", type=float, help="Share of DATA that is only evaluated at the end.  [default: 0]")
+@click.option("--records", type=int, help="Train on so many records only; the set-apart ones do not change.")
+@click.option("--validation-records", type=int, help="Validate on so many after an epoch.  [default: 300]")
 @click.option("--epochs", type=int, help="At most so many.  [default: 10]")
 @click.option("--patience", type=int, help="Epochs without a better metric before it stops.  [default: 3]")
 @click.option("--batch-size", type=int, help="Records in a step.  [default: 16]")
@@ -102,15 +104,15 @@ def _task(name: str, options: dict[str, Any]) -> "Task":
 @FILES
 @click.option("--output", type=FOLDER, help="A .jsonl file; default: standard output.")
 @click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True)
+@click.option("--beams", type=click.IntRange(1), default=1, show_default=True, help="1 is greedy.")
 @device_option
 @threads_option
 def predict(
     model: Path,
     files: tuple[str, ...],
     output: Path | None,
-    batch_size: int,
-    device: str,
     threads: int | None,
+    **options: Any,
 ) -> None:
     """Answer records with a fine-tuned MODEL: one JSON object a record.
 
@@ -122,7 +124,7 @@ def predict(
     from spanish_tok.t5.predict import Predictor, predict
 
     _use_threads(threads)
-    predictor = Predictor.load(model, batch_size, device)
+    predictor = Predictor.load(model, **options)
     counts: Counter[str] = Counter()
     with ExitStack() as stack:
         bar = stack.enter_context(progress("predicting"))

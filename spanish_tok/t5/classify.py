@@ -18,7 +18,7 @@ class Classifier:
     """
 
     def __init__(self, model: T5, labels: Labels) -> None:
-        self.model = model
+        self.model, self.labels = model, labels
         device = model.shared.weight.device
         self.ids = torch.tensor(padded(labels.ids, -1), device=device)  # (labels, length)
         self.start = model.shift_right(self.ids.clamp(min=0))

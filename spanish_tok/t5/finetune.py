@@ -53,6 +53,8 @@ def finetune(
     if validation_source:
         chosen = read_examples(validation_source, task, codec, end, Report(), options.malformed)
         parts = parts._replace(validation=divide(chosen, task, seed=options.seed).training)
+    if options.records:
+        parts = parts._replace(training=parts.training[: options.records])
     if not parts.training:
         raise SpanishTokError(
             f"{source} leaves no record to train on ({report})", "Check the task's columns."

@@ -1,16 +1,21 @@
 """Predictions of a fine-tuned model: text with its log-probability, or a class with the probability of each."""
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from spanish_tok.beams import search
 from spanish_tok.progress import SILENT, Progress
 from spanish_tok.reading import Location
+from spanish_tok.search import SearchOptions
+from spanish_tok.t5.backend import TorchBackend
 from spanish_tok.t5.classify import Classifier
 from spanish_tok.t5.folders import load_folder
 from spanish_tok.t5.model import T5
@@ -35,20 +40,21 @@ class Prediction:
 
 
 class Predictor:
-    """A model at work on its task, batch by batch."""
+    """A model at work on its task, batch by batch; `beams` above 1 searches for texts, classes need none."""
 
-    def __init__(self, model: T5, codec: Codec, tuned: Tuned, batch_size: int = 32) -> None:
-        self.model, self.codec, self.tuned, self.batch_size = model, codec, tuned, batch_size
+    def __init__(self, model: T5, codec: Codec, tuned: Tuned, batch_size: int = 32, beams: int = 1) -> None:
+        self.model, self.codec, self.tuned = model, codec, tuned
+        self.batch_size, self.beams = batch_size, beams
         self.task = tuned.task
         self.end, self.pad = model.config.eos_token_id, model.config.pad_token_id
         self.labels = tuned.legal(codec, self.end)
 
     @classmethod
-    def load(cls, folder: Location, batch_size: int = 32, device: str = "cpu") -> "Predictor":
+    def load(cls, folder: Location, batch_size: int = 32, beams: int = 1, device: str = "cpu") -> "Predictor":
         """The predictor of a folder that `finetune` wrote; raises SpanishTokError for another."""
         tuned = Tuned.load(Path(folder))
         model, codec = load_folder(Path(folder))
-        return cls(model.to(device), codec, tuned, batch_size)
+        return cls(model.to(device), codec, tuned, batch_size, beams)
 
     def predict(self, examples: Sequence[Example], progress: Progress = SILENT) -> list[Prediction]:
         """Predictions in the order of the examples; of several windows the surest one answers.
@@ -69,35 +75,43 @@ class Predictor:
     def _in_batches(self, inputs: Sequence[Ids]) -> Iterator[tuple[int, Prediction]]:
         """(place in `inputs`, its prediction), inputs of about the same length together."""
         order = sorted(range(len(inputs)), key=lambda place: len(inputs[place]))
-        answer = self._classify if self.labels else self._write
+        answer: Callable[[Sequence[Ids]], list[Prediction]]
+        if self.labels:
+            answer = partial(self._classify, classifier=Classifier(self.model, self.labels))
+        else:
+            answer = partial(self._write, backend=TorchBackend(self.model))
         for start in range(0, len(order), self.batch_size):
             places = order[start : start + self.batch_size]
             yield from zip(places, answer([inputs[place] for place in places]), strict=True)
 
-    def _classify(self, inputs: Sequence[Ids]) -> list[Prediction]:
-        assert self.labels is not None
+    def _classify(self, inputs: Sequence[Ids], classifier: Classifier) -> list[Prediction]:
         ids = torch.from_numpy(padded(inputs, self.pad)).to(self.model.shared.weight.device)
         lengths = torch.tensor([[len(row)] for row in inputs], device=ids.device)
         mask = (torch.arange(ids.shape[1], device=ids.device) < lengths).long()
-        logarithms = Classifier(self.model, self.labels).log_probabilities(ids, mask)
-        return [self._best_label(row.tolist()) for row in logarithms]
+        names = classifier.labels.names
+        return [_ranked(names, row.tolist()) for row in classifier.log_probabilities(ids, mask)]
 
-    def _best_label(self, logarithms: Sequence[float]) -> Prediction:
-        assert self.labels is not None
-        ranked = sorted(zip(logarithms, self.labels.names, strict=True), key=lambda pair: -pair[0])
-        probabilities = {name: round(float(torch.tensor(value).exp()), 6) for value, name in ranked}
-        return Prediction(ranked[0][1], ranked[0][0], probabilities)
+    def _write(self, inputs: Sequence[Ids], backend: TorchBackend) -> list[Prediction]:
+        options = SearchOptions(self.task.target_tokens, num_beams=self.beams, scores=True)
+        found = search(backend, inputs, options, size=self.codec.size)
+        return [Prediction(self.codec.decode(one.ids).strip(), one.score or 0.0) for one in found]
 
-    def _write(self, inputs: Sequence[Ids]) -> list[Prediction]:
-        raise NotImplementedError
+
+def _ranked(names: Sequence[str], logarithms: Sequence[float]) -> Prediction:
+    """The most probable label, and all of them from the most probable down."""
+    ranked = sorted(zip(names, logarithms, strict=True), key=lambda pair: -pair[1])
+    return Prediction(*ranked[0], {name: round(math.exp(value), 6) for name, value in ranked})
 
 
 def predict(
-    predictor: Predictor, source: Location, counts: Counter[str] | None = None
+    model: Predictor | Location, source: Location, counts: Counter[str] | None = None
 ) -> Iterator[dict[str, Any]]:
-    """One dictionary a row of a file, ready for JSON: row, id (where there is one), prediction, score, probabilities;
+    """Answer the rows of a file, of standard input ("-", JSON lines) or of a Hub set with a fine-tuned model.
+
+    One dictionary a row of a file, ready for JSON: row, id (where there is one), prediction, score, probabilities;
     or row, id and error, for a row that cannot be used. `counts` gets the numbers of "predicted" and "errors".
     """
+    predictor = model if isinstance(model, Predictor) else Predictor.load(model)
     columns, also = columns_of(predictor.task, with_target=False)
     counts = counts if counts is not None else Counter()
     for chunk in _chunks(read_rows(source, columns, [*also, "id"]), predictor.batch_size * 8):

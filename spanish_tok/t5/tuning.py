@@ -172,7 +172,7 @@ class FineTuning:
 
     def _validate(self) -> tuple[float | None, float | None]:
         """Loss and metric on the validation records, None without any."""
-        examples = self.parts.validation
+        examples = self.parts.validation[: self.options.validation_records]
         if not examples:
             return None, None
         begun = time.process_time()
@@ -182,7 +182,7 @@ class FineTuning:
         with torch.inference_mode():
             for start in range(0, len(examples), size):
                 nats += self._loss(batch_of(examples[start : start + size], pad), "sum").item()
-        metric = evaluate_examples(self.predictor, examples[: self.options.validation_records]).value
+        metric = evaluate_examples(self.predictor, examples).value
         self.reached.cpu_seconds += time.process_time() - begun
         return nats / sum(len(example.labels) for example in examples), metric
 

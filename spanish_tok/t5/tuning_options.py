@@ -16,7 +16,8 @@ class TuningOptions:
     dropout: fights memorizing; T5's own rate. clip: the largest norm of a gradient.
     patience: stop after so many epochs without a better metric on the validation records.
     validation, held_out: the shares of the records that are set apart; held-out ones are only evaluated at the end.
-    validation_records: how many of the validation records are predicted after each epoch.
+    records: train on so many of the training records, drawn by the seed; 0: on all.
+    validation_records: validate on so many of the validation records after each epoch.
     precision: "bf16" (autocast), "fp32", or "auto": bf16 where the processor computes with it.
     seed: of the division, of order and dropout, and of random weights.
     malformed: whether a damaged row is an error or is dropped and counted.
@@ -34,6 +35,7 @@ class TuningOptions:
     patience: int = 3
     validation: float = 0.1
     held_out: float = 0.0
+    records: int = 0
     validation_records: int = 300
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     seed: int = 0

@@ -87,10 +87,12 @@ def read_examples(
 def columns_of(task: Task, with_target: bool) -> tuple[list[str], list[str]]:
     """The columns that the data must have, and those that are read where they are there."""
     needed = [name for name in task.input_fields if name not in task.optional]
-    optional = [*task.optional, *([task.group] if task.group else [])]
-    (needed if with_target else optional).extend(task.target_fields)
-    needed_columns = dict.fromkeys(map(task.column, needed))
-    return list(needed_columns), [name for name in map(task.column, optional) if name not in needed_columns]
+    also = list(task.optional)
+    if with_target:
+        needed += task.target_fields
+        also += [task.group] if task.group else []
+    columns = list(dict.fromkeys(map(task.column, needed)))
+    return columns, [name for name in map(task.column, also) if name not in columns]
 
 
 def example_of(

@@ -70,11 +70,12 @@ class Labels:
         return {prefix: tuple(sorted(after)) for prefix, after in trie.items()}
 
     def allowed(self, written: Sequence[int]) -> tuple[int, ...]:
-        """The ids that may follow those written so far; none after a whole label.
+        """The ids that may follow those written so far; after a whole label, `</s>` again.
 
-        transformers' `prefix_allowed_tokens_fn` is `lambda _, ids: labels.allowed(ids.tolist()[1:])`.
+        For `spanish_tok.search` as it is; transformers' `prefix_allowed_tokens_fn` is
+        `lambda _, ids: labels.allowed(ids.tolist()[1:])`.
         """
-        return self.following.get(tuple(written), ())
+        return self.following.get(tuple(written), self.ids[0][-1:])
 
 
 def count_labels(names: Iterable[str]) -> dict[str, int]:

@@ -1,0 +1,87 @@
+"""The verbs on models: generate, export."""
+
+import sys
+from collections.abc import Iterator
+from itertools import batched
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from spanish_tok.cli.options import lines_of
+
+if TYPE_CHECKING:
+    from spanish_tok.generation import Generator
+    from spanish_tok.search import SearchOptions
+
+
+@click.command()
+@click.argument("texts", nargs=-1, metavar="TEXT...")
+@click.option(
+    "--model", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Folder of the model."
+)
+@click.option("--max-new-tokens", type=int, default=128, show_default=True, help="Longest output.")
+@click.option(
+    "--temperature", type=float, default=0.0, show_default=True, help="0: greedy; 1: as the model says."
+)
+@click.option(
+    "--top-k", type=int, default=0, show_default=True, help="Draw from the k most probable ids; 0: all."
+)
+@click.option(
+    "--top-p", type=float, default=1.0, show_default=True, help="Draw from the ids that hold this share."
+)
+@click.option("--num-beams", type=int, default=1, show_default=True, help="Above 1: beam search.")
+@click.option(
+    "--length-penalty", type=float, default=1.0, show_default=True, help="Of beams: above 0 favours long."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Another seed draws another text.")
+@click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Lines at once.")
+@click.option("--stream", is_flag=True, help="Write each piece as soon as it is known, one text at a time.")
+@click.option("--scores", is_flag=True, help="Write the log-probability and a tab before each text.")
+def generate(
+    texts: tuple[str, ...], model: Path, batch_size: int, stream: bool, scores: bool, **options: int | float
+) -> None:
+    """Fill the gaps <extra_id_0>, <extra_id_1>, ... of a text, or write on from it.
+
+    TEXT is a text; without one, each line of standard input. A text with gaps is written whole, filled in; for one
+    without, what the model wrote.
+    """
+    from spanish_tok.generation import Generator
+    from spanish_tok.search import SearchOptions
+
+    chosen = SearchOptions(scores=scores, **options)  # type: ignore[arg-type]
+    if stream and scores:
+        raise click.UsageError("--stream cannot write scores before the text is known.")
+    generator = Generator.load(model)
+    lines = iter(texts) if texts else (line for _, _, line in lines_of(()))
+    if stream:
+        _stream(generator, lines, chosen)
+        return
+    for batch in batched(lines, batch_size):
+        for found in generator.generate(batch, chosen, batch_size=batch_size):
+            click.echo(f"{found.score:.4f}\t{found.text}" if scores else found.text)
+
+
+def _stream(generator: "Generator", lines: Iterator[str], options: "SearchOptions") -> None:
+    for line in lines:
+        for piece in generator.stream(line, options):
+            sys.stdout.write(piece)
+            sys.stdout.flush()
+        click.echo()
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--to", "form", required=True, type=click.Choice(["transformers", "ctranslate2", "onnx"]))
+@click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder to write.")
+@click.option(
+    "--precision",
+    help="transformers: float32 (default) or bfloat16; ctranslate2: float32 (default), int8, bfloat16, ...",
+)
+def export(folder: Path, form: str, output: Path, precision: str | None) -> None:
+    """Write the model in FOLDER for another library."""
+    from spanish_tok.t5.export import export
+
+    export(folder, form, output, precision)
+    size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
+    click.echo(f"{form}, {size / 1e6:.1f} MB: {output}")

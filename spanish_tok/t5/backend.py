@@ -1,0 +1,176 @@
+"""The PyTorch backend of the generator: encode once, then one token at a time over a cache of keys and values.
+
+Weights are copied once into the form that a step wants: (in, out) matrices, q, k and v in one, each norm's weight
+folded into the matrix behind it. So a step is few operations, which is what a small model's speed hangs on.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spanish_tok.t5.config import T5Config
+from spanish_tok.t5.model import T5
+from spanish_tok.t5.positions import buckets
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One decoder block's matrices, (in, out), norms folded in; `up` has both halves side by side if gated."""
+
+    qkv: Tensor
+    o: Tensor
+    cross_q: Tensor
+    cross_kv: Tensor
+    cross_o: Tensor
+    up: Tensor
+    down: Tensor
+
+
+class TorchBackend:
+    """Decodes with a `T5`; keeps the `generation.Backend` protocol."""
+
+    def __init__(self, model: T5) -> None:
+        self.config: T5Config = model.config
+        self._model = model.eval()
+        with torch.no_grad():
+            self._layers = [_layer(block) for block in model.decoder.block]
+            c = self.config
+            head = model.shared.weight * c.d_model**-0.5 if c.tie_word_embeddings else model.lm_head.weight
+            self._head = _transposed(head * model.decoder.final_layer_norm.weight)
+            first: Any = model.decoder.block[0]
+            self._positions: Tensor = first.layer[0].inner.relative_attention_bias.weight.detach().T
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> "TorchBackend":
+        """The backend of a model folder; raises SpanishTokError for a damaged one."""
+        return cls(T5.load(folder))
+
+    @torch.inference_mode()
+    def start(self, batch: Sequence[Sequence[int]], limit: int) -> "TorchState":
+        """Encode the rows of ids; see `generation.Backend.start`."""
+        longest = max(map(len, batch))
+        c, device = self.config, self._positions.device
+        ids = torch.full((len(batch), longest), c.pad_token_id)
+        for row, numbers in zip(ids, batch, strict=True):
+            row[: len(numbers)] = torch.tensor(numbers)
+        mask = None
+        if any(len(numbers) < longest for numbers in batch):
+            lengths = torch.tensor([len(numbers) for numbers in batch])
+            mask = (torch.arange(longest) < lengths[:, None]).to(device)
+        memory = self._model.encode(ids.to(device), mask)
+        return TorchState(self, memory, mask, limit)
+
+
+class TorchState:
+    """A batch under way: caches of keys and values; keeps the `generation.State` protocol.
+
+    Caches are preallocated for `limit` steps; the encoder's keys and values are computed once, keys transposed.
+    """
+
+    def __init__(self, backend: TorchBackend, memory: Tensor, mask: Tensor | None, limit: int) -> None:
+        c = backend.config
+        self._backend = backend
+        self._step = 0
+        rows, length, _ = memory.shape
+        self._cache = [memory.new_empty(2, rows, c.num_heads, limit, c.d_kv) for _ in backend._layers]
+        self._memory: list[tuple[Tensor, Tensor]] = []
+        for layer in backend._layers:
+            k, v = (memory @ layer.cross_kv).view(rows, length, 2, c.num_heads, c.d_kv).unbind(2)
+            self._memory.append((k.permute(0, 2, 3, 1).contiguous(), v.transpose(1, 2).contiguous()))
+        self._memory_bias = memory.new_zeros(rows, 1, 1, length)
+        if mask is not None:
+            self._memory_bias.masked_fill_(~mask[:, None, None], -torch.inf)
+        self._sources = np.arange(rows)
+        numbers = buckets(
+            limit, 1, False, c.relative_attention_num_buckets, c.relative_attention_max_distance
+        )  # distances -(limit - 1) to 0
+        self._bias = backend._positions[:, torch.tensor(numbers, device=memory.device)]  # (heads, limit)
+
+    @property
+    def rows(self) -> int:
+        return len(self._sources)
+
+    @torch.inference_mode()
+    def step(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The logits that follow the last ids; see `generation.State.step`."""
+        backend, c = self._backend, self._backend.config
+        x = F.embedding(torch.from_numpy(ids).to(self._bias.device), backend._model.shared.weight)
+        for layer, cache, memory in zip(backend._layers, self._cache, self._memory, strict=True):
+            x = self._attend(x, layer, cache)
+            x = self._attend_to_memory(x, layer, *memory)
+            up = _norm(x, c) @ layer.up
+            if c.gated:
+                gate, up = up.chunk(2, -1)
+                up = F.gelu(gate, approximate="tanh") * up
+            else:
+                up = up.relu_()
+            x = torch.addmm(x, up, layer.down)
+        self._step += 1
+        scores: NDArray[np.float32] = (_norm(x, c) @ backend._head).cpu().numpy()
+        return scores
+
+    def _attend(self, x: Tensor, layer: Layer, cache: Tensor) -> Tensor:
+        c, end = self._backend.config, self._step + 1
+        qkv = (_norm(x, c) @ layer.qkv).view(-1, 3, c.num_heads, c.d_kv)
+        cache[:, :, :, self._step] = qkv[:, 1:].transpose(0, 1)
+        keys, values = cache[0, :, :, :end], cache[1, :, :, :end]
+        scores = qkv[:, 0, :, None] @ keys.transpose(2, 3)
+        scores += self._bias[:, None, -end:]
+        mixed = scores.softmax(-1) @ values
+        return torch.addmm(x, mixed.view(-1, c.inner), layer.o)
+
+    def _attend_to_memory(self, x: Tensor, layer: Layer, keys: Tensor, values: Tensor) -> Tensor:
+        c = self._backend.config
+        q = (_norm(x, c) @ layer.cross_q).view(-1, c.num_heads, 1, c.d_kv)
+        scores = q @ keys
+        scores += self._memory_bias
+        mixed = scores.softmax(-1) @ values
+        return torch.addmm(x, mixed.view(-1, c.inner), layer.cross_o)
+
+    @torch.inference_mode()
+    def reorder(self, rows: NDArray[np.int64]) -> None:
+        """Let row i go on as what was row rows[i]; see `generation.State.reorder`."""
+        chosen = torch.from_numpy(rows).to(self._bias.device)
+        if not np.array_equal(rows, np.arange(self.rows)):
+            for place, cache in enumerate(self._cache):
+                fresh = cache.new_empty(2, len(rows), *cache.shape[2:])
+                fresh[:, :, :, : self._step] = cache[:, :, :, : self._step].index_select(1, chosen)
+                self._cache[place] = fresh
+        sources = self._sources[rows]
+        if not np.array_equal(sources, self._sources):  # beams of one text share what they attend to
+            self._memory = [(k.index_select(0, chosen), v.index_select(0, chosen)) for k, v in self._memory]
+            self._memory_bias = self._memory_bias.index_select(0, chosen)
+        self._sources = sources
+
+
+def _norm(x: Tensor, config: T5Config) -> Tensor:
+    return F.rms_norm(x, (config.d_model,), None, config.layer_norm_epsilon)
+
+
+def _transposed(matrix: Tensor) -> Tensor:
+    return matrix.detach().float().T.contiguous()
+
+
+def _layer(block: Any) -> Layer:
+    """The matrices of a decoder block in the form that a step wants."""
+    attention, cross, forward = block.layer
+    mine, other = attention.inner, cross.inner
+    wi = [forward.inner.wi_0, forward.inner.wi_1] if forward.inner.gated else [forward.inner.wi]
+    return Layer(
+        qkv=_transposed(
+            torch.cat([m.weight for m in (mine.q, mine.k, mine.v)]) * attention.layer_norm.weight
+        ),
+        o=_transposed(mine.o.weight),
+        cross_q=_transposed(other.q.weight * cross.layer_norm.weight),
+        cross_kv=_transposed(torch.cat([other.k.weight, other.v.weight])),
+        cross_o=_transposed(other.o.weight),
+        up=_transposed(torch.cat([m.weight for m in wi]) * forward.layer_norm.weight),
+        down=_transposed(forward.inner.wo.weight),
+    )
