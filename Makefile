@@ -1,17 +1,22 @@
 # make demo      trains a vocabulary from the embedded counts and shows round trips, offline
+# make demo-t5   installs torch, trains a tiny T5 for 3 minutes and lets it fill masks; TEXT=file trains on yours
 # make test      runs the suite; make test-all also what takes minutes
 # make check     ruff and mypy
-# make bench     the benchmarks of the README
+# make bench     the benchmarks of counting and training, over CORPUS="files of records"
 
 PYTHON ?= python3
 VENV ?= .venv
+CORPUS ?= ../shared/corpus/*.parquet
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-all check bench clean
+.PHONY: demo demo-t5 test test-all check bench clean
 
 demo: $(VENV)/core
 	$(BIN)/spanish-tok demo
+
+demo-t5: $(VENV)/t5
+	$(BIN)/spanish-tok demo --t5 $(if $(TEXT),--text "$(TEXT)") $(if $(MINUTES),--minutes $(MINUTES))
 
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -m "not slow"
@@ -25,7 +30,8 @@ check: $(VENV)/dev
 	$(BIN)/mypy
 
 bench: $(VENV)/bench
-	$(BIN)/python benchmarks/train.py
+	$(BIN)/python benchmarks/count.py $(CORPUS)
+	$(BIN)/python benchmarks/train.py $(CORPUS)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +39,10 @@ $(VENV)/bin/python:
 $(VENV)/core: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(INSTALL) -e .
 	@touch $@
+
+$(VENV)/t5: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(INSTALL) -e ".[t5]"
+	@touch $@ $(VENV)/core
 
 $(VENV)/dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(INSTALL) -e ".[dev]"

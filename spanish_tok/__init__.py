@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from spanish_tok.alphabet import build_table as build_table
     from spanish_tok.alphabet import normalize as normalize
     from spanish_tok.columns import normalize_column as normalize_column
+    from spanish_tok.corruption import SpanCollator as SpanCollator
+    from spanish_tok.corruption import SpanCorruption as SpanCorruption
     from spanish_tok.counts import Counts as Counts
     from spanish_tok.counts import count_files as count_files
     from spanish_tok.counts import count_runs as count_runs
@@ -43,6 +45,8 @@ _HOMES = {
     "Predictor": "t5.predict",
     "SearchOptions": "search",
     "ShardOptions": "shards",
+    "SpanCollator": "corruption",
+    "SpanCorruption": "corruption",
     "SpanishTokError": "errors",
     "T5Config": "t5.config",
     "Task": "tasks.task",

@@ -53,11 +53,7 @@ class Table:
 
     def normalize(self, text: str) -> str:
         """Map `text` into the alphabet; see the module's `normalize`."""
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise lone_surrogate(text, error.start) from None
-        if not text.isascii():
+        if not checked(text).isascii():
             text = self._pair_pattern.sub(lambda pair: self.pairs[pair[0]], text)
         return " ".join(text.translate(self._translation).split())
 
@@ -99,17 +95,29 @@ def normalize(text: str) -> str:
     >>> normalize("hola😀mundo"), normalize("Man\\u0303ana")
     ('hola mundo', 'mañana')
 
-    Raises SpanishTokError where the text holds a lone surrogate, which is no character.
+    Raises SpanishTokError for anything but a str, and for a lone surrogate, which is no character.
     """
     return spanish_table().normalize(text)
 
 
-def lone_surrogate(text: str, position: int) -> SpanishTokError:
-    """The error for half a surrogate pair: a fault of an earlier decoding, to be repaired there."""
-    return SpanishTokError(
-        f"The text holds a lone surrogate U+{ord(text[position]):04X} at character {position}",
-        "Repair it first: text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace').",
-    )
+def checked(text: str) -> str:
+    """`text` as it is, once it is known to be text.
+
+    Raises SpanishTokError for anything but a str, and for half a surrogate pair: a fault of an earlier
+    decoding, to be repaired there.
+    """
+    if not isinstance(text, str):
+        raise SpanishTokError(
+            f"Text must be a str, not {type(text).__name__}", "Decode bytes as UTF-8 first."
+        )
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise SpanishTokError(
+            f"The text holds a lone surrogate U+{ord(text[error.start]):04X} at character {error.start}",
+            "Repair it first: text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace').",
+        ) from None
+    return text
 
 
 @cache

@@ -1,6 +1,6 @@
 """Arrow columns and the kernels: text in as bytes and offsets, tables packed as arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import TypeAlias
 
@@ -19,12 +19,24 @@ def text_chunks(column: Column) -> list[pa.LargeStringArray]:
     """A text column as large_string arrays without nulls (a null becomes an empty text).
 
     Takes string, large_string, string_view, dictionary-encoded text, a chunked array of these, or a
-    sequence of str. Raises SpanishTokError for any other type.
+    sequence of str. Raises SpanishTokError for anything else, and for a lone surrogate in a str.
     """
     if not isinstance(column, pa.Array | pa.ChunkedArray):
-        column = pa.array(column, pa.large_string())
+        column = _array(column)
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
     return [_large_string(chunk) for chunk in chunks]
+
+
+def _array(texts: Sequence[str | None]) -> pa.Array:
+    advice = "Give a list of str or an Arrow column of strings."
+    if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
+        raise SpanishTokError(f"A column of text is wanted, not {type(texts).__name__}", advice)
+    try:
+        return pa.array(texts, pa.large_string())
+    except UnicodeEncodeError as error:
+        raise SpanishTokError(f"A text of the column is no Unicode ({error})", "Repair it first.") from None
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise SpanishTokError(f"The column does not hold text alone ({error})", advice) from None
 
 
 def _large_string(chunk: pa.Array) -> pa.LargeStringArray:

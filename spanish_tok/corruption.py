@@ -8,6 +8,7 @@ import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -91,7 +92,7 @@ class SpanCorruption:
 
     def corrupt(self, ids: Sequence[int], epoch: int, record: int) -> tuple[list[int], list[int]]:
         """The ids of input and targets of one record."""
-        row = _tokens([ids])
+        row = np.asarray(ids, np.uint16)
         batch = self.corrupt_rows(row, np.array([0, row.size]), epoch, [record])
         return batch.inputs[0].tolist(), batch.targets[0].tolist()
 
@@ -142,10 +143,9 @@ class SpanCorruption:
 class SpanCollator:
     """Makes a batch of single records, for a DataLoader or transformers' Trainer.
 
-    Takes mappings with `input_ids` (without `</s>`) and, where it is there, `record`, the number of the record that the
-    draw depends on; without it, the ids themselves. Change `epoch` every epoch, or let every item carry its own as
-    `epoch` (as `CorruptedEpochs` does). Gives input_ids, attention_mask and labels (-100 for padding) as tensors of
-    torch, or as NumPy arrays with `tensors=False`.
+    Takes mappings with `input_ids` (without `</s>`) and, where it is there, `record`, the number of the record that
+    the draw depends on; without it, the ids themselves. Set `epoch` every epoch. Gives input_ids, attention_mask
+    and labels (-100 for padding) as tensors of torch, or as NumPy arrays with `tensors=False`.
     """
 
     corruption: SpanCorruption
@@ -153,7 +153,7 @@ class SpanCollator:
     tensors: bool = True
 
     def __call__(self, items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        rows = [self.corruption.corrupt(item["input_ids"], *self._draw_of(item)) for item in items]
+        rows = [self.corruption.corrupt(item["input_ids"], self.epoch, _record_of(item)) for item in items]
         inputs, targets = (padded(column) for column in zip(*rows, strict=True))
         batch = Batch(inputs, targets)
         arrays = {
@@ -167,26 +167,19 @@ class SpanCollator:
 
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
-    def _draw_of(self, item: Mapping[str, Any]) -> tuple[int, int]:
-        epoch = operator.index(item.get("epoch", self.epoch))
-        if "record" in item:
-            return epoch, operator.index(item["record"])
-        return epoch, _hash_of(item["input_ids"])
+
+def _record_of(item: Mapping[str, Any]) -> int:
+    """The number of a record, or a hash of its ids."""
+    if "record" in item:
+        return operator.index(item["record"])
+    return int.from_bytes(
+        blake2b(np.asarray(item["input_ids"], np.uint16).tobytes(), digest_size=8).digest(), "little"
+    )
 
 
 def _seed_of(seed: int, epoch: int, record: int) -> int:
     """64 bits that depend on all three, also where they are small (NumPy's SeedSequence)."""
     return int(np.random.SeedSequence((seed, epoch, record)).generate_state(1, np.uint64)[0])
-
-
-def _hash_of(ids: Sequence[int]) -> int:
-    from hashlib import blake2b
-
-    return int.from_bytes(blake2b(_tokens([ids]).tobytes(), digest_size=8).digest(), "little")
-
-
-def _tokens(rows: Sequence[Sequence[int]]) -> NDArray[np.uint16]:
-    return np.concatenate([np.asarray(row, np.uint16) for row in rows])
 
 
 def padded(rows: Sequence[Sequence[int]]) -> NDArray[np.int64]:

@@ -10,10 +10,11 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import reduce
+from math import inf
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,14 +26,17 @@ from spanish_tok.alphabet import Table
 from spanish_tok.columns import Column, bytes_and_offsets, pack, packed_spanish, text_array, text_chunks
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import atomic_path
-from spanish_tok.kernels.count import SEEN_AT_FIRST, count_records, finish_counting, merge_runs, new_runs
+from spanish_tok.kernels.count import SEEN_AT_FIRST, count_records, finish_counting
+from spanish_tok.kernels.runs import merge_runs, new_runs
 from spanish_tok.progress import SILENT, Progress
+from spanish_tok.threads import Shared
 
 if TYPE_CHECKING:
     from spanish_tok.reading import ReadOptions
 
 SCHEMA = pa.schema([("run", pa.large_string()), ("count", pa.int64())])
 METADATA_KEY = b"spanish-tok"
+MOST = 1 << 53  # runs in all: training computes with them as float64
 SLICE = 1 << 22  # bytes of text that a thread takes at a time
 
 
@@ -92,12 +96,25 @@ class Counts:
                 "A table of counts has run and count.",
             )
         notes = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
-        counts = merge([Counts(table.select(SCHEMA.names).cast(SCHEMA))])
+        counts = merge([Counts(_whole(table.select(SCHEMA.names), path))])
         if notes.get("fingerprint", counts.fingerprint) != counts.fingerprint:
             raise SpanishTokError(
                 f"The counts in {path} are not those that were saved", "Make the counts anew."
             )
         return Counts(counts.table, notes.get("records", 0), notes.get("cut", 0))
+
+
+def _whole(table: pa.Table, path: str | os.PathLike[str]) -> pa.Table:
+    """A table of counts in the right types, without missing values; raises SpanishTokError for another."""
+    try:
+        table = table.cast(SCHEMA)
+    except pa.ArrowInvalid as error:
+        raise SpanishTokError(f"{path} holds no counts ({error})", "Counts are whole numbers.") from None
+    if any(column.null_count for column in table.columns) or pc.any(pc.equal(table["run"], "")).as_py():
+        raise SpanishTokError(f"{path} holds a run or a count that is empty", "Make the counts anew.")
+    if table.num_rows and pc.min(table["count"]).as_py() < 1:
+        raise SpanishTokError(f"{path} holds a count below 1", "Counts are how often a run occurs.")
+    return table
 
 
 def is_counts(schema: pa.Schema) -> bool:
@@ -119,22 +136,18 @@ def count_runs(
     {'!': 1, ',': 1, 'hola': 1, '▁hola': 1, '▁mundo': 1, '▁¡': 1}
     """
     packed = pack(table) if table else packed_spanish()
-    slices, lock = _slices(texts), Lock()
 
-    def work(_thread: int) -> tuple[Any, int]:
+    def work(slices: Iterable[pa.LargeStringArray]) -> tuple[Any, int]:
         runs, seen, filled, records = new_runs(), np.zeros((SEEN_AT_FIRST, 4), np.uint64), 0, 0
-        while True:
-            with lock:
-                piece = next(slices, None)
-            if piece is None:
-                break
+        for piece in slices:
             runs, seen, filled = count_records(*bytes_and_offsets(piece), packed, runs, seen, filled)
             records += len(piece)
         return finish_counting(packed, runs, seen), records
 
     threads = threads or available_cores()
-    with ThreadPoolExecutor(threads) as pool:
-        tables, records = zip(*pool.map(work, range(threads)), strict=True)
+    work(text_chunks([""]))  # what is not compiled yet is compiled here, where Ctrl-C is heard
+    with ThreadPoolExecutor(threads) as pool, closing(Shared(_slices(texts))) as slices:
+        tables, records = zip(*pool.map(work, [slices] * threads), strict=True)
     return _as_counts(reduce(merge_runs, tables), sum(records))
 
 
@@ -195,7 +208,7 @@ def _columns(texts: Column | Iterable[Column]) -> Iterable[Column]:
         return [texts]
     if isinstance(texts, Sequence) and all(text is None or isinstance(text, str) for text in texts):
         return [texts]
-    return texts
+    return texts if isinstance(texts, Iterable) else [texts]
 
 
 def _as_counts(runs: Any, records: int) -> Counts:
@@ -214,15 +227,17 @@ def merge(parts: Sequence[Counts], weights: Sequence[float] | None = None) -> Co
     >>> merge([a, b], weights=[10, 1]).table.to_pydict()
     {'run': ['▁sí', '▁no'], 'count': [21, 1]}
     """
-    if weights is not None and (len(weights) != len(parts) or min(weights, default=1) <= 0):
+    if weights is not None and (
+        len(weights) != len(parts) or not all(0 < weight < inf for weight in weights)
+    ):
         raise SpanishTokError("Weights must be above zero, one for each table", f"Given: {weights}.")
     tables = [part.table for part in parts]
     if weights is not None:
         tables = [_weighted(table, weight) for table, weight in zip(tables, weights, strict=True)]
     table = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
     table = table.group_by("run").aggregate([("count", "sum")]).rename_columns({"count_sum": "count"})
-    if table.num_rows and pc.min(table["count"]).as_py() < (0 if weights else 1):
-        raise SpanishTokError("A count is below 1", "Counts are how often a run occurs.")
+    if (pc.sum(pc.cast(table["count"], pa.float64(), safe=False)).as_py() or 0) >= MOST:
+        raise SpanishTokError("The counts add up to more than 2^53", "Give smaller weights.")
     if weights is not None:
         rounded = pc.max_element_wise(pc.cast(pc.round(table["count"]), pa.int64()), 1)
         table = table.set_column(table.column_names.index("count"), "count", rounded)

@@ -1,6 +1,8 @@
 """Columns of text to columns of ids and back, at memory speed: the bulk side of a Tokenizer."""
 
+import mmap
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -61,7 +63,7 @@ class ColumnEncoder:
     def _encode(self, texts: pa.LargeStringArray, append_eos: bool) -> pa.ListArray:
         assert self._compiled
         known = self._tables.pop() if self._tables else new_table()
-        ids, ends = encode_records(
+        ids, ends, _ = encode_records(
             *bytes_and_offsets(texts), *self._compiled, known, EOS if append_eos else -1
         )
         self._tables.append(known)
@@ -136,7 +138,9 @@ def _slices(chunk: pa.LargeStringArray) -> list[pa.LargeStringArray]:
 
 
 def new_table() -> NDArray[np.uint64]:
-    """An empty table of known chunks, each set on a cache line of its own."""
-    raw = np.zeros(KNOWN_SETS * 8 + 8, np.uint64)
-    first = -raw.ctypes.data % LINE // 8
-    return raw[first : first + KNOWN_SETS * 8].reshape(KNOWN_SETS, 8)
+    """An empty table of known chunks, each set on a cache line of its own, in huge pages where there are such."""
+    memory = mmap.mmap(-1, KNOWN_SETS * LINE)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with suppress(OSError):
+            memory.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(memory, np.uint64).reshape(KNOWN_SETS, LINE // 8)

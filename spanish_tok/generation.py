@@ -4,16 +4,20 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from spanish_tok.beams import search
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.files import shipped
 from spanish_tok.prompts import Prompt
 from spanish_tok.search import Allowed, Backend, Hypothesis, SearchOptions, State, Written, write
+from spanish_tok.t5.checkpoint import Checkpoint, Precision
 from spanish_tok.tokenizer import Tokenizer
 
 __all__ = ["Backend", "Generation", "Generator", "Hypothesis", "SearchOptions", "State"]
 
+BackendName = Literal["cpu", "torch"]
+SHIPPED_MODEL = "models/es-tiny"
 GREEDY = SearchOptions()
 
 
@@ -48,21 +52,24 @@ class Generator:
         self.tokenizer = tokenizer
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str], backend: Literal["torch"] = "torch") -> "Generator":
-        """The generator of a model folder; raises SpanishTokError for a damaged one, and where torch is missing."""
-        try:
-            from spanish_tok.t5.backend import TorchBackend
-        except ModuleNotFoundError as error:
-            if error.name != "torch":
-                raise
-            raise SpanishTokError(
-                f"The backend {backend} is not installed", "pip install 'spanish-tok[t5]'"
-            ) from None
-        from spanish_tok.t5.checkpoint import Checkpoint
-        from spanish_tok.t5.model import T5
+    def load(
+        cls,
+        folder: str | os.PathLike[str] | None = None,
+        backend: BackendName = "cpu",
+        precision: Precision | None = None,
+    ) -> "Generator":
+        """The generator of a model folder; without one, of the tiny model that ships with the package.
 
-        checkpoint = Checkpoint.load(Path(folder))
-        return cls(TorchBackend(T5.from_checkpoint(checkpoint)), Tokenizer(checkpoint.vocabulary))
+        `backend` "cpu" needs NumPy and Numba alone; its `precision` is "float32", "bfloat16" or "int8" (None: int8 for
+        weights that are stored so, else float32). "torch" computes in float32. Raises SpanishTokError for a damaged
+        folder, and where torch is asked for and missing.
+        """
+        if backend not in get_args(BackendName):
+            raise SpanishTokError(f"There is no backend {backend!r}", "Give cpu or torch.")
+        if backend == "torch" and precision not in (None, "float32"):
+            raise SpanishTokError(f"The backend torch has no precision {precision!r}", "It computes in float32.")
+        checkpoint = Checkpoint.load(Path(folder) if folder is not None else shipped(SHIPPED_MODEL))
+        return cls(_backend(checkpoint, backend, precision), Tokenizer(checkpoint.vocabulary))
 
     def generate(
         self,
@@ -132,3 +139,18 @@ class Generator:
             best = search(self.backend, batch, options, allowed, self.tokenizer.vocab_size)
             found.update(zip(places, best, strict=True))
         return [found[place] for place in range(len(rows))]
+
+
+def _backend(checkpoint: Checkpoint, name: BackendName, precision: Precision | None) -> Backend:
+    if name == "cpu":
+        from spanish_tok.t5.cpu import CpuBackend
+
+        return CpuBackend(checkpoint, precision)
+    try:
+        from spanish_tok.t5.backend import TorchBackend
+        from spanish_tok.t5.model import T5
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise SpanishTokError("The backend torch is not installed", "pip install 'spanish-tok[t5]'") from None
+    return TorchBackend(T5.from_checkpoint(checkpoint))

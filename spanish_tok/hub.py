@@ -35,7 +35,7 @@ def read_hub_set(
         raise
     except Exception as error:  # `datasets` passes on the errors of whatever it reads with
         raise SpanishTokError(
-            f"{report.name} failed after row {report.rows:,} ({type(error).__name__}: {error})",
+            f"{report.name} failed after row {report.rows:,} ({type(error).__name__}: {' '.join(str(error).split())})",
             "Check name and revision; if the Hub did not answer, the same command goes on where it stopped.",
         ) from error
     check_rows(report.rows, stated, report.name)

@@ -65,7 +65,7 @@ def _read(
 
 def _blocks(stream: io.RawIOBase, block_bytes: int, path: Location, report: FileReport) -> Iterator[Bytes]:
     """Blocks of whole rows as arrays of bytes, each ending with a newline."""
-    carry = np.empty(0, np.uint8)  # the beginning of a row whose end was not read yet
+    carry = _beginning(stream, report)  # of a row whose end was not read yet
     while True:
         block = np.empty(len(carry) + block_bytes + 1, np.uint8)
         block[: len(carry)] = carry
@@ -83,6 +83,16 @@ def _blocks(stream: io.RawIOBase, block_bytes: int, path: Location, report: File
             return
         if len(carry) > LONGEST_BLOCK:
             raise SpanishTokError(f"{path} has a row of more than {LONGEST_BLOCK:,} bytes", "Is it text?")
+
+
+def _beginning(stream: io.RawIOBase, report: FileReport) -> Bytes:
+    """The first bytes of a stream at whose start the report stands, but for a byte order mark."""
+    first = np.empty(0 if report.offset else len(codecs.BOM_UTF8), np.uint8)
+    first = first[: _fill(stream, first.data)]
+    if first.tobytes() == codecs.BOM_UTF8:
+        report.offset = len(first)
+        return first[:0]
+    return first
 
 
 def _fill(stream: io.RawIOBase, target: memoryview) -> int:
@@ -181,10 +191,10 @@ def repaired(column: pa.Array, invalid: NDArray[np.bool_]) -> pa.Array:
 
 
 def repair_utf8(data: bytes) -> str:
-    """Read bytes that are not all UTF-8: the wrong ones as Windows-1252, a character cut in two as U+FFFD.
+    r"""Read bytes that are not all UTF-8: the wrong ones as Windows-1252, a character cut in two as U+FFFD.
 
     >>> repair_utf8("año".encode() + b" a\xf1o" + b" \xe2\x80"), repair_utf8(b"est\xe1")
-    ('año año \ufffd', 'está')
+    ('año año �', 'está')
     """
     return data.decode("utf-8", "spanish_tok.windows_1252")
 

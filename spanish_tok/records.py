@@ -137,6 +137,8 @@ def expand_folders(paths: Iterable[Location]) -> list[Location]:
                 f"{path} is a folder without a manifest.json",
                 "Give files; or, if `sample` was interrupted there, run it again: it goes on.",
             )
-        shards = read_json(Path(path) / "manifest.json").get("shards", [])
-        expanded += [Path(path) / shard["file"] for shard in shards]
+        manifest = read_json(Path(path) / "manifest.json")
+        if "shards" not in manifest:
+            raise SpanishTokError(f"{path} is a folder without shards of text", "Give files of text.")
+        expanded += [Path(path) / shard["file"] for shard in manifest["shards"]]
     return expanded

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.sampling import uniform_numbers
+from spanish_tok.subword_sampling import uniform_numbers
 from spanish_tok.t5.config import T5Config
 
 Ids = Sequence[int]

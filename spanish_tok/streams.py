@@ -190,7 +190,7 @@ class RetriedStream(io.RawIOBase):
                 if attempt + 1 == ATTEMPTS:
                     raise SpanishTokError(
                         f"{self._location} failed {ATTEMPTS} times at byte {self._position:,}"
-                        f" ({type(error).__name__}: {error})",
+                        f" ({type(error).__name__}: {' '.join(str(error).split())})",
                         "Try again later: the same command goes on where it stopped.",
                     ) from error
                 time.sleep(FIRST_PAUSE * 2**attempt)

@@ -36,8 +36,8 @@ class BadRowError(Exception):
 def read_csv(path: Location, options: ReadOptions, report: FileReport) -> Iterator[pa.RecordBatch]:
     """Read CSV (RFC 4180: quotes, quotes doubled, newlines in quotes) with a header."""
     csv.field_size_limit(LONGEST_FIELD)
-    with open_stream(path) as stream:
-        rows = csv.reader(_characters(stream), strict=True)
+    with open_stream(path) as stream, _characters(stream) as characters:
+        rows = csv.reader(characters, strict=True)
         names = next(rows, [])
         id_place, text_place = places_of(names, path, options)
 
@@ -47,7 +47,7 @@ def read_csv(path: Location, options: ReadOptions, report: FileReport) -> Iterat
                 raise BadRowError(f"it has {len(row)} columns where the header has {len(names)}")
             return (None if id_place is None else row[id_place]), row[text_place]
 
-        yield from _batches(_unbroken(rows, path, report), parse, path, options, report)
+        yield from _batches(_unbroken(rows, path), parse, path, options, report)
 
 
 def read_jsonl(path: Location, options: ReadOptions, report: FileReport) -> Iterator[pa.RecordBatch]:
@@ -63,8 +63,8 @@ def read_jsonl(path: Location, options: ReadOptions, report: FileReport) -> Iter
         identity = record.get(options.id)
         return (None if identity is None else str(identity)), record[options.text]
 
-    with open_stream(path) as stream:
-        yield from _batches(_characters(stream, newline="\n"), parse, path, options, report)
+    with open_stream(path) as stream, _characters(stream, newline="\n") as lines:
+        yield from _batches(lines, parse, path, options, report)
 
 
 def read_parquet(path: Location, options: ReadOptions, report: FileReport) -> Iterator[pa.RecordBatch]:
@@ -91,11 +91,14 @@ def places_of(names: list[str], path: Location, options: ReadOptions) -> tuple[i
     return (names.index(options.id) if options.id in names else None), names.index(options.text)
 
 
-def _unbroken(rows: Iterable[list[str]], path: Location, report: FileReport) -> Iterator[list[str]]:
+def _unbroken(rows: Iterable[list[str]], path: Location) -> Iterator[list[str]]:
+    passed = 0
     try:
-        yield from rows
+        for row in rows:
+            yield row
+            passed += 1
     except csv.Error as error:
-        raise malformed_row(path, report.rows + 1, f"or one soon after it, is not CSV ({error})") from None
+        raise malformed_row(path, passed + 1, f"it is not CSV ({error})") from None
 
 
 def _batches(

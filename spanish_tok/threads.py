@@ -3,7 +3,8 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from threading import Lock
+from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -31,3 +32,28 @@ def map_in_order(function: Callable[[Item], Result], items: Iterable[Item], work
                 yield waiting.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+class Shared(Generic[Item]):
+    """An iterator for several threads, each item to one of them. After `close` it has no more items.
+
+    >>> numbers = Shared([1, 2, 3])
+    >>> next(numbers), numbers.close(), list(numbers)
+    (1, None, [])
+    """
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        self._items, self._lock, self._closed = iter(items), Lock(), False
+
+    def __iter__(self) -> Iterator[Item]:
+        return self
+
+    def __next__(self) -> Item:
+        with self._lock:
+            if self._closed:
+                raise StopIteration
+            return next(self._items)
+
+    def close(self) -> None:
+        """End it for all threads, also where items are left."""
+        self._closed = True

@@ -4,9 +4,11 @@ import operator
 import os
 from collections.abc import Iterable
 from functools import cached_property
+from math import inf
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
-from spanish_tok.alphabet import SPACE_MARK, lone_surrogate, spanish_table
+from spanish_tok.alphabet import SPACE_MARK, checked, spanish_table
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.formats import spanish_charsmap
 from spanish_tok.vocabulary import EOS, Vocabulary
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from spanish_tok.columns import Column
     from spanish_tok.encoder import ColumnEncoder
-    from spanish_tok.sampling import Sampler
+    from spanish_tok.subword_sampling import Sampler
 
 LONG = 100_000  # characters; from here on text goes to the compiled kernel at once
 EXACT = 15_000  # a sum of scores up to here was exact in float32 all along (design: 2^14, less a margin)
@@ -114,6 +116,8 @@ class Tokenizer:
         return str(self._engine.decode(self._checked_ids(ids)))
 
     def _checked_ids(self, ids: Iterable[int]) -> list[int]:
+        if not isinstance(ids, Iterable):
+            raise SpanishTokError(f"Ids must be a list, not {type(ids).__name__}", "Give a flat list of ids.")
         numbers = []
         for position, number in enumerate(ids):
             try:
@@ -160,13 +164,12 @@ class Tokenizer:
         `alpha`: 0 is uniform, large is the best one. The draw depends on (seed, text) alone, so that every
         process and thread draws the same; change the seed every epoch.
         """
-        if not alpha >= 0:
-            raise SpanishTokError(f"alpha is {alpha}", "Give a number from 0 (uniform) up; 0.1 is usual.")
+        _check_draw(alpha, seed)
         return self._sampler.draw(self.normalize(text), alpha, seed)
 
     @cached_property
     def _sampler(self) -> "Sampler":
-        from spanish_tok.sampling import Sampler
+        from spanish_tok.subword_sampling import Sampler
 
         return Sampler(self.vocabulary)
 
@@ -213,12 +216,11 @@ class Stream:
 
 def _checked(text: str) -> str:
     """`text` as the engine takes it: NUL, which it cannot delete, replaced by another character that is deleted."""
-    if not isinstance(text, str):
-        raise SpanishTokError(
-            f"Text must be a str, not {type(text).__name__}", "Decode bytes as UTF-8 first."
-        )
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise lone_surrogate(text, error.start) from None
-    return text.replace("\0", "\1")
+    return checked(text).replace("\0", "\1")
+
+
+def _check_draw(alpha: Any, seed: Any) -> None:
+    if not isinstance(alpha, Real) or not 0 <= float(alpha) < inf:
+        raise SpanishTokError(f"alpha is {alpha!r}", "Give a number from 0 (uniform) up; 0.1 is usual.")
+    if not isinstance(seed, Integral):
+        raise SpanishTokError(f"The seed is {seed!r}", "Give a whole number.")

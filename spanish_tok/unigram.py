@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from spanish_tok.alphabet import SPACE_MARK
 from spanish_tok.columns import bytes_and_offsets, text_chunks
 from spanish_tok.counts import Counts
 from spanish_tok.errors import SpanishTokError
@@ -72,6 +73,7 @@ class Model:
         """work(first, last) for SHARES ranges of about equal weight, `bounds` their running sum; results in order."""
         cuts = np.searchsorted(bounds, np.linspace(0, bounds[-1], SHARES + 1)[1:-1])
         edges = [0, *(int(cut) for cut in cuts), len(bounds) - 1]
+        work(0, 0)  # what is not compiled yet is compiled here, where Ctrl-C is heard
         with ThreadPoolExecutor(self.threads) as pool:
             return list(pool.map(work, edges[:-1], edges[1:]))
 
@@ -116,8 +118,12 @@ def _text(counts: Counts, characters: list[str]) -> tuple[NDArray[np.uint8], NDA
             f"The counts hold the character {chr(codes[np.argmin(text)])!r}, which the alphabet lacks",
             "Count with the same normalization table that you train with.",
         )
-    characters_before = np.concatenate([[0], np.cumsum((data & 0xC0) != 0x80)])
-    return text, characters_before[offsets]
+    starts = np.concatenate([[0], np.cumsum((data & 0xC0) != 0x80)])[offsets]
+    if np.setdiff1d(np.flatnonzero(codes == ord(SPACE_MARK)), starts).size:
+        raise SpanishTokError(
+            f"The counts hold a run with {SPACE_MARK} inside", "Only a word's first run begins so."
+        )
+    return text, starts
 
 
 def maximize(model: Model, steps: int, *, keep_all: bool = False) -> float:

@@ -79,6 +79,20 @@ def test_tokenize_for_people_and_for_programs(tokenizer: Tokenizer) -> None:
     assert [change["to"] for change in told["changes"]] == ["a", " 1/2"]
 
 
+def test_tokenize_on_a_terminal_colours_pieces_and_tells_changes() -> None:
+    """Under `script`, which gives it a terminal."""
+    line = f"{sys.executable} -m spanish_tok tokenize 'ÁÁ ½'"
+    try:
+        done = subprocess.run(
+            ["script", "-qec", line, "/dev/null"], capture_output=True, text=True, check=True
+        )
+    except FileNotFoundError:
+        pytest.skip("needs the program `script`")
+    assert "\x1b[" in done.stdout
+    assert "normalized: áá 1/2" in done.stdout
+    assert "2 x  Á (U+00C1 LATIN CAPITAL LETTER A WITH ACUTE)  ->  'á'" in done.stdout
+
+
 def test_markup_and_escapes_in_text_are_shown_as_text() -> None:
     shown = run("tokenize", "[bold]x[/bold] \x1b[31m").stdout
     assert "\x1b" not in shown
@@ -130,17 +144,37 @@ def test_wrong_input_is_one_line_and_status_2(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("v*"))
 
 
-def test_a_reader_that_leaves_is_no_error() -> None:
-    line = f"yes 'hola mundo' | head -100000 | {sys.executable} -m spanish_tok encode | head -1"
-    done = subprocess.run(["bash", "-c", f"set -o pipefail; {line}"], capture_output=True, text=True)
-    assert done.stderr == ""
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train"], "Missing argument 'FILES...'. (see spanish-tok train --help)"),
+        (["train", "x.txt"], "Missing option '--output'"),
+        (["train", "x.txt", "--output", "v", "--size", "muchos"], "'muchos' is not a valid integer"),
+        (["tokenize", "--jason"], "No such option '--jason'"),
+        (["tokenise"], "No such command 'tokenise'"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_2(arguments: list[str], message: str) -> None:
+    assert message in complaint(*arguments)
+
+
+def test_bytes_that_are_no_text_are_named() -> None:
+    assert "lone surrogate U+DCF1" in complaint("tokenize", os.fsdecode(b"a\xf1o"))
+
+
+@pytest.mark.parametrize(
+    ("verb", "line"), [("encode", "hola mundo"), ("tokenize", "hola mundo"), ("decode", "598 52")]
+)
+def test_a_reader_that_leaves_is_no_error(verb: str, line: str) -> None:
+    """Many lines, `spanish-tok VERB | head -1`: status 0 on our side of the pipe."""
+    program = f"yes '{line}' | head -20000 | ({sys.executable} -m spanish_tok {verb}; echo $? >&2) | head -1"
+    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True)
+    assert done.stderr == "0\n"
     assert done.stdout.count("\n") == 1
 
 
 def test_ctrl_c_leaves_no_half_written_file(tmp_path: Path) -> None:
-    (tmp_path / "long.txt").write_bytes(
-        b"".join(b"palabra%d otra%d\n" % (n, n * 7) for n in range(1_500_000))
-    )
+    (tmp_path / "long.txt").write_bytes(b"".join(b"palabra%d otra%d\n" % (n, n * 7) for n in range(600_000)))
     target = tmp_path / "out"
     target.mkdir()
     process = subprocess.Popen(

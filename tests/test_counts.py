@@ -2,10 +2,13 @@
 
 import random
 import re
+import signal
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from subprocess import PIPE
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -98,9 +101,21 @@ def test_every_kind_of_text_column(kind: pa.DataType) -> None:
     assert as_dict(count_runs(column.slice(1))) == {"▁no": 1}
 
 
-def test_a_column_of_numbers_is_refused() -> None:
-    with pytest.raises(SpanishTokError, match="int64, not text"):
-        count_runs(pa.array([1, 2]))
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (pa.array([1, 2]), "int64, not text"),
+        ("hola", "not str. Give a list"),
+        (iter(["hola", "mundo"]), "not str. Give a list"),
+        (b"hola", "Give a list of str"),
+        (5, "not int. Give a list"),
+        ([["hola", 5]], "does not hold text alone"),
+        (["a\ud800"], "no Unicode"),
+    ],
+)
+def test_what_is_no_column_of_text_is_refused(texts: Any, message: str) -> None:
+    with pytest.raises(SpanishTokError, match=message):
+        count_runs(texts)
 
 
 def test_merging_adds_and_weighs() -> None:
@@ -112,8 +127,11 @@ def test_merging_adds_and_weighs() -> None:
         == merge([b, a]).fingerprint
         == count_runs(["dos tres uno dos uno"]).fingerprint
     )
-    with pytest.raises(SpanishTokError, match="above zero"):
-        merge([a, b], weights=[1, 0])
+    for weights in ([1, 0], [1], [1, float("nan")], [1, float("inf")]):
+        with pytest.raises(SpanishTokError, match="above zero"):
+            merge([a, b], weights=weights)
+    with pytest.raises(SpanishTokError, match="more than 2\\^53"):
+        merge([a, b], weights=[1, 1e300])
 
 
 def test_saving_keeps_everything(tmp_path: Path) -> None:
@@ -138,12 +156,61 @@ def test_altered_counts_are_refused(tmp_path: Path) -> None:
         Counts.load(path)
 
 
+@pytest.mark.parametrize(
+    ("runs", "counts", "message"),
+    [
+        (["a", None], [1, 2], "run or a count that is empty"),
+        (["a", ""], [1, 2], "run or a count that is empty"),
+        (["a", "b"], [1, None], "run or a count that is empty"),
+        (["a", "b"], [1, 0], "a count below 1"),
+        (["a", "b"], [1, -1], "a count below 1"),
+        (["a", "b"], ["1", "x"], "no counts"),
+        (["a", "b"], [1.0, 1.5], "no counts"),
+    ],
+)
+def test_foreign_counts_that_are_none_are_named(
+    tmp_path: Path, runs: list[str | None], counts: list[Any], message: str
+) -> None:
+    pq.write_table(pa.table({"run": runs, "count": counts}), tmp_path / "c.parquet")
+    with pytest.raises(SpanishTokError, match=rf"c\.parquet holds .*{message}"):
+        Counts.load(tmp_path / "c.parquet")
+
+
+def test_foreign_counts_add_up_and_are_ordered(tmp_path: Path) -> None:
+    pq.write_table(
+        pa.table({"count": [1, 4, 2], "run": ["b", "a", "b"], "n": [0, 0, 0]}), tmp_path / "c.parquet"
+    )
+    assert Counts.load(tmp_path / "c.parquet").table.to_pydict() == {"run": ["a", "b"], "count": [4, 3]}
+
+
 def test_files_of_text_and_of_counts_add_up(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("uno dos\ndos\n", encoding="utf-8")
     pq.write_table(pa.table({"id": [1], "text": ["tres"]}), tmp_path / "b.parquet")
     count_runs(["dos"]).save(tmp_path / "c.parquet")
     counts = count_files([tmp_path / name for name in ("a.txt", "b.parquet", "c.parquet")])
     assert as_dict(counts) == {"▁dos": 3, "▁tres": 1, "▁uno": 1}
+
+
+ENDLESS = """
+from itertools import count
+from spanish_tok import count_runs
+
+def texts():
+    for number in count():
+        if number == 100:
+            print("counting", flush=True)
+        yield [f"uno dos {number}"]
+
+count_runs(texts(), threads=2)
+"""
+
+
+def test_ctrl_c_ends_the_counting_of_an_endless_text() -> None:
+    with subprocess.Popen([sys.executable, "-c", ENDLESS], stdout=PIPE, stderr=PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"counting\n"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=60)[1].rstrip().endswith(b"KeyboardInterrupt")
 
 
 HOSTILE = """

@@ -3,6 +3,7 @@
 import json
 import math
 import multiprocessing
+import os
 import pickle
 import random
 import subprocess
@@ -10,6 +11,8 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +25,7 @@ from spanish_tok.alphabet import SPANISH, spanish_table
 from spanish_tok.formats import EOS
 from spanish_tok.offsets import changes
 from spanish_tok.verify import AWKWARD, sample_sentences
+from tests.conftest import TOP
 
 SHIPPED = Tokenizer.load()
 PIECES = SHIPPED.vocabulary.pieces
@@ -64,17 +68,19 @@ def test_specials_leave_no_trace_in_decoded_text() -> None:
         ([1.0], "Item 0 of the ids is 1.0, not a whole number"),
         ([None], "not a whole number"),
         ([[1, 2]], "Give a flat list"),
+        (5, "Ids must be a list, not int"),
+        (None, "Ids must be a list, not NoneType"),
     ],
 )
-def test_wrong_ids_are_named(ids: list[object], message: str) -> None:
+def test_wrong_ids_are_named(ids: Any, message: str) -> None:
     with pytest.raises(SpanishTokError) as caught:
-        SHIPPED.decode(ids)  # type: ignore[arg-type]
+        SHIPPED.decode(ids)
     assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("text", [b"hola", None, 5, ["hola"]])
 def test_what_is_no_text_is_named(text: Any) -> None:
-    for method in (SHIPPED.encode, SHIPPED.tokens, SHIPPED.offsets, SHIPPED.normalize):
+    for method in (normalize, SHIPPED.encode, SHIPPED.tokens, SHIPPED.offsets, SHIPPED.normalize):
         with pytest.raises(SpanishTokError, match="Text must be a str, not"):
             method(text)
 
@@ -237,9 +243,20 @@ def test_sampling_is_by_seed_and_text_alone() -> None:
         assert list(pool.map(lambda seed: SHIPPED.encode_sampled(text, 0.2, seed), range(20))) == drawn
     assert SHIPPED.encode_sampled(text, 50.0, 1) == SHIPPED.encode(text)
     assert SHIPPED.encode_sampled("", 0.1, 1) == []
-    for alpha in (-1.0, float("nan")):
-        with pytest.raises(SpanishTokError, match="alpha is"):
-            SHIPPED.encode_sampled(text, alpha, 1)
+    alpha, seed = np.array([0.5], np.float32)[0], np.array([3])[0]
+    assert SHIPPED.encode_sampled(text, alpha, seed) == SHIPPED.encode_sampled(text, 0.5, 3)
+
+
+@pytest.mark.parametrize("alpha", [-1.0, math.nan, math.inf, "0.1", None])
+def test_a_wrong_alpha_is_named(alpha: Any) -> None:
+    with pytest.raises(SpanishTokError, match="alpha is"):
+        SHIPPED.encode_sampled("hola", alpha, 1)
+
+
+@pytest.mark.parametrize("seed", ["1", 1.0, None])
+def test_a_wrong_seed_is_named(seed: Any) -> None:
+    with pytest.raises(SpanishTokError, match="seed is"):
+        SHIPPED.encode_sampled("hola", 0.1, seed)
 
 
 # Streaming
@@ -292,13 +309,37 @@ if __name__ == "__main__":
 """
 
 
-def test_datasets_map_with_two_processes_prints_no_warning(tmp_path: object) -> None:
-    path = f"{tmp_path}/map.py"
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(MAP)
+LOADER = """
+from torch.utils.data import DataLoader
+from spanish_tok import Tokenizer
+TEXTS = ["Año nuevo", "vida nueva"] * 20
+tokenizer = Tokenizer.load()
+tokenizer.encode("antes")
+
+class Encoded:
+    def __len__(self): return len(TEXTS)
+    def __getitem__(self, place): return tokenizer.encode_sampled(TEXTS[place], 0.1, place)
+
+if __name__ == "__main__":
+    expected = [Encoded()[place] for place in range(40)]
+    for method in ("fork", "spawn"):
+        rows = DataLoader(Encoded(), batch_size=None, num_workers=2, multiprocessing_context=method)
+        assert list(rows) == expected
+    print(len(expected))
+"""
+
+
+@pytest.mark.parametrize(("library", "program"), [("datasets", MAP), ("torch", LOADER)])
+def test_two_processes_of_other_libraries_print_no_warning(
+    library: str, program: str, tmp_path: Path
+) -> None:
+    if not find_spec(library):
+        pytest.skip(f"needs {library}")
+    (tmp_path / "program.py").write_text(program, encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-W", "error::DeprecationWarning", path], capture_output=True, text=True, timeout=120
-    )
+        [sys.executable, "-W", "error::DeprecationWarning", tmp_path / "program.py"],
+        capture_output=True, text=True, timeout=300, env={**os.environ, "PYTHONPATH": str(TOP)},
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "40"
     assert "arning" not in done.stderr

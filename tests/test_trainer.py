@@ -1,6 +1,7 @@
 """Training: sizes, determinism, independence of the other sizes, errors that say what to do."""
 
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -124,6 +125,8 @@ def test_counts_with_a_strange_character_are_refused() -> None:
     counts = Counts(pa.table([["▁año", "▁ж"], [5, 3]], schema=SCHEMA))
     with pytest.raises(SpanishTokError, match="'ж', which the alphabet lacks"):
         train_vocabulary(counts, 300)
+    with pytest.raises(SpanishTokError, match="a run with ▁ inside"):
+        train_vocabulary(Counts(pa.table([["▁a▁b"], [5]], schema=SCHEMA)), 188)
 
 
 def test_long_and_odd_runs_train() -> None:
@@ -156,5 +159,8 @@ def test_progress_tells_rounds_and_loss(counts: Counts) -> None:
     recorder = Recorder()
     train_vocabulary(counts, 1000, progress=recorder)
     assert 0.5 < recorder.done <= 1.5
-    assert all("pieces" in note and "nats" in note for note in recorder.notes)
-    assert len(recorder.notes) > 5
+    first, *rounds = recorder.notes
+    assert first == "looking for candidates"
+    assert len(rounds) > 5
+    for number, note in enumerate(rounds, 1):
+        assert re.fullmatch(rf"round {number} of \d+, [\d,]+ pieces, \d\.\d{{4}} nats a character", note)

@@ -15,8 +15,9 @@ import tokenizers
 from sentencepiece import sentencepiece_model_pb2 as proto
 
 from spanish_tok import SpanishTokError, Tokenizer, Vocabulary, normalize
+from spanish_tok.alphabet import CODE_POINTS, SURROGATES
 from spanish_tok.verify import AWKWARD, sample_sentences, verify
-from spanish_tok.vocabulary import EOS
+from spanish_tok.vocabulary import EOS, UNK
 
 LITERALS = [
     "<extra_id_0>", "uno</s>dos", "<pad><unk></s>", "x <extra_id_99> y", "<extra_id_5>.b", "a <extra_id_1>b",
@@ -97,6 +98,24 @@ def test_transformers_t5_class_gives_the_same_ids_for_composed_text(
     assert peer.convert_tokens_to_ids("<extra_id_0>") == 4999
     for sentence in sample_sentences():
         assert peer(sentence)["input_ids"] == tokenizer.encode(sentence, append_eos=True)
+
+
+@pytest.mark.parametrize("step", [19, pytest.param(1, marks=pytest.mark.slow)])
+def test_every_character_has_the_same_ids_everywhere(
+    step: int, folder: Path, tokenizer: Tokenizer, auto: Any
+) -> None:
+    scalars = [chr(code) for code in range(1, CODE_POINTS, step) if code not in SURROGATES]
+    texts = [
+        " ".join(f"a{char}b" for char in scalars[start : start + 32]) for start in range(0, len(scalars), 32)
+    ]
+    peer = sentencepiece.SentencePieceProcessor(model_file=str(folder / "spiece.model"))
+    expected = peer.encode(texts)
+    assert UNK not in {number for ids in expected for number in ids}
+    assert peer.decode(expected) == [normalize(text) for text in texts]
+    assert tokenizer.encode_column(texts).to_pylist() == expected
+    json_peer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    assert [encoding.ids for encoding in json_peer.encode_batch(texts, add_special_tokens=False)] == expected
+    assert auto(texts, add_special_tokens=False)["input_ids"] == expected
 
 
 def test_thousands_of_real_records_have_the_same_ids_everywhere(
@@ -308,6 +327,9 @@ def test_a_foreign_model_is_read_but_not_saved(tmp_path: Path) -> None:
     assert vocabulary.sentinels == 0
     assert tokenizer.encode("La casa, ñandú") == peer.encode("La casa, ñandú")
     assert tokenizer.decode(tokenizer.encode("la casa")) == "la casa"
+    assert tokenizer.decode(tokenizer.encode_sampled("la casa", 0.1, 1)) == "la casa"
+    with pytest.raises(SpanishTokError, match="has no piece for 'd'"):
+        tokenizer.encode_sampled("dedo", 0.1, 1)
     with pytest.raises(SpanishTokError, match="can be read but not saved"):
         vocabulary.save(tmp_path / "folder")
 

@@ -14,6 +14,9 @@ from spanish_tok.errors import SpanishTokError
 # verb -> the module of this folder that holds it; the order is the order of `--help`
 VERBS = {
     "demo": "vocabulary",
+    "recipes": "corpus",
+    "sample": "corpus",
+    "clean": "corpus",
     "count": "vocabulary",
     "train": "vocabulary",
     "verify": "vocabulary",
@@ -22,12 +25,18 @@ VERBS = {
     "encode": "text",
     "decode": "text",
     "shard": "shards",
+    "pretrain": "pretrain",
     "finetune": "tasks",
     "predict": "tasks",
     "evaluate": "tasks",
     "generate": "model",
     "export": "model",
+    "bench": "bench",
+    "compare": "bench",
 }
+
+# library -> the extra of pyproject.toml that installs it
+EXTRAS = {"torch": "t5", "matplotlib": "t5", "torchmetrics": "t5", "sklearn": "t5"}
 
 
 class Verbs(click.Group):
@@ -47,6 +56,14 @@ class Verbs(click.Group):
             return super().invoke(ctx)
         except SpanishTokError as error:
             sys.exit(_complain(str(error), 2))
+        except click.UsageError as error:
+            where = error.ctx.command_path if error.ctx else "spanish-tok"
+            sys.exit(_complain(f"{error.format_message()} (see {where} --help)", 2))
+        except ModuleNotFoundError as error:
+            if error.name not in EXTRAS:
+                raise
+            advice = f"Install it: pip install 'spanish-tok[{EXTRAS[error.name]}]'"
+            sys.exit(_complain(f"This needs {error.name}. {advice}", 2))
         except KeyboardInterrupt:
             sys.exit(_complain("Interrupted. No half-written file is left.", 130))
         except BrokenPipeError:  # the reader of our output left: `| head`

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from itertools import batched
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,14 +11,21 @@ import click
 from spanish_tok.cli.options import lines_of
 
 if TYPE_CHECKING:
-    from spanish_tok.generation import Generator
+    from spanish_tok.generation import BackendName, Generator
     from spanish_tok.search import SearchOptions
+    from spanish_tok.t5.checkpoint import Precision
 
 
 @click.command()
 @click.argument("texts", nargs=-1, metavar="TEXT...")
 @click.option(
-    "--model", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Folder of the model."
+    "--model", type=click.Path(path_type=Path), metavar="DIR", help="Folder of a model; else the shipped one."
+)
+@click.option("--backend", type=click.Choice(["cpu", "torch"]), default="cpu", show_default=True, help="What computes.")
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16", "int8"]),
+    help="Of the weights with cpu; else as they are stored.",
 )
 @click.option("--max-new-tokens", type=int, default=128, show_default=True, help="Longest output.")
 @click.option(
@@ -39,7 +46,14 @@ if TYPE_CHECKING:
 @click.option("--stream", is_flag=True, help="Write each piece as soon as it is known, one text at a time.")
 @click.option("--scores", is_flag=True, help="Write the log-probability and a tab before each text.")
 def generate(
-    texts: tuple[str, ...], model: Path, batch_size: int, stream: bool, scores: bool, **options: int | float
+    texts: tuple[str, ...],
+    model: Path | None,
+    backend: "BackendName",
+    precision: "Precision | None",
+    batch_size: int,
+    stream: bool,
+    scores: bool,
+    **options: int | float,
 ) -> None:
     """Fill the gaps <extra_id_0>, <extra_id_1>, ... of a text, or write on from it.
 
@@ -52,12 +66,12 @@ def generate(
     chosen = SearchOptions(scores=scores, **options)  # type: ignore[arg-type]
     if stream and scores:
         raise click.UsageError("--stream cannot write scores before the text is known.")
-    generator = Generator.load(model)
+    generator = Generator.load(model, backend, precision)
     lines = iter(texts) if texts else (line for _, _, line in lines_of(()))
     if stream:
         _stream(generator, lines, chosen)
         return
-    for batch in batched(lines, batch_size):
+    while batch := list(islice(lines, batch_size)):
         for found in generator.generate(batch, chosen, batch_size=batch_size):
             click.echo(f"{found.score:.4f}\t{found.text}" if scores else found.text)
 
@@ -72,7 +86,7 @@ def _stream(generator: "Generator", lines: Iterator[str], options: "SearchOption
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--to", "form", required=True, type=click.Choice(["transformers", "ctranslate2", "onnx"]))
+@click.option("--to", "form", required=True, type=click.Choice(["transformers", "ctranslate2"]))
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder to write.")
 @click.option(
     "--precision",

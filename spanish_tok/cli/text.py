@@ -69,20 +69,23 @@ def decode(files: tuple[str, ...], vocab: Path | None) -> None:
 @click.option(
     "--json", "as_json", is_flag=True, help="One JSON object a text: normalized, pieces, ids, offsets."
 )
-@click.option("--explain", is_flag=True, help="Show also what normalization changed.")
-def tokenize(texts: tuple[str, ...], vocab: Path | None, as_json: bool, explain: bool) -> None:
-    """Show how texts are cut into pieces: coloured, with the ids.
+@click.option(
+    "--explain/--no-explain", default=None, help="Show what normalization changed; default: on a terminal."
+)
+def tokenize(texts: tuple[str, ...], vocab: Path | None, as_json: bool, explain: bool | None) -> None:
+    """Show how texts are cut into pieces: coloured, with the ids, and what normalization changed.
 
     TEXT is a text to show; without one, each line of standard input.
     """
     from spanish_tok.tokenizer import Tokenizer
 
     tokenizer = Tokenizer.load(vocab)
+    explain = sys.stdout.isatty() if explain is None and not as_json else bool(explain)
     for text in texts or (line for _, _, line in lines_of(())):
         if as_json:
             click.echo(json.dumps(_as_json(tokenizer, text, explain), ensure_ascii=False))
         else:
-            _show(tokenizer, text, explain)
+            click.echo(_shown(tokenizer, text, explain), nl=False)
 
 
 def _as_json(tokenizer: "Tokenizer", text: str, explain: bool) -> dict[str, object]:
@@ -98,26 +101,37 @@ def _as_json(tokenizer: "Tokenizer", text: str, explain: bool) -> dict[str, obje
     return {**shown, "changes": changes(text)} if explain else shown
 
 
-def _show(tokenizer: "Tokenizer", text: str, explain: bool) -> None:
+def _shown(tokenizer: "Tokenizer", text: str, explain: bool) -> str:
     """Pieces on alternating grounds, each id below its piece, lines as wide as the terminal."""
     from rich.cells import cell_len
     from rich.console import Console
     from rich.text import Text
 
-    from spanish_tok.offsets import changes
-
     console = Console(file=sys.stdout, highlight=False, soft_wrap=False)
     pieces, numbers = Text(), Text(style="dim")
-    for place, (piece, number) in enumerate(zip(tokenizer.tokens(text), tokenizer.encode(text), strict=True)):
-        width = max(cell_len(piece), len(str(number)))
-        if pieces and cell_len(pieces.plain) + width > console.width:
-            console.print(pieces, numbers, sep="\n")
-            pieces, numbers = Text(), Text(style="dim")
-        pieces.append(piece, style="black on cyan" if place % 2 else "black on yellow").append(
-            " " * (width - cell_len(piece) + 1)
-        )
-        numbers.append(str(number).ljust(width + 1))
-    console.print(pieces, numbers, sep="\n")
-    if explain:
-        for change in changes(text):
-            console.print(Text(f"  {change['at']:>5}  {change['from']}  ->  {change['to']!r}", style="dim"))
+    with console.capture() as shown:
+        for place, (piece, number) in enumerate(
+            zip(tokenizer.tokens(text), tokenizer.encode(text), strict=True)
+        ):
+            width = max(cell_len(piece), len(str(number)))
+            if pieces and cell_len(pieces.plain) + width > console.width:
+                console.print(pieces, numbers, sep="\n")
+                pieces, numbers = Text(), Text(style="dim")
+            pieces.append(piece, style="black on cyan" if place % 2 else "black on yellow")
+            pieces.append(" " * (width - cell_len(piece) + 1))
+            numbers.append(str(number).ljust(width + 1))
+        console.print(pieces, numbers, sep="\n")
+        for line in _change_lines(tokenizer, text) if explain else []:
+            console.print(Text(line, style="dim"))
+    return shown.get()
+
+
+def _change_lines(tokenizer: "Tokenizer", text: str) -> list[str]:
+    """What became of the text, and each kind of change once: how often, which characters, into what."""
+    from collections import Counter
+
+    from spanish_tok.offsets import changes
+
+    kinds = Counter((str(change["from"]), str(change["to"])) for change in changes(text))
+    lines = [f"{times:>5} x  {source}  ->  {target!r}" for (source, target), times in kinds.items()]
+    return [f"normalized: {tokenizer.normalize(text)}", *lines] if lines else []

@@ -23,7 +23,7 @@ def _count(files: tuple[str, ...], threads: int | None, options: dict[str, Any])
     with progress("counting records") as bar:
         counts = count_files(files, options=reading(**options), threads=threads, progress=bar)
     if counts.cut:
-        click.echo(f"{counts.cut:,} times a run longer than 64 characters was cut.", err=True)
+        click.echo(f"Runs longer than 64 characters, which were cut: {counts.cut:,}", err=True)
     return counts
 
 
@@ -100,8 +100,16 @@ def verify(folder: Path | None) -> None:
 @click.option(
     "--output", type=click.Path(path_type=Path), default=Path("spanish-tok-demo"), show_default=True
 )
-def demo(output: Path) -> None:
+@click.option("--t5", is_flag=True, help="Train a tiny T5 instead and let it fill masks; needs the extra t5.")
+@click.option("--text", help="With --t5: a file of records to train on; default: the shipped sentences.")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), default=3.0, show_default=True)
+def demo(output: Path, t5: bool, text: str | None, minutes: float) -> None:
     """Train a real 5,000-id vocabulary from the embedded counts and send text through it, offline."""
+    if t5:
+        from spanish_tok.t5 import demo as t5_demo
+
+        t5_demo.run(output, text, minutes, sys.stdout)
+        return
     from spanish_tok.demo import run
 
     run(output, sys.stdout)

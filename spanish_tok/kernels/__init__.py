@@ -17,10 +17,23 @@ import numba
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile `function` with Numba: no GIL, kept on disk, no fast-math (results must not vary)."""
+    return _compiled(function)
+
+
+def inner_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A kernel that neither makes nor returns an array: compiled without counting references to arrays.
+
+    Numba counts them, atomically, wherever an array is taken out of a tuple; for a function that is called
+    once a word that costs more than its work.
+    """
+    return _compiled(function, _nrt=False)
+
+
+def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = before or compiled_folder()
     try:
-        compiled: Callable[..., Any] = numba.njit(nogil=True, cache=True)(function)
+        compiled: Callable[..., Any] = numba.njit(nogil=True, cache=True, **options)(function)
     finally:
         numba.config.CACHE_DIR = before
     return compiled

@@ -12,7 +12,7 @@ normalized and segmented. No piece crosses a space, so that chunks can be encode
 import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
 
-from spanish_tok.kernels import kernel
+from spanish_tok.kernels import inner_kernel, kernel
 from spanish_tok.kernels.memory import BLOCK, enlarged, load_word, low_bytes, places_of, store_word, word_at
 from spanish_tok.kernels.normalize import SPACE, normalize_into
 
@@ -29,14 +29,14 @@ KEPT_LOW = np.array([(1 << 8 * min(length, 8)) - 1 for length in range(16)], np.
 KEPT_HIGH = np.array([(1 << 8 * max(length - 8, 0)) - 1 for length in range(16)], np.uint64)
 
 
-@kernel
+@inner_kernel
 def _set_of(low, high, sets):
     """The set where a key belongs, of `sets`, a power of two."""
     mixed = (low ^ high * SECOND_MULTIPLIER) * FIRST_MULTIPLIER
     return np.int64((mixed >> np.uint64(32)) & np.uint64(sets - 1))
 
 
-@kernel
+@inner_kernel
 def _encode_known(data, i, end, known, out, at):
     """Encode the chunks of data[i:end] that `known` holds into out[at:], up to the first that it does not.
 
@@ -73,7 +73,7 @@ def _encode_known(data, i, end, known, out, at):
     return i, at
 
 
-@kernel
+@inner_kernel
 def _remember(known, data, start, length, out, at, number):
     """Put the chunk data[start:start + length] with the ids out[at:at + number] into `known`.
 
@@ -93,7 +93,7 @@ def _remember(known, data, start, length, out, at, number):
         known[line, entry + 2 + (k >> 2)] |= np.uint64(out[at + k]) << np.uint64(16 * (k & 3))
 
 
-@kernel
+@inner_kernel
 def segment(text, end, class_of, following, first, pieces, best, piece_to, out, at):
     """The most probable segmentation of the normalized text[:end], which begins with a space, into out[at:].
 
@@ -125,48 +125,70 @@ def segment(text, end, class_of, following, first, pieces, best, piece_to, out, 
     return at + number
 
 
-@kernel
+@inner_kernel
 def _end_of_chunk(data, i, end):
     while i < end and data[i] != SPACE:
         i += 1
     return i
 
 
-@kernel
-def encode_records(data, offsets, table, automaton, known, eos):
-    """The ids of each record data[offsets[r]:offsets[r + 1]]: (uint16[n], int64[records + 1] offsets).
+@inner_kernel
+def _encode_while_it_fits(data, offsets, r, i, table, automaton, known, eos, scratch, out, at, ends):
+    """Encode from byte i of record r on, to the end or to a chunk for which `scratch` or `out` is too small.
 
-    eos: an id to put at the end of every record, or -1. `known` is filled on the way, and may be used again
-    with the same table and automaton.
+    scratch: uint8[n] text, int64[m] and int64[m] for `segment`. Returns (r, i, at, chunks that were not known,
+    bytes that the text needs at most, places that the other arrays need).
     """
     class_of, following, first, pieces = automaton
-    records = offsets.size - 1
-    ends = np.zeros(records + 1, np.int64)
-    out = np.empty((offsets[records] - offsets[0]) * 2 // 7 + 2 * ROOM, np.uint16)
-    text = np.empty(1 << 10, np.uint8)
-    best, piece_to = np.empty(1 << 10, np.int64), np.empty(1 << 10, np.int64)
-    at = 0
-    for r in range(records):
+    text, best, piece_to = scratch
+    missed = 0
+    while r < ends.size - 1:
         end = offsets[r + 1]
-        i, at = _encode_known(data, offsets[r], end, known, out, at)
+        i, at = _encode_known(data, i, end, known, out, at)
         while i < end:
             stop = _end_of_chunk(data, i, end)
-            text = enlarged(text, (stop - i) * table.growth + 1)
+            if (stop - i) * table.growth >= text.size:
+                return r, i, at, missed, (stop - i) * table.growth + 1, 0
             text[0] = SPACE
             length = normalize_into(data, i, stop, table, text, 1)
             length -= text[length - 1] == SPACE
-            if length >= best.size:
-                best, piece_to = enlarged(best, length + 1), enlarged(piece_to, length + 1)
-            if at + length + ROOM > out.size:
-                out = enlarged(out, at + length + ROOM)
+            if length >= best.size or at + length + ROOM > out.size:
+                return r, i, at, missed, 0, length + 1
             before = at
             at = segment(text, length, class_of, following, first, pieces, best, piece_to, out, at)
+            missed += 1
             if stop - i <= KEY_BYTES and at - before <= ENTRY_IDS:
                 _remember(known, data, i, stop - i, out, before, at - before)
             i, at = _encode_known(data, stop + 1, end, known, out, at)
+        if at == out.size:
+            return r, end, at, missed, 0, 1
         if eos >= 0:
-            out = enlarged(out, at + 1)
             out[at] = eos
             at += 1
-        ends[r + 1] = at
-    return out[:at], ends
+        r += 1
+        ends[r] = at
+        i = offsets[r]
+    return r, i, at, missed, 0, 0
+
+
+@kernel
+def encode_records(data, offsets, table, automaton, known, eos):
+    """The ids of each record data[offsets[r]:offsets[r + 1]]: (uint16[n], int64[records + 1] offsets, missed).
+
+    eos: an id to put at the end of every record, or -1. `known` is filled on the way, and may be used again
+    with the same table and automaton; `missed` is how many chunks were not in it.
+    """
+    ends = np.zeros(offsets.size, np.int64)
+    out = np.empty((offsets[-1] - offsets[0]) * 2 // 7 + 2 * ROOM, np.uint16)
+    text = np.empty(1 << 10, np.uint8)
+    best, piece_to = np.empty(1 << 10, np.int64), np.empty(1 << 10, np.int64)
+    r, i, at, missed = 0, offsets[0], 0, 0
+    while r < offsets.size - 1:
+        r, i, at, more, text_bytes, places = _encode_while_it_fits(
+            data, offsets, r, i, table, automaton, known, eos, (text, best, piece_to), out, at, ends
+        )
+        missed += more
+        text = enlarged(text, text_bytes)
+        best, piece_to = enlarged(best, places), enlarged(piece_to, places)
+        out = enlarged(out, at + places + ROOM)
+    return out[:at], ends, missed

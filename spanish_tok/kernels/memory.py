@@ -8,7 +8,7 @@ from numba import types
 from numba.cpython.unsafe.numbers import trailing_zeros
 from numba.extending import intrinsic
 
-from spanish_tok.kernels import kernel
+from spanish_tok.kernels import inner_kernel, kernel
 
 ONES = np.uint64(0x0101010101010101)
 HIGHS = np.uint64(0x8080808080808080)
@@ -63,7 +63,7 @@ def places_of(_context: Any, data: Any, index: Any, _byte: Any) -> Any:
     return types.uint64(data, index, types.uint8), generate
 
 
-@kernel
+@inner_kernel
 def word_at(data, index):
     """The 8 bytes from `index` on as a little-endian uint64; past the end of `data` they are zero."""
     if index + 8 <= data.size:
@@ -74,7 +74,7 @@ def word_at(data, index):
     return word
 
 
-@kernel
+@inner_kernel
 def first_zero_byte(word):
     """Which byte of a little-endian uint64 is the first zero one: 0 to 7, or 8 where none is.
 
@@ -86,7 +86,7 @@ def first_zero_byte(word):
     return np.int64(trailing_zeros(zeros)) >> 3
 
 
-@kernel
+@inner_kernel
 def mix(low, high):
     """A 64-bit hash of two uint64: multiply, fold, multiply (the finish of MurmurHash3, shortened)."""
     value = (low ^ (high * SECOND_MULTIPLIER)) * MULTIPLIER
@@ -95,13 +95,13 @@ def mix(low, high):
     return value ^ (value >> np.uint64(29))
 
 
-@kernel
+@inner_kernel
 def low_bytes(word, count):
     """The first `count` bytes (0 to 7) of a little-endian uint64; the others zero."""
     return word & ((np.uint64(1) << np.uint64(8 * count)) - np.uint64(1))
 
 
-@kernel
+@inner_kernel
 def hash_bytes(data, start, end):
     """A 64-bit hash of data[start:end], 8 bytes a step, its length included."""
     value = np.uint64(end - start)
@@ -119,7 +119,7 @@ def hash_rows(data, offsets, hashes):
         hashes[r] = hash_bytes(data, offsets[r], offsets[r + 1])
 
 
-@kernel
+@inner_kernel
 def equal_bytes(left, left_start, right, right_start, length):
     """Whether left[left_start:left_start + length] equals right[right_start:right_start + length]."""
     k = 0

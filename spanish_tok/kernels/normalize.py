@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spanish_tok.kernels import kernel
+from spanish_tok.kernels import inner_kernel, kernel
 from spanish_tok.kernels.memory import enlarged
 
 SPACE = 0x20
@@ -34,7 +34,7 @@ class PackedTable(NamedTuple):
     growth: int
 
 
-@kernel
+@inner_kernel
 def decode_character(data, i, end):
     """(code point, length in bytes) of the UTF-8 character at data[i]; (U+FFFD, 1) where it is malformed."""
     lead = np.int64(data[i])
@@ -55,7 +55,7 @@ def decode_character(data, i, end):
     return np.int64(0xFFFD), 1
 
 
-@kernel
+@inner_kernel
 def normalize_into(data, start, end, table, out, at):
     """Append the normalized data[start:end] to out[:at] and return the new end.
 
@@ -71,6 +71,13 @@ def normalize_into(data, start, end, table, out, at):
             if target > SPACE:
                 out[at] = target
                 at += 1
+                while i < end and data[i] < 0x80:  # the usual case, by itself
+                    target = table.ascii[data[i]]
+                    if target <= SPACE:
+                        break
+                    out[at] = target
+                    at += 1
+                    i += 1
             elif target == SPACE:
                 if at > 0 and out[at - 1] != SPACE:
                     out[at] = SPACE
@@ -90,7 +97,7 @@ def normalize_into(data, start, end, table, out, at):
     return at
 
 
-@kernel
+@inner_kernel
 def _append(targets, place, out, at):
     first = np.int64(place) >> 8
     for k in range(first, first + (np.int64(place) & 0xFF)):

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spanish_tok.kernels import kernel
+from spanish_tok.kernels.memory import load_word, store_word
 
 Bytes = NDArray[np.uint8]
 Positions = NDArray[np.int32]
@@ -87,7 +88,13 @@ def copy_fields(block: Bytes, begins: Positions, ends: Positions, offsets: Posit
     for row in range(len(begins)):
         offsets[row] = position
         begin = begins[row]
-        for i in range(ends[row] - begin):
+        length = max(ends[row] - begin, 0)
+        i = 0
+        while i + 8 <= length:
+            store_word(data, position + i, load_word(block, begin + i))
+            i += 8
+        while i < length:
             data[position + i] = block[begin + i]
-        position += max(ends[row] - begin, 0)
+            i += 1
+        position += length
     offsets[len(begins)] = position

@@ -15,18 +15,20 @@ from numpy.typing import NDArray
 
 import spanish_tok
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.files import atomic_path, read_json, sha256_of_file, write_json
+from spanish_tok.files import atomic_path, read_json, sha256_of_file, shipped, write_json
 from spanish_tok.t5.config import T5Config
+from spanish_tok.t5.quantization import dequantize_tensors, quantize_tensors
 from spanish_tok.vocabulary import MANIFEST as VOCABULARY_MANIFEST
 from spanish_tok.vocabulary import Vocabulary
 
 CONFIG = "config.json"
 GENERATION = "generation_config.json"
 WEIGHTS = "model.safetensors"
+WEIGHTS_INT8 = "model-int8.safetensors"  # under another name, because no other library reads the scales
 MANIFEST = "model.json"
 FORMAT = 1
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "int8"]
 Tensors = dict[str, NDArray[np.float32]]
 # other names under which some writers repeat the shared embedding
 COPIES = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "lm_head.weight")
@@ -40,27 +42,34 @@ class Checkpoint:
     tensors: Tensors = field(repr=False)
     vocabulary: Vocabulary = field(repr=False)
     notes: Mapping[str, Any] = field(default_factory=dict)
+    int8: bool = False  # whether the weights come from a file of int8
 
     def save(self, folder: str | os.PathLike[str], precision: Precision = "float32") -> None:
         """Write the folder; each file is whole or not there, and model.json comes last.
 
+        "int8" is this package's own form, a quarter of the size (see quantization.py); it leaves the vocabulary out
+        where that is the one that ships with the package.
         Raises SpanishTokError where tensors and configuration do not fit together or the vocabulary is another.
         """
         folder = Path(folder)
         check_tensors(self.config, self.tensors, str(folder))
         _check_vocabulary(self.config, self.vocabulary, str(folder))
         (folder / MANIFEST).unlink(missing_ok=True)
-        if not _holds(folder, self.vocabulary):
+        int8 = precision == "int8"
+        if not _holds(folder, self.vocabulary) and not (
+            int8 and self.vocabulary.fingerprint == _shipped().fingerprint
+        ):
             self.vocabulary.save(folder)
-        write_json(folder / CONFIG, {**self.config.to_dict(), "dtype": precision})
+        write_json(folder / CONFIG, {**self.config.to_dict(), "dtype": "float32" if int8 else precision})
         write_json(folder / GENERATION, generation_config(self.config))
-        write_tensors(folder / WEIGHTS, self.tensors, precision)
+        weights = WEIGHTS_INT8 if int8 else WEIGHTS
+        write_tensors(folder / weights, quantize_tensors(self.tensors) if int8 else self.tensors, precision)
         manifest = {
             "format": FORMAT,
             "spanish_tok": spanish_tok.__version__,
             "parameters": self.config.parameters,
             "vocabulary": self.vocabulary.fingerprint,
-            "files": {name: sha256_of_file(folder / name) for name in (CONFIG, WEIGHTS)},
+            "files": {name: sha256_of_file(folder / name) for name in (CONFIG, weights)},
             "notes": dict(self.notes),
         }
         write_json(folder / MANIFEST, manifest)
@@ -78,23 +87,31 @@ class Checkpoint:
         manifest = _checked_manifest(folder)
         config = T5Config.from_json(folder / CONFIG)
         if vocabulary is None:
-            vocabulary = _vocabulary_of(folder)
+            vocabulary = _vocabulary_of(folder, manifest)
         _check_vocabulary(config, vocabulary, str(folder))
         if manifest and manifest["vocabulary"] != vocabulary.fingerprint:
             raise SpanishTokError(
                 f"The vocabulary beside {folder / WEIGHTS} is not the one that the model was trained with",
                 "Copy the whole folder again.",
             )
-        return cls(config, read_weights(folder, config), vocabulary, manifest.get("notes", {}))
+        tensors, int8 = read_weights(folder, config)
+        return cls(config, tensors, vocabulary, manifest.get("notes", {}), int8)
 
 
-def read_weights(folder: Path, config: T5Config) -> Tensors:
-    """The arrays of a model folder, whoever wrote it; raises SpanishTokError where they are not those of `config`."""
-    tensors = read_tensors(folder / WEIGHTS)
+def read_weights(folder: Path, config: T5Config) -> tuple[Tensors, bool]:
+    """The arrays of a model folder, whoever wrote it, and whether they are stored as int8.
+
+    Raises SpanishTokError where they are not those of `config`.
+    """
+    int8 = not (folder / WEIGHTS).exists() and (folder / WEIGHTS_INT8).exists()
+    weights = folder / (WEIGHTS_INT8 if int8 else WEIGHTS)
+    tensors = read_tensors(weights)
+    if int8:
+        tensors = dequantize_tensors(tensors, str(weights))
     if config.tie_word_embeddings:
         _drop_copies(tensors)
-    check_tensors(config, tensors, str(folder / WEIGHTS))
-    return tensors
+    check_tensors(config, tensors, str(weights))
+    return tensors, int8
 
 
 def generation_config(config: T5Config) -> dict[str, Any]:
@@ -113,7 +130,7 @@ def write_tensors(
     metadata: Mapping[str, str] | None = None,
 ) -> None:
     """Write arrays as one safetensors file, atomically; floats are stored in `precision`, others as they are."""
-    from safetensors import TensorSpec, serialize_file
+    from safetensors import TensorSpec, serialize
 
     stored = {}
     for name, array in tensors.items():
@@ -126,7 +143,7 @@ def write_tensors(
         for name, (array, kind) in stored.items()
     }
     with atomic_path(path) as partial:
-        serialize_file(specs, partial, metadata={"format": "pt", **(metadata or {})})
+        partial.write_bytes(serialize(specs, metadata={"format": "pt", **(metadata or {})}))
 
 
 def read_tensors(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
@@ -249,8 +266,15 @@ def _checked_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _vocabulary_of(folder: Path) -> Vocabulary:
+def _shipped() -> Vocabulary:
+    return Vocabulary.load(shipped("vocab/es-5000"))
+
+
+def _vocabulary_of(folder: Path, manifest: Mapping[str, Any]) -> Vocabulary:
+    """The folder's own vocabulary, or the shipped one where model.json says that it is the model's."""
     if not (folder / VOCABULARY_MANIFEST).exists():
+        if manifest and (ours := _shipped()).fingerprint == manifest["vocabulary"]:
+            return ours
         raise SpanishTokError(
             f"{folder} holds no vocabulary", "Copy the files of the vocabulary's folder into it."
         )

@@ -24,26 +24,23 @@ def draw(rows: Sequence[Any], path: Path) -> Path:
         millions, [row.loss for row in rows], color="#c8d4e3", linewidth=0.6, label="loss of each batch"
     )
     axes.plot(millions, running_mean([row.loss for row in rows]), color="#1f4e8c", label="its running mean")
-    validated = [row for row in rows if row.validation_loss is not None]
-    places = [row.tokens / 1e6 for row in validated]
-    axes.plot(
-        places,
-        [row.validation_loss for row in validated],
-        "o-",
-        color="#b5432a",
-        label="held out",
-        markersize=3,
-    )
+    validated = [(row.tokens / 1e6, row.validation_loss) for row in rows if row.validation_loss is not None]
+    last = fields(rows[0])[-1].name
+    measured = [(row.tokens / 1e6, getattr(row, last)) for row in rows if getattr(row, last) is not None]
+    axes.plot(*_columns(validated), "o-", color="#b5432a", label="held out", markersize=3)
     axes.set(xlabel="million tokens seen (inputs and targets)", ylabel="nats per token")
     axes.grid(alpha=0.3)
     right = axes.twinx()
-    last = fields(rows[0])[-1].name
-    right.plot(places, [getattr(row, last) for row in validated], "s--", color="#3a7d44", markersize=3)
+    right.plot(*_columns(measured), "s--", color="#3a7d44", markersize=3)
     right.set_ylabel(f"{last.replace('_', ' ')}, held out (dashed)")
     axes.legend(frameon=False)
     with atomic_path(path) as partial:
         canvas(figure).print_figure(partial, format=path.suffix[1:])
     return path
+
+
+def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    return [x for x, _ in points], [y for _, y in points]
 
 
 def running_mean(losses: Sequence[float], window: int = 50) -> list[float]:

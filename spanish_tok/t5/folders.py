@@ -40,7 +40,7 @@ def load_folder(folder: Path, dropout: float = 0.0, random_weights: bool = False
         return T5(config).eval(), codec
     if codec.vocabulary:
         return T5.from_tensors(config, Checkpoint.load(folder).tensors), codec
-    return T5.from_tensors(config, read_weights(folder, config)), codec
+    return T5.from_tensors(config, read_weights(folder, config)[0]), codec
 
 
 def save_folder(folder: Path, model: T5, codec: Codec, notes: dict[str, Any]) -> None:

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from spanish_tok.batches import PackedBatches
 from spanish_tok.corruption import SpanCorruption
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.packing import PackedBatches
 from spanish_tok.progress import SILENT, Progress
 from spanish_tok.t5.config import PRESETS, T5Config
 from spanish_tok.t5.held_out import split
@@ -94,6 +94,17 @@ class Pretraining:
             raise
         self.log.draw()
         return self.save()
+
+    def summary(self) -> str:
+        """What is going to be trained on what, in a few lines."""
+        batches, recipe = self.batches, self.recipe
+        held_out = self.validation.batches.records.size if self.validation else 0
+        epochs = recipe.steps / batches.batches_per_epoch
+        return (
+            f"{self.model.config.parameters:,} parameters; {batches.records.size:,} records of "
+            f"{batches.tokens_per_epoch:,} ids, {held_out:,} held out; {recipe.steps:,} steps of {recipe.batch_size} x "
+            f"{recipe.input_length} ids, {epochs:.2f} epochs, from step {self.reached.step:,}"
+        )
 
     def steps(self) -> Iterator[Row]:
         """Train step by step; gives the row of the log after each."""

@@ -102,7 +102,7 @@ class Recipe:
             return self.learning_rate * number / self.warmup
         left = self.steps - step
         if self.schedule == "cosine":
-            done = (step - self.warmup) / (self.steps - self.warmup)
+            done = (number - self.warmup) / (self.steps - self.warmup + 1)
             return self.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
         falling = self.cooldown * self.steps
         fall = min(1.0, left / falling) if falling else 1.0
@@ -117,11 +117,7 @@ def _require(holds: bool, name: str, value: Any, what: str) -> None:
 @cache
 def _choices() -> dict[str, tuple[str, ...]]:
     """The values of each entry that has a fixed list of them."""
-    return {
-        field.name: field.type.__args__  # type: ignore[union-attr]
-        for field in fields(Recipe)
-        if hasattr(field.type, "__args__")
-    }
+    return {field.name: field.type.__args__ for field in fields(Recipe) if hasattr(field.type, "__args__")}
 
 
 def _typed(name: str, value: Any) -> Any:

@@ -44,6 +44,10 @@ class Reached:
         self.seconds += seconds
         self.cpu_seconds += cpu_seconds
 
+    def shown(self) -> str:
+        """What is done, in a few words."""
+        return f"{self.step:,} steps, {self.tokens:,} tokens, {self.cpu_seconds / 60:.0f} minutes of CPU time"
+
 
 def save_checkpoint(
     folder: Path,

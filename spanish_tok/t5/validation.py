@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spanish_tok.packing import PackedBatches
+from spanish_tok.batches import PackedBatches
 from spanish_tok.t5.bits_per_byte import BitsPerByte, bits_per_byte
 from spanish_tok.t5.held_out import texts_of
 from spanish_tok.t5.scoring import scorer_of
@@ -36,11 +36,11 @@ class Validation:
 
     def bits_per_byte(self, model: "T5") -> BitsPerByte:
         """See `bits_per_byte.bits_per_byte`."""
-        return bits_per_byte(scorer_of(model), self.tokenizer, self._chosen)
+        return bits_per_byte(scorer_of(model), self.tokenizer, self.sample)
 
     @cached_property
-    def _chosen(self) -> list[str]:
-        """Texts evenly spaced among the held-out records."""
+    def sample(self) -> list[str]:
+        """Normalized texts, evenly spaced among the held-out records."""
         records = self.batches.records
         places = np.linspace(0, records.size - 1, min(self.texts, records.size)).astype(np.int64)
         ids, offsets = self.batches.ids, self.batches.offsets

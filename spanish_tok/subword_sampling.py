@@ -6,11 +6,12 @@ from functools import lru_cache
 from math import exp, log
 
 from spanish_tok.alphabet import SPACE_MARK
+from spanish_tok.errors import SpanishTokError
 from spanish_tok.vocabulary import Vocabulary
 
 Reached = tuple[tuple[int, int, float], ...]  # (start, id, probability) of each piece that ends here
 Ends = tuple[Reached, ...]  # for each end in a word
-WORDS_KEPT = 100_000
+WORDS_KEPT, LONGEST_KEPT = 20_000, 64  # some kilobytes each
 
 
 class Sampler:
@@ -20,14 +21,17 @@ class Sampler:
         ordinary = (number for number in range(len(vocabulary)) if number not in vocabulary.special_ids)
         self._pieces = {vocabulary.pieces[number]: (number, vocabulary.scores[number]) for number in ordinary}
         self._longest = max(map(len, self._pieces))
-        self._ends = lru_cache(WORDS_KEPT)(self._filter_forward)
+        self._kept = lru_cache(WORDS_KEPT)(self._filter_forward)
 
     def draw(self, normalized: str, alpha: float, seed: int) -> list[int]:
         """Ids of a segmentation of a normalized text, drawn by (seed, text) alone."""
         uniform = uniform_numbers(seed, normalized)
         ids: list[int] = []
         for word in normalized.split():
-            ids += sample_backward(self._ends(SPACE_MARK + word, alpha), uniform)
+            ends = (self._kept if len(word) <= LONGEST_KEPT else self._filter_forward)(
+                SPACE_MARK + word, alpha
+            )
+            ids += sample_backward(ends, uniform)
         return ids
 
     def _filter_forward(self, word: str, alpha: float) -> Ends:
@@ -40,6 +44,11 @@ class Sampler:
                 for start in range(max(0, end - self._longest), end)
                 if (found := self._pieces.get(word[start:end]))
             ]
+            if not reached:
+                raise SpanishTokError(
+                    f"The vocabulary has no piece for {word[end - 1]!r}",
+                    "Sample with one that was trained here.",
+                )
             most = max(value for _, _, value in reached)
             sums.append(most + log(sum(exp(value - most) for _, _, value in reached)))
             ends.append(tuple((start, number, exp(value - sums[end])) for start, number, value in reached))

@@ -1,0 +1,102 @@
+"""What a pretrained model has learnt: nats per token and bits per byte held out, beside two baselines, and ten fills.
+
+    python benchmarks/pretrained.py SHARDS CHECKPOINT
+
+The sentences below were written for this page, in the manner of the corpus's domains (novels, law, textbooks, software
+documentation); their masks are those that bits per byte puts there.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from machine import describe
+from numpy.typing import NDArray
+
+from spanish_tok import Generator, SpanCorruption, Tokenizer, read_shards
+from spanish_tok.batches import PackedBatches
+from spanish_tok.files import read_json
+from spanish_tok.t5.bits_per_byte import Scorer, bits_per_byte, mask_words
+from spanish_tok.t5.held_out import split
+from spanish_tok.t5.model import T5
+from spanish_tok.t5.recipe import Recipe
+from spanish_tok.t5.scoring import scorer_of
+from spanish_tok.t5.validation import Validation
+from spanish_tok.vocabulary import PAD
+
+SENTENCES = """\
+La anciana cerró la ventana, apagó la vela y se sentó a esperar a su hijo junto al fuego.
+—No volveré a esta casa mientras viva mi padre —dijo el joven, y salió sin mirar atrás.
+El coronel montó a caballo antes del amanecer y cruzó el río con veinte hombres.
+El presente decreto entrará en vigor el día siguiente al de su publicación en el boletín oficial.
+Artículo 4.º El ministerio de hacienda podrá autorizar la transferencia de los créditos necesarios.
+La velocidad de un objeto que cae aumenta de manera constante mientras actúa sobre él la fuerza de gravedad.
+Los átomos de un mismo elemento tienen igual número de protones, pero pueden tener distinto número de neutrones.
+Para instalar el programa, descargue el archivo, ábralo y siga las instrucciones que aparecen en la pantalla.
+Esta función devuelve una lista con los nombres de los archivos que se encuentran en el directorio indicado.
+Si la variable no tiene ningún valor, el sistema muestra un mensaje de error y termina la ejecución.""".splitlines()
+
+
+def frequencies(batches: PackedBatches, vocab_size: int, count: int = 300) -> NDArray[np.float64]:
+    """How probable each id is among the targets of some training batches, with 1 added to every count."""
+    targets = np.concatenate([batches.batch(step).targets.ravel() for step in range(count)])
+    counts: NDArray[np.float64] = np.bincount(targets[targets != PAD], minlength=vocab_size) + 1.0
+    return np.divide(counts, counts.sum())
+
+
+def scorer_by_frequency(probabilities: NDArray[np.float64]) -> Scorer:
+    """A model that knows how frequent ids are, and nothing of the text."""
+
+    def score(_: NDArray[np.int64], targets: NDArray[np.int64]) -> float:
+        return float(-np.log(probabilities[targets[targets != PAD]]).sum())
+
+    return score
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("shards", type=Path)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--texts", type=int, default=2000)
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    notes = read_json(arguments.checkpoint / "training.json")
+    recipe, tokenizer = Recipe.of(notes["recipe"]), Tokenizer.load(arguments.checkpoint)
+    ids, offsets = read_shards(arguments.shards, tokenizer.vocabulary)
+    parts = split(ids, offsets, tokenizer, recipe.held_out)
+    corruption = SpanCorruption.of(tokenizer.vocabulary, seed=recipe.seed)
+    training, held_out = (
+        PackedBatches(ids, offsets, records, corruption, recipe.input_length, recipe.batch_size)
+        for records in parts
+    )
+    validation = Validation(held_out, tokenizer, arguments.texts)
+    model = T5.load(arguments.checkpoint)
+    print(describe("torch"))
+    print(
+        f"{notes['step']:,} steps, {notes['tokens']:,} tokens, {notes['cpu_seconds'] / 60:.1f} min of CPU time"
+    )
+    print(f"{parts.training.size:,} records to train on, {parts.held_out.size:,} held out")
+    print(f"nats per token, 64 held-out sequences: {validation.nats_per_token(model):.3f}")
+    scorers = {
+        "the model": scorer_of(model),
+        "frequencies of ids": scorer_by_frequency(frequencies(training, tokenizer.vocab_size)),
+        "all ids alike": scorer_by_frequency(np.full(tokenizer.vocab_size, 1 / tokenizer.vocab_size)),
+    }
+    print(f"bits per byte, {len(validation.sample):,} held-out records:")
+    for name, scorer in scorers.items():
+        measured = bits_per_byte(scorer, tokenizer, validation.sample)
+        nats = measured.nats / measured.target_ids
+        print(
+            f"  {name}: {measured.value:.3f} ({nats:.3f} nats per target id, {measured.masked_bytes:,} masked bytes)"
+        )
+    generator = Generator.load(arguments.checkpoint)
+    for sentence in SENTENCES:
+        masked = mask_words(tokenizer.normalize(sentence))
+        print(f"\n{masked.shown()}\n  was: {' | '.join(masked.text[a:b] for a, b in masked.spans)}")
+        print(f"  now: {generator.fill(masked.shown())}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,234 @@
+"""Vocabularies of 1,000 to 16,000 ids, and byte-pair encoding of 5,000, in one table; resumable.
+
+    python benchmarks/vocabulary_sizes.py FILES.parquet --output DIR [--megabytes 1] [--sizes 1000 5000]
+
+One record in twenty is held out. All vocabularies are trained on the others: Unigram from their counts by this
+package, byte-pair encoding by the library tokenizers, with the same alphabet, the same number of ids (100
+sentinels included), and no piece across runs, so that the algorithm alone differs. Characters per token and
+Rényi efficiency are those of held-out text. Bits per byte: T5-tiny, one pass over the same records
+(`--megabytes` of normalized text), the same seed; then fixed masks of whole words of 500 held-out records, the
+same characters for all. The same bytes are more steps for a vocabulary with more tokens. Each result is a file
+in DIR: run again after an interruption, it goes on.
+"""
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from machine import describe
+
+from spanish_tok import count_runs, normalize_column, train_vocabularies
+from spanish_tok.alphabet import DIGITS, LETTERS, SPACE_MARK, SPANISH
+from spanish_tok.corruption import SpanCorruption
+from spanish_tok.files import atomic_path, write_json
+from spanish_tok.formats import SPECIALS
+from spanish_tok.batches import PackedBatches
+from spanish_tok.quality import count_ids, measure_quality, word_counts
+from spanish_tok.records import read_records
+from spanish_tok.segmenters import Segmenter, load_segmenter
+from spanish_tok.t5.bits_per_byte import bits_per_byte
+from spanish_tok.t5.config import T5Config
+from spanish_tok.t5.model import T5
+from spanish_tok.t5.optimizers import optimizer_for
+from spanish_tok.t5.recipe import Recipe
+from spanish_tok.t5.scoring import loss_of, scorer_of
+from spanish_tok.texts import sampled, size_of
+
+HELD_OUT = 20
+QUALITY_BYTES = 6_000_000  # of the held-out text: all of it
+MASKED_RECORDS = 500
+SENTINELS = 100
+SIZES = [1000, 2000, 4000, 5000, 8000, 16000]
+BATCH = 8  # sequences: many small steps, since the text is short
+BPE = "bpe-5000"
+
+
+def texts_of(files: Sequence[str], held_out: bool) -> Iterator[pa.Array]:
+    """The normalized texts of the records that are, or are not, held out, batch by batch."""
+    seen = 0
+    for batch in read_records(files):
+        rows = np.arange(seen, seen + batch.num_rows)
+        seen += batch.num_rows
+        chosen = pa.array((rows % HELD_OUT == 0) == held_out)
+        yield normalize_column(batch.column("text").filter(chosen)).combine_chunks()
+
+
+def train_bpe(files: Sequence[str], path: Path, size: int) -> None:
+    """Byte-pair encoding by tokenizers: words with `▁` before them, cut into runs, every character kept."""
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer: Any = Tokenizer(models.BPE(unk_token="<unk>"))
+    runs = (
+        rf"{SPACE_MARK}?[{LETTERS}]+|{SPACE_MARK}?[{DIGITS}]+|{SPACE_MARK}?[^{LETTERS}{DIGITS}{SPACE_MARK}]+"
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Metaspace(SPACE_MARK, prepend_scheme="always"),
+            pre_tokenizers.Split(Regex(runs), "isolated"),
+        ]
+    )
+    tokenizer.decoder = decoders.Metaspace(SPACE_MARK, prepend_scheme="always")
+    trainer = trainers.BpeTrainer(
+        vocab_size=size - SENTINELS,
+        special_tokens=list(SPECIALS),
+        initial_alphabet=list(SPANISH.replace(" ", SPACE_MARK)),
+        max_token_length=16,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator((texts.to_pylist() for texts in texts_of(files, held_out=False)), trainer)
+    with atomic_path(path) as partial:
+        tokenizer.save(str(partial))
+
+
+def train_all(files: Sequence[str], sizes: Sequence[int], output: Path) -> dict[str, Path]:
+    """Train what is not there yet; name -> vocabulary."""
+    folders = {f"unigram-{size}": output / f"unigram-{size}" for size in sizes}
+    missing = [size for size in sizes if not (output / f"unigram-{size}" / "manifest.json").exists()]
+    if missing:
+        counts = count_runs(texts_of(files, held_out=False))
+        for size, vocabulary in train_vocabularies(counts, missing, SENTINELS).items():
+            vocabulary.save(output / f"unigram-{size}")
+    bpe = output / BPE / "tokenizer.json"
+    if not bpe.exists():
+        train_bpe(files, bpe, 5000)
+    return {BPE: bpe.parent, **folders}
+
+
+@dataclass(frozen=True)
+class Coder:
+    """What `bits_per_byte` needs of a tokenizer, for any vocabulary; texts are normalized already."""
+
+    segmenter: Segmenter
+    size: int
+
+    def normalize(self, text: str) -> str:
+        return text
+
+    def sentinel_id(self, k: int) -> int:
+        return self.size - 1 - k
+
+    def encode(self, text: str) -> list[int]:
+        ids: list[int] = self.segmenter.encode(pa.array([text], pa.large_string()))[0].as_py()
+        return ids
+
+
+def train_tiny(coder: Coder, texts: pa.Array, recipe: Recipe) -> tuple[T5, dict[str, float]]:
+    """One pass of T5-tiny over `texts`; the model, and what it took."""
+    lists = coder.segmenter.encode(texts)
+    ids = lists.flatten().to_numpy().astype(np.uint16)
+    offsets = np.concatenate([[0], np.cumsum(lists.value_lengths().to_numpy())]).astype(np.int64)
+    corruption = SpanCorruption(first_sentinel=coder.sentinel_id(0), sentinels=SENTINELS, seed=recipe.seed)
+    batches = PackedBatches(
+        ids, offsets, np.flatnonzero(np.diff(offsets)), corruption, recipe.input_length, recipe.batch_size
+    )
+    steps = batches.batches_per_epoch
+    recipe = replace(recipe, steps=steps, warmup=steps // 10)
+    torch.manual_seed(recipe.seed)
+    model = T5(T5Config.spanish_tiny(vocab_size=coder.size, dropout_rate=0.0))
+    optimizer = optimizer_for(recipe, model.parameters())
+    begun, losses = time.process_time(), []
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.learning_rate_at(step)
+        optimizer.zero_grad()
+        loss = loss_of(model, batches.batch(step))
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+        optimizer.step()
+        losses.append(loss.item())
+        if step % 50 == 0:
+            print(f"  step {step} of {steps}, loss {losses[-1]:.3f}", flush=True)
+    return model, {
+        "steps": steps,
+        "loss": float(np.mean(losses[-20:])),
+        "cpu_seconds": time.process_time() - begun,
+    }
+
+
+def measure(name: str, path: Path, files: Sequence[str], megabytes: float) -> dict[str, Any]:
+    """All figures of one vocabulary."""
+    segmenter = load_segmenter(path)
+    coder = Coder(segmenter, segmenter.size + (SENTINELS if name == BPE else 0))
+    held_out = pa.chunked_array(list(texts_of(files, held_out=True)))
+    sample = sampled(held_out, QUALITY_BYTES)
+    quality = measure_quality(segmenter, sample, sample, word_counts(sample))
+    counts, _ = count_ids(segmenter, sample)
+    training = first_bytes(texts_of(files, held_out=False), int(megabytes * 1e6))
+    model, took = train_tiny(coder, training, replace(Recipe.load(), batch_size=BATCH))
+    masked = held_out.take(pa.array(np.linspace(0, len(held_out) - 1, MASKED_RECORDS).astype(np.int64)))
+    found = bits_per_byte(scorer_of(model), coder, masked.to_pylist())  # type: ignore[arg-type]
+    return {
+        "name": name,
+        "ids": coder.size,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "characters_per_token": quality.characters_per_token,
+        "tokens_per_word": quality.tokens_per_word,
+        "renyi": quality.renyi,
+        "tokens": int(counts.sum()),
+        "training_bytes": size_of(training),
+        "bits_per_byte": found.nats / (math.log(2) * found.masked_bytes),
+        **took,
+    }
+
+
+def first_bytes(columns: Iterator[pa.Array], most: int) -> pa.Array:
+    """The first records, up to about `most` bytes."""
+    kept, size = [], 0
+    for column in columns:
+        ends = np.cumsum(pa.compute.binary_length(column).to_numpy())
+        rows = int(np.searchsorted(ends, most - size, side="right"))
+        kept.append(column.slice(0, rows))
+        size += int(ends[rows - 1]) if rows else 0
+        if rows < len(column):
+            break
+    return pa.concat_arrays(kept)
+
+
+def table(results: Sequence[dict[str, Any]]) -> str:
+    """Markdown, to be published as it is."""
+    names = [
+        "characters per token",
+        "tokens per word",
+        "Rényi efficiency",
+        "bits per byte",
+        "steps",
+        "parameters",
+    ]
+    lines = [f"| vocabulary | ids | {' | '.join(names)} |", "|---|" + "--:|" * 7]
+    for r in results:
+        figures = [f"{r['characters_per_token']:.3f}", f"{r['tokens_per_word']:.3f}", f"{r['renyi']:.4f}"]
+        figures += [f"{r['bits_per_byte']:.3f}", f"{r['steps']:,}", f"{r['parameters']:,}"]
+        lines.append(f"| {r['name'].split('-')[0]} | {r['ids']:,} | " + " | ".join(figures) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("files", nargs="+")
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--megabytes", type=float, default=1.0)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    print(describe("spanish-tok", "tokenizers", "torch", "numpy"), flush=True)
+    results = []
+    for name, path in train_all(arguments.files, arguments.sizes, arguments.output).items():
+        file = arguments.output / f"{name}-{arguments.megabytes:g}MB.json"
+        if not file.exists():
+            print(name, flush=True)
+            write_json(file, measure(name, path, arguments.files, arguments.megabytes))
+        results.append(json.loads(file.read_text(encoding="utf-8")))
+    print(table(sorted(results, key=lambda r: (r["ids"], r["name"]))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""What `sample` and `clean` read: files and recipes as one list of inputs, and what is known of them before."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from spanish_tok.files import read_json
+from spanish_tok.reading import FileReport, Location, ReadOptions, check_rows
+from spanish_tok.recipes import Recipe, is_recipe, load_recipe
+from spanish_tok.records import expand_folders, format_of, read_file
+from spanish_tok.sample import sources_of
+from spanish_tok.streams import COMPRESSIONS, is_remote, open_stream, size_of
+
+PROBES = 32
+PROBE = 1 << 16  # bytes looked at in each of so many places of a file, to guess its rows
+CAUTION = 0.95  # a guess of rows is taken by this: too many candidates cost little, too few another pass
+
+
+@dataclass(frozen=True)
+class Input:
+    """One file, or one set of the Hub, with the source name that enters the keys of its records."""
+
+    source: str
+    name: str
+    options: ReadOptions
+    hub_set: tuple[str, str, str | None, str] | None = None
+
+    def read(self, report: FileReport) -> Iterator[pa.RecordBatch]:
+        """Its batches of (id, text) from where `report` stands."""
+        if self.hub_set is None:
+            return read_file(self.name, self.options, report)
+        from spanish_tok.hub import read_hub_set
+
+        return read_hub_set(*self.hub_set, self.options, report)
+
+    def described(self) -> dict[str, Any]:
+        """What tells it from another input: name, size where known, options."""
+        size = None if self.hub_set else size_of(self.name)
+        options = asdict(replace(self.options, rows=None))
+        return {"source": self.source, "name": self.name, "bytes": size} | {
+            key: value for key, value in options.items() if key not in ("rows", "block_bytes", "workers")
+        }
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All inputs of a job, and the rows that there must be where a recipe or option says so."""
+
+    items: tuple[Input, ...]
+    rows: int | None = None
+    recipe: Recipe | None = None
+
+    def check(self, reports: Sequence[FileReport]) -> None:
+        """Raise SpanishTokError where the rows read are not those that there must be."""
+        check_rows(sum(report.rows for report in reports), self.rows, self.items[-1].name)
+
+    @property
+    def bytes(self) -> int | None:
+        """Bytes of all inputs as they are stored, or None where one does not tell."""
+        sizes = [None if item.hub_set else size_of(item.name) for item in self.items]
+        return None if None in sizes else sum(size or 0 for size in sizes)
+
+    def guessed_rows(self) -> int | None:
+        """About how many rows there are, rather too few, or None where that cannot be told cheaply."""
+        if self.rows is not None:
+            return self.rows
+        guesses = [_guessed_rows(item) for item in self.items]
+        return None if None in guesses else sum(guess or 0 for guess in guesses)
+
+
+def inputs_of(names: Sequence[Location], options: ReadOptions, source: str | None = None) -> Inputs:
+    """Files, folders that `sample` or `clean` wrote, or the name of one recipe, as inputs.
+
+    `source` replaces the names of sources, which otherwise come from those of the files or the recipe.
+    """
+    if len(names) == 1 and is_recipe(str(names[0])):
+        return _from_recipe(load_recipe(str(names[0])), options, source)
+    locations = expand_folders(names)
+    sources = [source] * len(locations) if source else sources_of(locations)
+    items = (Input(source, str(name), options) for source, name in zip(sources, locations, strict=True))
+    return Inputs(tuple(items), options.rows)
+
+
+def _from_recipe(recipe: Recipe, options: ReadOptions, source: str | None) -> Inputs:
+    options = replace(options, **recipe.read)
+    source = source or recipe.name
+    if recipe.hub_set:
+        name = f"hf://datasets/{recipe.hub_set[0]}@{recipe.hub_set[1]}"
+        items = [Input(source, name, options, recipe.hub_set)]
+    else:
+        locations = expand_folders(recipe.locations)
+        names = [source] if len(locations) == 1 else [f"{source}/{name}" for name in sources_of(locations)]
+        items = [Input(name, str(location), options) for name, location in zip(names, locations, strict=True)]
+    return Inputs(tuple(items), recipe.rows, recipe)
+
+
+def _guessed_rows(item: Input) -> int | None:
+    kind = None if item.hub_set else item.options.format or format_of(item.name)
+    if kind is None or is_remote(item.name) or item.name == "-" or Path(item.name).suffix in COMPRESSIONS:
+        return None
+    if kind == "parquet":
+        try:
+            return int(pq.read_metadata(item.name).num_rows)
+        except (pa.ArrowInvalid, OSError):
+            return None  # reading it will say what is wrong
+    size, rows, looked = size_of(item.name) or 0, 0, 0
+    with open_stream(item.name) as stream:
+        for probe in range(PROBES):
+            stream.seek(size // PROBES * probe)
+            part = stream.read(PROBE) or b""
+            rows, looked = rows + part.count(b"\n"), looked + len(part)
+    return int(CAUTION * size * rows / max(looked, 1))
+
+
+def samples_of(folders: Sequence[Location]) -> list[dict[str, Any]]:
+    """The manifests of folders that `sample` wrote."""
+    return [read_json(Path(folder) / "manifest.json") for folder in folders]

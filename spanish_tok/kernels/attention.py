@@ -1,0 +1,137 @@
+"""Attention of one head, T5's RMS norm and feed-forward, all over rows that are padded to multiples of 64.
+
+Keys lie in panels of 64 like a matrix with one row a key (see `product`): keys[(j // 64, i, j % 64)], so scores are
+a product. Values lie in groups of 64 columns: values[(i // 64, j, i % 64)], so the mixture of values is one, too.
+Both are float32, or bfloat16 as uint16.
+"""
+
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from spanish_tok.kernels import kernel
+from spanish_tok.kernels.lanes import (
+    LANES, ONE, exponential, largest, load, maximum, multiply_add, same, spread, store, total,
+)  # fmt: skip
+from spanish_tok.kernels.product import ZERO, panels, product
+
+NONE = np.zeros(0, np.float32)  # no scales; no bias
+_LOWEST = np.float32(-1e30)  # the score of what is not there
+# gelu(x) = x / (1 + exp(-2 sqrt(2 / pi) (x + 0.044715 x^3))), which is the form with tanh (Hendrycks and Gimpel 2016)
+_GELU1, _GELU3 = np.float32(-1.5957691216057308), np.float32(-1.5957691216057308 * 0.044715)
+
+
+@kernel
+def normalize(x, weight, d_model, epsilon, out):
+    """out = x / sqrt(mean(x^2) + epsilon) * weight, row by row; x is 0 behind d_model."""
+    for row in range(x.shape[0]):
+        squares = same(ZERO)
+        for i in range(0, d_model, LANES):
+            part = load(x, (row, i))
+            squares = multiply_add(part, part, squares)
+        factor = same(ONE / np.sqrt(total(squares) / np.float32(d_model) + epsilon))
+        for i in range(0, d_model, LANES):
+            store(out, (row, i), load(x, (row, i)) * factor * load(weight, i))
+
+
+@kernel
+def add(x, y, d_model):
+    """x += y, row by row."""
+    for row in range(x.shape[0]):
+        for i in range(0, d_model, LANES):
+            store(x, (row, i), load(x, (row, i)) + load(y, (row, i)))
+
+
+@kernel
+def activate(x, d_ff, gated):
+    """In place: ReLU of d_ff columns; gated: the GELU of the first d_ff columns times the d_ff behind them."""
+    for row in range(x.shape[0]):
+        for i in range(0, d_ff, LANES):
+            part = load(x, (row, i))
+            if gated:
+                power = part * multiply_add(part * part, same(_GELU3), same(_GELU1))
+                value = part / (same(ONE) + exponential(power)) * load(x, (row, d_ff + i))
+            else:
+                value = maximum(part, same(ZERO))
+            store(x, (row, i), value)
+
+
+def put(array, index, value):
+    """array[index] = value, rounded to the nearest bfloat16 in an array of uint16."""
+    raise NotImplementedError  # compiled below, one way for each type
+
+
+@overload(put)
+def _put(array, index, value):  # noqa: ARG001
+    if array.dtype != types.uint16:
+        return lambda array, index, value: _assign(array, index, value)
+
+    def rounded(array, index, value):
+        bits = np.float32(value).view(np.uint32)
+        array[index] = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
+
+    return rounded
+
+
+@kernel
+def _assign(array, index, value):
+    array[index] = value
+
+
+@kernel
+def write_keys(source, keys, first):
+    """Append the keys `source` (number, d_kv) to panels, where `first` keys already are."""
+    number, d_kv = source.shape
+    for row in range(number):
+        key = first + row
+        start = key // LANES * LANES * d_kv + key % LANES
+        for i in range(d_kv):
+            put(keys, start + i * LANES, source[row, i])
+
+
+@kernel
+def write_values(source, values, first, capacity):
+    """Append the values `source` (number, d_kv) to groups of columns that have room for `capacity` values."""
+    number, d_kv = source.shape
+    for row in range(number):
+        for i in range(d_kv):
+            put(values, (i // LANES * capacity + first + row) * LANES + i % LANES, source[row, i])
+
+
+@kernel
+def attend(q, keys, values, count, capacity, bias, zero, scores, out):
+    """Mix values for the queries q (rows, d_kv) over `count` keys into out (rows, d_kv).
+
+    bias: what is added by distance, that of key j and query r at bias[zero + j - r], or empty; scores: a buffer
+    (rows, count to the next multiple of 64).
+    """
+    rows, d_kv = q.shape
+    weights = scores[:rows, :count]
+    product(keys, NONE, q, weights)
+    for row in range(rows):
+        soften(scores, row, count, bias, zero - row)
+    for group in range(panels(d_kv)):
+        end = min(d_kv, (group + 1) * LANES)
+        product(values[group * capacity * LANES :], NONE, weights, out[:, group * LANES : end])
+
+
+@kernel
+def soften(scores, row, count, bias, start):
+    """The softmax of scores[row, :count], to which bias[start:] is added, in place."""
+    if bias.size > 0:
+        for i in range(0, count, LANES):
+            store(scores, (row, i), load(scores, (row, i)) + load(bias, start + i))
+    for i in range(count, panels(count) * LANES):
+        scores[row, i] = _LOWEST
+    highest = load(scores, (row, 0))
+    for i in range(LANES, count, LANES):
+        highest = maximum(highest, load(scores, (row, i)))
+    shift = same(largest(highest))
+    sums = same(ZERO)
+    for i in range(0, count, LANES):
+        part = exponential(load(scores, (row, i)) - shift)
+        sums = sums + part
+        store(scores, (row, i), part)
+    factor = same(ONE / total(sums))
+    for i in range(0, count, LANES):
+        store(scores, (row, i), load(scores, (row, i)) * factor)

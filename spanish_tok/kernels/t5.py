@@ -1,0 +1,177 @@
+"""T5's encoder over packed texts and one step of its decoder, compiled; weights in panels (see `product`).
+
+Tuples that come in together: matrices = (panels of all matrices, their scales, starts (2, matrices + 1) of each in
+both); embedding = (table (ids, padded d_model), scale of each row or empty); sizes = (layers, d_model, heads, d_kv,
+d_ff, gated); buffers = (x, y, z, scores): float32 rows, padded to multiples of 64 and 64 more. x and y hold
+d_model columns, z the widest product, scores one score a key.
+"""
+
+from spanish_tok.kernels import kernel
+from spanish_tok.kernels.attention import NONE, activate, add, attend, normalize, write_keys, write_values
+from spanish_tok.kernels.lanes import LANES, load, same, store
+from spanish_tok.kernels.product import panels, product
+
+QUERIES = 64  # of a text that attend at a time
+
+
+@kernel
+def encode(ids, texts, matrices, norms, embedding, sizes, epsilon, bias, buffers, keys, values):
+    """Encode the ids of several texts, text t at ids[texts[t]:texts[t + 1]], into y of the buffers.
+
+    norms (2 x layers + 1, padded d_model); bias (heads, ...): that of distance 0 in the middle; keys, values:
+    buffers of one head for the longest text.
+    """
+    layers, d_model, heads, d_kv, d_ff, gated = sizes
+    inner = heads * d_kv
+    x, y, z, _ = buffers
+    rows = ids.size
+    x, y, z = x[:rows], y[:rows], z[:rows]
+    embed(ids, embedding, d_model, x)
+    for layer in range(layers):
+        normalize(x, norms[2 * layer], d_model, epsilon, y)
+        apply(matrices, 4 * layer, y[:, :d_model], z[:, : 3 * inner])
+        for text in range(texts.size - 1):
+            _attend_to_itself(z[texts[text] : texts[text + 1]], sizes, bias, buffers, keys, values)
+        apply(matrices, 4 * layer + 1, z[:, :inner], y[:, :d_model])
+        add(x, y, d_model)
+        feed_forward(matrices, 4 * layer + 2, norms[2 * layer + 1], sizes, epsilon, x, y, z)
+    normalize(x, norms[2 * layers], d_model, epsilon, y)
+
+
+@kernel
+def _attend_to_itself(qkv, sizes, bias, buffers, keys, values):
+    """Let all ids of one text attend to all: qkv (ids, 3 x inner); the mixture takes the place of the queries."""
+    _, _, heads, d_kv, _, _ = sizes
+    inner, count = heads * d_kv, qkv.shape[0]
+    capacity = panels(count) * LANES
+    zero = bias.shape[1] // 2
+    mixed = buffers[1]
+    for head in range(heads):
+        start = head * d_kv
+        write_keys(qkv[:, inner + start : inner + start + d_kv], keys, 0)
+        write_values(qkv[:, 2 * inner + start : 2 * inner + start + d_kv], values, 0, capacity)
+        for first in range(0, count, QUERIES):
+            q = qkv[first : first + QUERIES, start : start + d_kv]
+            out = mixed[: q.shape[0], :d_kv]
+            attend(q, keys, values, count, capacity, bias[head], zero - first, buffers[3], out)
+            q[:] = out
+
+
+@kernel
+def remember(texts, matrices, sizes, buffers, places, keys, values):
+    """Write what the decoder attends to: keys and values of each layer and head, from the encoder's output in y.
+
+    sizes are the decoder's; text t has its keys at keys[layer, head, places[t] * d_kv:], places being multiples
+    of 64, and its values likewise, in groups of 64 columns.
+    """
+    layers, d_model, heads, d_kv, _, _ = sizes
+    inner, width = heads * d_kv, panels(d_kv) * LANES
+    _, y, z, _ = buffers
+    rows = texts[-1]
+    for layer in range(layers):
+        apply(matrices, 6 * layers + 1 + layer, y[:rows, :d_model], z[:rows, : 2 * inner])
+        for text in range(texts.size - 1):
+            pairs = z[texts[text] : texts[text + 1]]
+            capacity = panels(pairs.shape[0]) * LANES
+            for head in range(heads):
+                start = head * d_kv
+                write_keys(pairs[:, start : start + d_kv], keys[layer, head, places[text] * d_kv :], 0)
+                value = pairs[:, inner + start : inner + start + d_kv]
+                write_values(value, values[layer, head, places[text] * width :], 0, capacity)
+
+
+@kernel
+def decode(ids, step, matrices, norms, embedding, sizes, epsilon, bias, cache, memory, buffers, logits):
+    """One step of the decoder: the last id of each row, the `step`-th from 0 -> logits (rows, ids padded to 64).
+
+    norms (3 x layers + 1, padded d_model); bias (heads, ...): column capacity - 1 is that of distance 0;
+    cache = (keys (layers, rows, heads, capacity x d_kv), values likewise); memory = (keys, values, places, lengths
+    of the texts, the text of each row), as `remember` writes them.
+    """
+    layers, d_model, heads, d_kv, d_ff, gated = sizes
+    inner = heads * d_kv
+    x, y, z, scores = buffers
+    rows = ids.size
+    x, y, z = x[:rows], y[:rows], z[:rows]
+    embed(ids, embedding, d_model, x)
+    for layer in range(layers):
+        normalize(x, norms[3 * layer], d_model, epsilon, y)
+        apply(matrices, 6 * layer, y[:, :d_model], z[:, : 3 * inner])
+        _attend_to_past(z, y, layer, step, sizes, bias, cache, scores)
+        apply(matrices, 6 * layer + 1, y[:, :inner], z[:, :d_model])
+        add(x, z, d_model)
+        normalize(x, norms[3 * layer + 1], d_model, epsilon, y)
+        apply(matrices, 6 * layer + 2, y[:, :d_model], z[:, :inner])
+        _attend_to_memory(z, y, layer, sizes, memory, scores)
+        apply(matrices, 6 * layer + 3, y[:, :inner], z[:, :d_model])
+        add(x, z, d_model)
+        feed_forward(matrices, 6 * layer + 4, norms[3 * layer + 2], sizes, epsilon, x, y, z)
+    normalize(x, norms[3 * layers], d_model, epsilon, y)
+    apply(matrices, 6 * layers, y[:, :d_model], logits[:rows, : logits.shape[1]])
+
+
+@kernel
+def _attend_to_past(qkv, mixed, layer, step, sizes, bias, cache, scores):
+    """Append each row's key and value to the cache and attend to all of it; qkv (rows, 3 x inner)."""
+    _, _, heads, d_kv, _, _ = sizes
+    keys, values = cache
+    inner = heads * d_kv
+    capacity = keys.shape[3] // d_kv
+    for row in range(qkv.shape[0]):
+        for head in range(heads):
+            start = head * d_kv
+            own_keys, own_values = keys[layer, row, head], values[layer, row, head]
+            mine = qkv[row : row + 1]
+            write_keys(mine[:, inner + start : inner + start + d_kv], own_keys, step)
+            write_values(mine[:, 2 * inner + start : 2 * inner + start + d_kv], own_values, step, capacity)
+            q, out = mine[:, start : start + d_kv], mixed[row : row + 1, start : start + d_kv]
+            zero = capacity - 1 - step
+            attend(q, own_keys, own_values, step + 1, capacity, bias[head], zero, scores, out)
+
+
+@kernel
+def _attend_to_memory(queries, mixed, layer, sizes, memory, scores):
+    """Let each row attend to its text; queries (rows, inner)."""
+    _, _, heads, d_kv, _, _ = sizes
+    keys, values, places, lengths, texts = memory
+    for row in range(queries.shape[0]):
+        place, length = places[texts[row]], lengths[texts[row]]
+        capacity = panels(length) * LANES
+        for head in range(heads):
+            start = head * d_kv
+            own_keys = keys[layer, head, place * d_kv :]
+            own_values = values[layer, head, place * panels(d_kv) * LANES :]
+            q, out = queries[row : row + 1, start : start + d_kv], mixed[row : row + 1, start : start + d_kv]
+            attend(q, own_keys, own_values, length, capacity, NONE, 0, scores, out)
+
+
+@kernel
+def feed_forward(matrices, number, norm, sizes, epsilon, x, y, z):
+    """x += the feed-forward sublayer of x; y and z are overwritten."""
+    _, d_model, _, _, d_ff, gated = sizes
+    normalize(x, norm, d_model, epsilon, y)
+    apply(matrices, number, y[:, :d_model], z[:, : d_ff * (1 + gated)])
+    activate(z, d_ff, gated)
+    apply(matrices, number + 1, z[:, :d_ff], y[:, :d_model])
+    add(x, y, d_model)
+
+
+@kernel
+def apply(matrices, number, x, out):
+    """out = x W^T with the matrix of that number."""
+    weights, scales, starts = matrices
+    panels_of = weights[starts[0, number] : starts[0, number + 1]]
+    product(panels_of, scales[starts[1, number] : starts[1, number + 1]], x, out)
+
+
+@kernel
+def embed(ids, embedding, d_model, x):
+    """The rows of the embedding, one for each id, in x."""
+    table, scales = embedding
+    for row in range(ids.size):
+        number = ids[row]
+        for i in range(0, d_model, LANES):
+            part = load(table, (number, i))
+            if scales.size > 0:
+                part = part * same(scales[number])
+            store(x, (row, i), part)

@@ -1,0 +1,124 @@
+"""Three kinds of plot as inline SVG: bars, columns, a line; colours come from the page, text from the caller.
+
+Every plot has a title and a description in words for those who cannot see it, and no script.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from math import floor, log10
+
+WIDTH, BAR, GAP, LABEL = 640, 18, 6, 190
+HEIGHT, LEFT, BOTTOM, TOP = 260, 56, 40, 12
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A picture and what it says: `caption` above it, `description` for a screen reader."""
+
+    caption: str
+    description: str
+    body: str
+    height: int
+
+    def svg(self) -> str:
+        """An SVG element that scales with its column."""
+        return (
+            f'<svg role="img" viewBox="0 0 {WIDTH} {self.height}" aria-label="{escape(self.description)}">'
+            f"<title>{escape(self.caption)}</title>{self.body}</svg>"
+        )
+
+
+def bars(caption: str, rows: Sequence[tuple[str, float, str]]) -> Plot:
+    """Horizontal bars, one for each (label, value, value in words); the first is drawn strong.
+
+    >>> bars("MB/s", [("ours", 100.0, "100 MB/s"), ("theirs", 50.0, "50 MB/s")]).description
+    'MB/s: ours 100 MB/s; theirs 50 MB/s'
+    """
+    most = max((value for _, value, _ in rows), default=0) or 1
+    parts = []
+    for place, (label, value, shown) in enumerate(rows):
+        y = place * (BAR + GAP) + GAP
+        length = max(1.0, (WIDTH - LABEL - 110) * value / most)
+        kind = "strong" if place == 0 else "plain"
+        parts += [
+            _text(LABEL - 8, y + BAR - 4, label, "end"),
+            f'<rect class="{kind}" x="{LABEL}" y="{y}" width="{length:.1f}" height="{BAR}" rx="2"/>',
+            _text(LABEL + length + 6, y + BAR - 4, shown, "start"),
+        ]
+    description = "; ".join(f"{label} {shown}" for label, _, shown in rows)
+    return Plot(caption, f"{caption}: {description}", "".join(parts), len(rows) * (BAR + GAP) + GAP)
+
+
+def columns(caption: str, across: str, bins: Sequence[tuple[str, int]]) -> Plot:
+    """A histogram: one column for each (label, count), labels below as many as fit, `across` below them."""
+    most, step = max((count for _, count in bins), default=0) or 1, (WIDTH - LEFT) / max(1, len(bins))
+    every = -(-len(bins) // 12)
+    parts = _up_axis(0, most)
+    for place, (label, count) in enumerate(bins):
+        height = (HEIGHT - BOTTOM - TOP) * count / most
+        x, y = LEFT + place * step, HEIGHT - BOTTOM - height
+        size = f'width="{max(1.0, step - 1):.1f}" height="{height:.1f}"'
+        parts.append(f'<rect class="strong" x="{x + 0.5:.1f}" y="{y:.1f}" {size}/>')
+        if place % every == 0:
+            parts.append(_text(x + step / 2, HEIGHT - BOTTOM + 14, label, "middle"))
+    parts.append(_text((LEFT + WIDTH) / 2, HEIGHT - 6, across, "middle"))
+    told = ", ".join(f"{label}: {count:,}" for label, count in bins)
+    return Plot(caption, f"{caption}, by {across}: {told}", "".join(parts), HEIGHT)
+
+
+def line(caption: str, across: str, points: Sequence[tuple[float, float]]) -> Plot:
+    """A line through (x, y) with a dot and its value at each point."""
+    points = sorted(points)
+    low, high = min(y for _, y in points), max(y for _, y in points)
+    low, high = low - (high - low) * 0.15 - 1e-9, high + (high - low) * 0.15 + 1e-9
+    first, last = points[0][0], max(points[-1][0], points[0][0] + 1)
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        across_share, up_share = (x - first) / (last - first), (y - low) / (high - low)
+        return LEFT + 20 + (WIDTH - LEFT - 60) * across_share, HEIGHT - BOTTOM - (
+            HEIGHT - BOTTOM - TOP
+        ) * up_share
+
+    places = [at(x, y) for x, y in points]
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    parts = [*_up_axis(low, high), f'<polyline class="line" points="{path}"/>']
+    for (x, y), (value, height) in zip(places, points, strict=True):
+        parts += [
+            f'<circle class="strong" cx="{x:.1f}" cy="{y:.1f}" r="4"/>',
+            _text(x, y - 9, f"{height:.2f}", "middle"),
+            _text(x, HEIGHT - BOTTOM + 14, f"{value:,.0f}", "middle"),
+        ]
+    parts.append(_text((LEFT + WIDTH) / 2, HEIGHT - 6, across, "middle"))
+    told = ", ".join(f"{x:,.0f}: {y:.3f}" for x, y in points)
+    return Plot(caption, f"{caption}, by {across}: {told}", "".join(parts), HEIGHT)
+
+
+def _up_axis(low: float, high: float) -> list[str]:
+    """Light lines with values at round numbers."""
+    raw = (high - low) / 4
+    unit = 10 ** floor(log10(raw)) if raw > 0 else 1.0
+    step = next((unit * m for m in (1, 2, 5, 10) if unit * m >= raw), unit)
+    parts, value = [], (floor(low / step) + (low > 0)) * step
+    while value <= high:
+        y = HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * (value - low) / (high - low)
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(_text(LEFT - 6, y + 4, short(value), "end"))
+        value += step
+    return parts
+
+
+def short(value: float) -> str:
+    """A number in a few characters.
+
+    >>> short(0.25), short(1500), short(50_000), short(2_000_000)
+    ('0.25', '1,500', '50k', '2M')
+    """
+    for unit, letter in ((1e6, "M"), (1e4, "k")):
+        if value >= unit:
+            return f"{value / (1e6 if letter == 'M' else 1e3):g}{letter}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.4g}"
+
+
+def _text(x: float, y: float, content: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(content)}</text>'

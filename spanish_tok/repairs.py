@@ -1,0 +1,100 @@
+"""Repairs of one text: each takes a text and the parameter of its rule, and returns the text repaired."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+HTML = (
+    "a abbr address article aside audio b base big blockquote body br button caption center cite code col dd del "
+    "details div dl dt em embed font footer form frame h1 h2 h3 h4 h5 h6 head header hr html i iframe img input "
+    "ins label li link main map mark meta nav noscript object ol optgroup option p param pre q s samp script "
+    "section select small source span strike strong style sub summary sup svg table tbody td textarea tfoot th "
+    "thead time title tr tt u ul var video"
+)
+INLINE = {"a", "abbr", "b", "big", "cite", "code", "del", "em", "font", "i", "ins", "mark", "q", "s", "small"}
+INLINE |= {"span", "strike", "strong", "sub", "sup", "tt", "u"}
+TAG = re.compile(rf"<!--.*?-->|<!doctype[^<>]*>|</?({'|'.join(HTML.split())})(?:\s[^<>]*)?/?>", re.I | re.S)
+# The characters that the first bytes of UTF-8 become, then none of ASCII; U+0080-U+009F
+DECODED_WRONGLY = re.compile("[ÃÂâð][^\0-\x7f]|[\x80-\x9f]")
+SUBTITLE = re.compile(
+    r"\{\\[^{}]*\}|(?:\d+\s+)?\d\d:\d\d:\d\d[,.]\d{3}\s*-->\s*\d\d:\d\d:\d\d[,.]\d{3}|(?<=\})\\[Nnh]"
+)
+INVISIBLE = re.compile(
+    "[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff]"
+)
+
+
+def undo_mojibake(text: str, layers: int) -> str:
+    """The text as it was before it was decoded wrongly.
+
+    A text that turns into UTF-8 as a whole is taken so; ftfy settles what is wrong in parts.
+
+    >>> undo_mojibake("El aÃ±o â€œprÃ³ximoâ€\\x9d", 2)
+    'El año “próximo”'
+    """
+    import ftfy.bad_codecs
+    from ftfy.fixes import fix_c1_controls
+
+    for _ in range(layers):
+        if not DECODED_WRONGLY.search(text):
+            return text
+        try:
+            repaired = text.encode("sloppy-windows-1252").decode("utf-8")
+        except UnicodeError:
+            repaired = ftfy.fix_encoding(text)
+        if repaired == text:
+            break
+        text = repaired
+    return fix_c1_controls(text)
+
+
+def resolve_entities(text: str, passes: int) -> str:
+    """HTML entities as the characters that they stand for; only those with a semicolon.
+
+    >>> resolve_entities("ESPA&NTILDE;A &amp;lt; 3 &euro; &nada; R&D;", 2)
+    'ESPAÑA < 3 € &nada; R&D;'
+    """
+    from ftfy.fixes import unescape_html
+
+    for _ in range(passes):
+        text = unescape_html(text)
+    return text
+
+
+def remove_tags(text: str, _on: int) -> str:
+    """Text without the tags and comments of HTML; what only looks like a tag stays.
+
+    >>> remove_tags("<p>Una <b>casa</b></p> si a<b y List<int>", 1)
+    'Una casa si a<b y List<int>'
+    """
+    if not TAG.search(text):
+        return text
+    text = TAG.sub(lambda tag: "" if (tag[1] or "br").lower() in INLINE else " ", text)
+    return " ".join(text.split(" ")).strip() if "  " not in text else re.sub(" +", " ", text).strip()
+
+
+def remove_subtitle_tags(text: str, _on: int) -> str:
+    """Text without the tags of ASS and the times of SRT.
+
+    >>> remove_subtitle_tags(r"{\\an8}¿Quién es?{\\i1} Nadie.", 1)
+    '¿Quién es? Nadie.'
+    """
+    return SUBTITLE.sub("", text).strip() if SUBTITLE.search(text) else text
+
+
+def remove_control_characters(text: str, _on: int) -> str:
+    """Text without characters that nobody sees; tabs and line ends stay.
+
+    >>> remove_control_characters("ca\\u200bsa\\x07", 1)
+    'casa'
+    """
+    return INVISIBLE.sub("", text)
+
+
+STEPS: dict[str, Callable[[str, Any], str]] = {
+    "mojibake": undo_mojibake,
+    "entities": resolve_entities,
+    "tags": remove_tags,
+    "subtitles": remove_subtitle_tags,
+    "control": remove_control_characters,
+}

@@ -1,0 +1,187 @@
+"""The backend of the generator without PyTorch: NumPy and compiled kernels, on any processor.
+
+Weights lie in memory in the order in which a step reads them: at batch 1 a step is one pass over them, and as fast as
+the memory (or cache) that holds them. Kernels run without the GIL and share nothing, so threads can decode at once.
+"""
+
+import os
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.kernels import t5 as kernels
+from spanish_tok.t5.checkpoint import Checkpoint, Precision
+from spanish_tok.t5.config import T5Config
+from spanish_tok.t5.packing import (
+    LANES,
+    PRECISIONS,
+    Stack,
+    aligned,
+    pack_decoder,
+    pack_encoder,
+    pack_table,
+    padded,
+)
+from spanish_tok.t5.positions import buckets
+
+TOKENS_AT_A_TIME = 1024  # that the encoder takes, of whole texts
+
+
+class CpuBackend:
+    """Decodes with a checkpoint's weights; keeps the `search.Backend` protocol.
+
+    `precision`: "float32"; "bfloat16" halves what a step reads, "int8" quarters the weights and keeps keys and values
+    as bfloat16. Activations and sums are float32 in all three.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, precision: Precision | None = None) -> None:
+        """Pack the weights; without a `precision` as they are stored: int8, else float32."""
+        if precision is None:
+            precision = "int8" if checkpoint.int8 else "float32"
+        if precision not in PRECISIONS:
+            raise SpanishTokError(f"There is no precision {precision!r}", f"Give {', '.join(PRECISIONS)}.")
+        config, tensors = checkpoint.config, checkpoint.tensors
+        self.config: T5Config = config
+        self.precision = precision
+        self._encoder = pack_encoder(config, tensors, precision)
+        self._decoder = pack_decoder(config, tensors, precision)
+        self._table = pack_table(tensors["shared.weight"], precision)
+        self._cached = np.dtype(np.float32 if precision == "float32" else np.uint16)
+        self._epsilon = np.float32(config.layer_norm_epsilon)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str], precision: Precision | None = None) -> "CpuBackend":
+        """The backend of a model folder; raises SpanishTokError for a damaged one."""
+        return cls(Checkpoint.load(folder), precision)
+
+    def start(self, batch: Sequence[Sequence[int]], limit: int) -> "CpuState":
+        """Encode the rows of ids; see `search.Backend.start`."""
+        return CpuState(self, [np.array(ids, np.int64) for ids in batch], limit)
+
+    def _positions(self, stack: Stack, queries: int, keys: int, bidirectional: bool) -> NDArray[np.float32]:
+        """(heads, queries + keys - 1): what is added to scores at the distances -(queries - 1) to keys - 1."""
+        c = self.config
+        count, furthest = c.relative_attention_num_buckets, c.relative_attention_max_distance
+        return stack.positions[:, buckets(queries, keys, bidirectional, count, furthest)]
+
+    def _buffers(self, rows: int, queries: int, keys: int) -> tuple[NDArray[np.float32], ...]:
+        """The kernels' x, y, z and scores (see kernels/t5.py)."""
+        c = self.config
+        narrow = padded(max(c.d_model, c.inner, c.d_kv)) + LANES
+        wide = padded(max(3 * c.inner, c.d_ff * (2 if c.gated else 1), c.d_model)) + LANES
+        shapes = (rows, narrow), (rows, narrow), (rows, wide), (queries, padded(keys) + LANES)
+        x, y, z, scores = (aligned(shape, np.float32) for shape in shapes)
+        return x, y, z, scores
+
+    def _encode(self, ids: NDArray[np.int64], texts: NDArray[np.int64]) -> tuple[NDArray[np.float32], ...]:
+        """Encode whole texts, text t at ids[texts[t]:texts[t + 1]]; buffers, with the result in the second."""
+        c, longest = self.config, int(np.diff(texts).max())
+        buffers = self._buffers(len(ids), kernels.QUERIES, longest)
+        middle = padded(longest) + LANES
+        bias = np.zeros((c.num_heads, 2 * middle), np.float32)
+        bias[:, middle - longest + 1 : middle + longest] = self._positions(self._encoder, longest, longest, True)
+        keys = aligned((padded(longest) * c.d_kv,), np.float32)
+        values = aligned((padded(longest) * padded(c.d_kv),), np.float32)
+        matrices, norms, sizes, _ = self._encoder
+        kernels.encode(
+            ids, texts, matrices, norms, self._table, sizes, self._epsilon, bias, buffers, keys, values
+        )
+        return buffers
+
+
+class CpuState:
+    """A batch under way; keeps the `search.State` protocol.
+
+    The caches hold `limit` steps of each row; what the decoder attends to is kept once for each text.
+    """
+
+    def __init__(self, backend: CpuBackend, batch: list[NDArray[np.int64]], limit: int) -> None:
+        c = backend.config
+        self._backend = backend
+        self._step, self._limit = 0, limit
+        rows, capacity = len(batch), padded(limit)
+        shape = (c.num_decoder_layers, rows, c.num_heads)
+        self._keys = aligned((*shape, capacity * c.d_kv), backend._cached)
+        self._values = aligned((*shape, capacity * padded(c.d_kv)), backend._cached)
+        self._bias = np.zeros((c.num_heads, capacity + LANES), np.float32)
+        self._bias[:, :capacity] = backend._positions(backend._decoder, capacity, 1, False)
+        self._memory = _remember(backend, batch)
+        self._texts = np.arange(rows)
+        self._buffers = backend._buffers(rows, 1, max(limit, *map(len, batch)))
+        self._logits = aligned((rows, padded(c.vocab_size)), np.float32)
+
+    def step(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The logits that follow the last ids; see `search.State.step`."""
+        if self._step == self._limit:
+            raise IndexError(f"all {self._limit} steps are done")
+        matrices, norms, sizes, _ = self._backend._decoder
+        kernels.decode(
+            ids,
+            self._step,
+            matrices,
+            norms,
+            self._backend._table,
+            sizes,
+            self._backend._epsilon,
+            self._bias,
+            (self._keys, self._values),
+            (*self._memory, self._texts),
+            self._buffers,
+            self._logits,
+        )
+        self._step += 1
+        return self._logits[: len(ids), : self._backend.config.vocab_size]
+
+    def reorder(self, rows: NDArray[np.int64]) -> None:
+        """Let row i go on as what was row rows[i]; see `search.State.reorder`."""
+        self._texts = self._texts[rows]
+        if not np.array_equal(rows, np.arange(self._keys.shape[1])):
+            d_kv = self._backend.config.d_kv
+            self._keys = _taken(self._keys, rows, 1, padded(self._step) * d_kv)
+            self._values = _taken(self._values, rows, padded(d_kv) // LANES, self._step * LANES)
+
+
+def _taken(cache: NDArray[Any], rows: NDArray[np.int64], groups: int, used: int) -> NDArray[Any]:
+    """Rows of a cache (layers, rows, heads, numbers); of each head's numbers the first `used` of each group count."""
+    layers, _, heads, size = cache.shape
+    fresh = aligned((layers, len(rows), heads, groups, size // groups), cache.dtype)
+    fresh[..., :used] = cache.reshape(layers, -1, heads, groups, size // groups)[:, rows, :, :, :used]
+    return fresh.reshape(layers, len(rows), heads, size)
+
+
+def _remember(
+    backend: CpuBackend, batch: list[NDArray[np.int64]]
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
+    """Encode texts; keys and values of the decoder's layers, the place of each text in them, its length."""
+    c = backend.config
+    lengths = np.array([len(ids) for ids in batch])
+    ends = np.cumsum([padded(length) for length in lengths])
+    places = ends - ends[0] if len(batch) == 1 else np.concatenate([[0], ends[:-1]])
+    shape = (c.num_decoder_layers, c.num_heads)
+    keys = aligned((*shape, int(ends[-1]) * c.d_kv), backend._cached)
+    values = aligned((*shape, int(ends[-1]) * padded(c.d_kv)), backend._cached)
+    matrices, _, sizes, _ = backend._decoder
+    for first, last in _groups(lengths):
+        texts = np.array([0, *accumulate(lengths[first:last])], np.int64)
+        buffers = backend._encode(np.concatenate(batch[first:last]), texts)
+        kernels.remember(texts, matrices, sizes, buffers, places[first:last], keys, values)
+    return keys, values, places, lengths
+
+
+def _groups(lengths: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Cut texts in order into groups of at most TOKENS_AT_A_TIME ids, or one longer text: (first, last) of each.
+
+    >>> _groups(np.array([600, 400, 100, 5000, 3]))
+    [(0, 2), (2, 3), (3, 4), (4, 5)]
+    """
+    groups, first, total = [], 0, 0
+    for text, length in enumerate(lengths):
+        if text > first and total + length > TOKENS_AT_A_TIME:
+            groups.append((first, text))
+            first, total = text, 0
+        total += int(length)
+    return [*groups, (first, len(lengths))]

@@ -1,0 +1,74 @@
+"""A model for other libraries: transformers' folder, CTranslate2's, ONNX graphs, by the maintained converters."""
+
+import os
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.t5.checkpoint import Checkpoint
+from spanish_tok.vocabulary import check_folder
+
+FORMS = ("transformers", "ctranslate2")
+
+
+def export(
+    folder: str | os.PathLike[str],
+    form: str,
+    output: str | os.PathLike[str],
+    precision: str | None = None,
+) -> None:
+    """Write the model of `folder` for another library into the folder `output`.
+
+    `form` is "transformers" (precision float32 or bfloat16) or "ctranslate2" (a quantization of its converter).
+    Raises SpanishTokError for a damaged model, an unknown form or precision, a missing library, and where output
+    holds files already.
+    """
+    folder, output = Path(folder), Path(output)
+    if form not in FORMS:
+        raise SpanishTokError(f"There is no export to {form!r}", f"Choose from {', '.join(FORMS)}.")
+    if output.is_dir() and any(output.iterdir()):
+        raise SpanishTokError(f"{output} is not empty", "Give a new folder.")
+    checkpoint = Checkpoint.load(folder)
+    if form == "transformers":
+        to_transformers(checkpoint, output, precision or "float32")
+    else:
+        to_ctranslate2(checkpoint, folder, output, precision or "float32")
+
+
+def to_transformers(checkpoint: Checkpoint, output: Path, precision: str) -> None:
+    """config.json, generation_config.json, model.safetensors and the tokenizer's files: what the Auto classes load."""
+    if precision == "float32" or precision == "bfloat16":
+        checkpoint.save(output, precision)
+    else:
+        raise SpanishTokError(f"There is no precision {precision!r} here", "Give float32 or bfloat16.")
+
+
+def to_ctranslate2(checkpoint: Checkpoint, folder: Path, output: Path, precision: str) -> None:
+    """CTranslate2's model.bin by its own converter, which reads the folder through transformers."""
+    _need("ctranslate2", "transformers")
+    from ctranslate2.converters import TransformersConverter
+    from ctranslate2.specs.model_spec import ACCEPTED_MODEL_TYPES
+
+    if precision not in ACCEPTED_MODEL_TYPES:
+        raise SpanishTokError(
+            f"CTranslate2 has no precision {precision!r}", f"Give one of {', '.join(ACCEPTED_MODEL_TYPES)}."
+        )
+    if not checkpoint.config.tie_word_embeddings:
+        raise SpanishTokError("CTranslate2's converter ties every T5's output layer", "Export a tied model.")
+    converter = TransformersConverter(os.fspath(folder), low_cpu_mem_usage=True)
+    try:
+        converter.convert(os.fspath(output), quantization=precision)
+        for name in ("manifest.json", *check_folder(folder)["files"]):
+            shutil.copyfile(folder / name, output / name)
+    except BaseException:
+        shutil.rmtree(output, ignore_errors=True)
+        raise
+
+
+def _need(*packages: str) -> None:
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        raise SpanishTokError(
+            f"{' and '.join(missing)} must be installed", "pip install 'spanish-tok[export]'"
+        )
