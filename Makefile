@@ -45,7 +45,7 @@ $(VENV)/t5: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@ $(VENV)/core
 
 $(VENV)/dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(INSTALL) -e ".[dev]"
+	$(INSTALL) -e ".[dev,t5]"
 	@touch $@ $(VENV)/core
 
 $(VENV)/bench: $(VENV)/dev

@@ -41,8 +41,8 @@ Si la variable no tiene ningún valor, el sistema muestra un mensaje de error y 
 def frequencies(batches: PackedBatches, vocab_size: int, count: int = 300) -> NDArray[np.float64]:
     """How probable each id is among the targets of some training batches, with 1 added to every count."""
     targets = np.concatenate([batches.batch(step).targets.ravel() for step in range(count)])
-    counts: NDArray[np.float64] = np.bincount(targets[targets != PAD], minlength=vocab_size) + 1.0
-    return np.divide(counts, counts.sum())
+    counts = np.bincount(targets[targets != PAD], minlength=vocab_size).astype(np.float64) + 1
+    return np.asarray(counts / counts.sum(), np.float64)
 
 
 def scorer_by_frequency(probabilities: NDArray[np.float64]) -> Scorer:

@@ -12,26 +12,26 @@ in DIR: run again after an interruption, it goes on.
 """
 
 import argparse
-import json
-import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from machine import describe
 
 from spanish_tok import count_runs, normalize_column, train_vocabularies
 from spanish_tok.alphabet import DIGITS, LETTERS, SPACE_MARK, SPANISH
-from spanish_tok.corruption import SpanCorruption
-from spanish_tok.files import atomic_path, write_json
-from spanish_tok.formats import SPECIALS
 from spanish_tok.batches import PackedBatches
-from spanish_tok.quality import count_ids, measure_quality, word_counts
+from spanish_tok.corruption import SpanCorruption
+from spanish_tok.files import atomic_path, read_json, write_json
+from spanish_tok.formats import SPECIALS
+from spanish_tok.quality import measure_quality, word_counts
 from spanish_tok.records import read_records
 from spanish_tok.segmenters import Segmenter, load_segmenter
 from spanish_tok.t5.bits_per_byte import bits_per_byte
@@ -40,10 +40,9 @@ from spanish_tok.t5.model import T5
 from spanish_tok.t5.optimizers import optimizer_for
 from spanish_tok.t5.recipe import Recipe
 from spanish_tok.t5.scoring import loss_of, scorer_of
-from spanish_tok.texts import sampled, size_of
+from spanish_tok.texts import size_of
 
 HELD_OUT = 20
-QUALITY_BYTES = 6_000_000  # of the held-out text: all of it
 MASKED_RECORDS = 500
 SENTINELS = 100
 SIZES = [1000, 2000, 4000, 5000, 8000, 16000]
@@ -84,8 +83,8 @@ def train_bpe(files: Sequence[str], path: Path, size: int) -> None:
         show_progress=False,
     )
     tokenizer.train_from_iterator((texts.to_pylist() for texts in texts_of(files, held_out=False)), trainer)
-    with atomic_path(path) as partial:
-        tokenizer.save(str(partial))
+    with atomic_path(path) as temporary:
+        tokenizer.save(str(temporary))
 
 
 def train_all(files: Sequence[str], sizes: Sequence[int], output: Path) -> dict[str, Path]:
@@ -153,47 +152,40 @@ def train_tiny(coder: Coder, texts: pa.Array, recipe: Recipe) -> tuple[T5, dict[
     }
 
 
-def measure(name: str, path: Path, files: Sequence[str], megabytes: float) -> dict[str, Any]:
-    """All figures of one vocabulary."""
-    segmenter = load_segmenter(path)
-    coder = Coder(segmenter, segmenter.size + (SENTINELS if name == BPE else 0))
-    held_out = pa.chunked_array(list(texts_of(files, held_out=True)))
-    sample = sampled(held_out, QUALITY_BYTES)
-    quality = measure_quality(segmenter, sample, sample, word_counts(sample))
-    counts, _ = count_ids(segmenter, sample)
-    training = first_bytes(texts_of(files, held_out=False), int(megabytes * 1e6))
-    model, took = train_tiny(coder, training, replace(Recipe.load(), batch_size=BATCH))
-    masked = held_out.take(pa.array(np.linspace(0, len(held_out) - 1, MASKED_RECORDS).astype(np.int64)))
-    found = bits_per_byte(scorer_of(model), coder, masked.to_pylist())  # type: ignore[arg-type]
+def measure_fit(segmenter: Segmenter, held_out: pa.ChunkedArray) -> dict[str, Any]:
+    """Compression and balance on held-out text."""
+    found = measure_quality(segmenter, held_out, held_out, word_counts(held_out))
     return {
-        "name": name,
-        "ids": coder.size,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "characters_per_token": quality.characters_per_token,
-        "tokens_per_word": quality.tokens_per_word,
-        "renyi": quality.renyi,
-        "tokens": int(counts.sum()),
-        "training_bytes": size_of(training),
-        "bits_per_byte": found.nats / (math.log(2) * found.masked_bytes),
-        **took,
+        "characters_per_token": found.characters_per_token,
+        "tokens_per_word": found.tokens_per_word,
+        "renyi": found.renyi,
     }
+
+
+def measure_bits(coder: Coder, texts: pa.Array, held_out: pa.ChunkedArray) -> dict[str, Any]:
+    """Bits per byte of held-out masks, after one pass of T5-tiny over `texts`."""
+    model, took = train_tiny(coder, texts, replace(Recipe.load(), batch_size=BATCH))
+    places = np.linspace(0, len(held_out) - 1, MASKED_RECORDS).astype(np.int64)
+    found = bits_per_byte(scorer_of(model), coder, held_out.take(pa.array(places)).to_pylist())  # type: ignore[arg-type]
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return {"bits_per_byte": found.value, "parameters": parameters, "training_bytes": size_of(texts), **took}
 
 
 def first_bytes(columns: Iterator[pa.Array], most: int) -> pa.Array:
     """The first records, up to about `most` bytes."""
-    kept, size = [], 0
+    taken, size = [], 0
     for column in columns:
-        ends = np.cumsum(pa.compute.binary_length(column).to_numpy())
+        ends = np.cumsum(pc.binary_length(column).to_numpy())
         rows = int(np.searchsorted(ends, most - size, side="right"))
-        kept.append(column.slice(0, rows))
+        taken.append(column.slice(0, rows))
         size += int(ends[rows - 1]) if rows else 0
         if rows < len(column):
             break
-    return pa.concat_arrays(kept)
+    return pa.concat_arrays(taken)
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
-    """Markdown, to be published as it is."""
+    """Markdown, to be published as it is; "-" for what was not measured yet."""
     names = [
         "characters per token",
         "tokens per word",
@@ -202,12 +194,29 @@ def table(results: Sequence[dict[str, Any]]) -> str:
         "steps",
         "parameters",
     ]
+    formats = {
+        "characters_per_token": ".3f",
+        "tokens_per_word": ".3f",
+        "renyi": ".4f",
+        "bits_per_byte": ".3f",
+    }
+    formats |= {"steps": ",", "parameters": ","}
     lines = [f"| vocabulary | ids | {' | '.join(names)} |", "|---|" + "--:|" * 7]
-    for r in results:
-        figures = [f"{r['characters_per_token']:.3f}", f"{r['tokens_per_word']:.3f}", f"{r['renyi']:.4f}"]
-        figures += [f"{r['bits_per_byte']:.3f}", f"{r['steps']:,}", f"{r['parameters']:,}"]
-        lines.append(f"| {r['name'].split('-')[0]} | {r['ids']:,} | " + " | ".join(figures) + " |")
+    for found in sorted(results, key=lambda found: (found["ids"], found["name"])):
+        figures = [format(found[name], how) if name in found else "-" for name, how in formats.items()]
+        lines.append(f"| {found['name'].split('-')[0]} | {found['ids']:,} | {' | '.join(figures)} |")
     return "\n".join(lines)
+
+
+def kept(file: Path, make: Callable[[], dict[str, Any]], only_kept: bool = False) -> dict[str, Any]:
+    """What `make` gives, from its file where an earlier run wrote it."""
+    if not file.exists():
+        if only_kept:
+            return {}
+        print(file.stem, flush=True)
+        write_json(file, make())
+    found: dict[str, Any] = read_json(file)
+    return found
 
 
 def main() -> None:
@@ -217,17 +226,26 @@ def main() -> None:
     parser.add_argument("--megabytes", type=float, default=1.0)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--no-model", action="store_true", help="train no T5; show what is there")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     print(describe("spanish-tok", "tokenizers", "torch", "numpy"), flush=True)
+    paths = train_all(arguments.files, arguments.sizes, arguments.output)
+    held_out = pa.chunked_array(list(texts_of(arguments.files, held_out=True)))
+    texts = first_bytes(texts_of(arguments.files, held_out=False), int(arguments.megabytes * 1e6))
     results = []
-    for name, path in train_all(arguments.files, arguments.sizes, arguments.output).items():
-        file = arguments.output / f"{name}-{arguments.megabytes:g}MB.json"
-        if not file.exists():
-            print(name, flush=True)
-            write_json(file, measure(name, path, arguments.files, arguments.megabytes))
-        results.append(json.loads(file.read_text(encoding="utf-8")))
-    print(table(sorted(results, key=lambda r: (r["ids"], r["name"]))))
+    for name, path in paths.items():
+        segmenter = load_segmenter(path)
+        coder = Coder(segmenter, segmenter.size + (SENTINELS if name == BPE else 0))
+        start = arguments.output / name
+        fit = kept(start.with_name(f"{name}-fit.json"), partial(measure_fit, segmenter, held_out))
+        bits = kept(
+            start.with_name(f"{name}-{arguments.megabytes:g}MB.json"),
+            partial(measure_bits, coder, texts, held_out),
+            only_kept=arguments.no_model,
+        )
+        results.append({**bits, **fit, "name": name, "ids": coder.size})
+    print(table(results))
 
 
 if __name__ == "__main__":

@@ -33,6 +33,10 @@ class PackedBatches:
     def __post_init__(self) -> None:
         if not self.records.size:
             raise SpanishTokError("There is no record to train on", "Give shards that hold some.")
+        if self.ids[self.offsets[self.records[0] + 1] - 1] == EOS:
+            raise SpanishTokError(
+                "The records end with </s>", "Make the shards without --eos: it is added here."
+            )
 
     @cached_property
     def sequence_length(self) -> int:

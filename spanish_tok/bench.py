@@ -18,7 +18,7 @@ from spanish_tok.progress import SILENT, Progress
 from spanish_tok.quality import Quality, measure_quality, slices, word_counts
 from spanish_tok.reading import Location, ReadOptions
 from spanish_tok.round_trip import RoundTrip, check_round_trip
-from spanish_tok.segmenters import of_tokenizer
+from spanish_tok.segmenters import SHIPPED, of_tokenizer
 from spanish_tok.speed import SAMPLE_BYTES, Speed, measure_speed
 from spanish_tok.texts import MOST_BYTES, Source, read_texts, sampled, size_of
 from spanish_tok.tokenizer import Tokenizer
@@ -73,7 +73,7 @@ def bench(
     tokenizer = Tokenizer.load(folder)
     checkpoint = _checkpoint(model) if model else None
     peers = chosen_peers(against)
-    name = str(folder) if vocabulary or model else "es-5000, the one that ships"
+    name = str(folder) if vocabulary or model else SHIPPED
     progress.note("reading")
     texts = read_texts(files, options, most_bytes)
     progress.note("round trips")

@@ -94,14 +94,17 @@ def pack(table: Table) -> PackedTable:
 
     flat = np.zeros(CODE_POINTS, np.uint32)
     flat[[ord(char) for char in table.expansions]] = [place(target) for target in table.expansions.values()]
-    pages, page_of = np.unique(flat.reshape(-1, 256), axis=0, return_inverse=True)
+    rows = flat.reshape(-1, 256)
+    first: dict[bytes, int] = {}  # a page -> its number
+    page_of = np.array([first.setdefault(row.tobytes(), len(first)) for row in rows], np.uint16)
+    pages = np.frombuffer(b"".join(first), np.uint32).reshape(-1, 256).copy()
     pairs = np.zeros(128 << 6, np.uint32)
     for pair, letter in table.pairs.items():
         pairs[ord(pair[0]) << 6 | ord(pair[1]) - FIRST_MARK] = place(letter)
     single = [table.expansions.get(chr(code), "") for code in range(128)]
     growth = max(len(target.encode()) / len(char.encode()) for char, target in table.expansions.items())
     return PackedTable(
-        page_of=page_of.reshape(-1).astype(np.uint16),
+        page_of=page_of,
         pages=pages,
         targets=np.frombuffer(bytes(targets), np.uint8),
         pairs=pairs,

@@ -54,7 +54,7 @@ class Comparison:
 
 
 def compare(
-    paths: Sequence[Path],
+    paths: Sequence[Path | None],
     files: Sequence[Location] = (),
     options: ReadOptions | None = None,
     sample_bytes: int = SAMPLE_BYTES,

@@ -8,12 +8,19 @@ from spanish_tok.counts import Counts
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import shipped
 from spanish_tok.formats import UNK
+from spanish_tok.generation import Generator
 from spanish_tok.progress import progress
 from spanish_tok.tokenizer import Tokenizer
 from spanish_tok.trainer import train_vocabulary
 from spanish_tok.verify import AWKWARD, sample_sentences, verify
 
 SHOWN = ("¡Qué mañana tan FRÍA!", "El 21½ % de la cigüeña… hola😀mundo", "Man\u0303ana: N\u0303ANDU\u0301")
+
+GAPS = (
+    "El ministro de <extra_id_0> firmó el <extra_id_1> .",
+    "Abrió la puerta <extra_id_0> y salió a la <extra_id_1> .",
+    "Haga clic en el <extra_id_0> para guardar el <extra_id_1> .",
+)
 
 
 def run(output: Path, out: TextIO) -> None:
@@ -37,6 +44,12 @@ def run(output: Path, out: TextIO) -> None:
     say()
     for name, value in summary(tokenizer):
         say(f"  {name:<24}{value:>12}")
+    say(
+        "\n  the shipped model fills gaps (seven million parameters: it knows the language's habits, not the world)"
+    )
+    generator = Generator.load()
+    for text in GAPS:
+        say(f"  {text}\n  {generator.fill(text)}")
     if any(check.failed for check in checks):
         raise SpanishTokError("A check failed", "Please report it with the lines above.")
 

@@ -67,7 +67,9 @@ class Generator:
         if backend not in get_args(BackendName):
             raise SpanishTokError(f"There is no backend {backend!r}", "Give cpu or torch.")
         if backend == "torch" and precision not in (None, "float32"):
-            raise SpanishTokError(f"The backend torch has no precision {precision!r}", "It computes in float32.")
+            raise SpanishTokError(
+                f"The backend torch has no precision {precision!r}", "It computes in float32."
+            )
         checkpoint = Checkpoint.load(Path(folder) if folder is not None else shipped(SHIPPED_MODEL))
         return cls(_backend(checkpoint, backend, precision), Tokenizer(checkpoint.vocabulary))
 

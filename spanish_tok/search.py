@@ -6,7 +6,7 @@ state takes the last id of each row and gives the logits of the next, as a NumPy
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,15 @@ class State(Protocol):
 
     def reorder(self, rows: NDArray[np.int64]) -> None:
         """Let row i go on as what was row rows[i]: repeated for beams, left out when finished."""
+        ...
+
+
+@runtime_checkable
+class GreedyState(State, Protocol):
+    """A state that knows a quicker way to the most probable ids than through all logits."""
+
+    def best(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """As `step`, but give the most probable id of each row, the first of equal ones."""
         ...
 
 
@@ -116,20 +125,27 @@ def write(
     rows = np.arange(len(batch))  # the request of each row
     open_rows = np.ones(len(batch), dtype=bool)
     last = np.full(len(batch), backend.config.decoder_start_token_id)
+    plain = not (options.temperature or options.scores or allowed) and size == backend.config.vocab_size
+    quick = state if plain and isinstance(state, GreedyState) else None
     for _ in range(options.max_new_tokens):
-        logits = state.step(last)[:, :size]
-        scored = log_softmax(logits) if options.scores else logits
-        if allowed is not None:
-            logits = restricted(logits, [texts[request] for request in rows], allowed)
-        if options.temperature:
-            draws = [next(uniform[request]) for request in rows]
-            last = np.array([draw(row, u, options) for row, u in zip(logits, draws, strict=True)])
+        scored = None
+        if quick is not None:
+            last = quick.best(last)
         else:
-            last = logits.argmax(axis=1)
+            logits = state.step(last)[:, :size]
+            if options.scores:
+                scored = log_softmax(logits)
+            if allowed is not None:
+                logits = restricted(logits, [texts[request] for request in rows], allowed)
+            if options.temperature:
+                draws = [next(uniform[request]) for request in rows]
+                last = np.array([draw(row, u, options) for row, u in zip(logits, draws, strict=True)])
+            else:
+                last = logits.argmax(axis=1)
         for row in np.flatnonzero(open_rows):
             request, number = int(rows[row]), int(last[row])
             texts[request].append(number)
-            yield Written(request, number, float(scored[row, number]) if options.scores else 0.0)
+            yield Written(request, number, 0.0 if scored is None else float(scored[row, number]))
         open_rows &= last != end
         kept = np.flatnonzero(open_rows)
         if not len(kept):

@@ -13,6 +13,7 @@ from spanish_tok.counts import available_cores
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.tokenizer import Tokenizer
 
+SHIPPED = "es-5000, the one that ships"
 LISTS = pa.list_(pa.uint32())
 
 
@@ -42,11 +43,14 @@ class Segmenter:
         return self.size - len(self.special)
 
 
-def load_segmenter(path: Path) -> Segmenter:
+def load_segmenter(path: Path | None) -> Segmenter:
     """A folder of ours, or a folder or file of SentencePiece or tokenizers, in the library that made it.
 
-    Raises SpanishTokError, which names the path, where it is missing, damaged or none of these.
+    None is the vocabulary that ships. Raises SpanishTokError, which names the path, where it is missing, damaged or
+    none of these.
     """
+    if path is None:
+        return of_tokenizer(Tokenizer.load(), SHIPPED)
     if not path.exists():
         raise SpanishTokError(f"{path} does not exist", "Give a vocabulary folder or file.")
     if (path / "manifest.json").exists():

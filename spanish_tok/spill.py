@@ -111,7 +111,7 @@ class Spill:
         return pa.StringArray.from_buffers(rows, pa.py_buffer(offsets - offsets[0]), pa.py_buffer(data))
 
     def _read(self, place: int, count: int, kind: type) -> NDArray[Any]:
-        values = np.empty(count, kind)
+        values: NDArray[Any] = np.empty(count, kind)
         target, read = values.view(np.uint8).data, 0
         while read < len(target):
             got = os.preadv(self._file, [target[read:]], place + read)

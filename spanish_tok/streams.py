@@ -74,8 +74,11 @@ def size_of(location: str | os.PathLike[str]) -> int | None:
         return None
     if not is_remote(location):
         return os.path.getsize(location)
-    with _open_raw(location) as raw:
-        return getattr(raw, "size", None)
+    try:
+        with _open_raw(location) as raw:
+            return getattr(raw, "size", None)
+    except FileNotFoundError:
+        raise SpanishTokError(f"{location} does not exist", "Check the address.") from None
 
 
 def _damaged(location: str | os.PathLike[str], error: Exception) -> SpanishTokError:

@@ -239,6 +239,11 @@ def test_no_record_is_an_error() -> None:
         PackedBatches(np.zeros(0, np.uint16), np.zeros(1, np.int64), np.zeros(0, np.int64), T5)
 
 
+def test_records_that_end_with_eos_are_an_error() -> None:
+    with pytest.raises(SpanishTokError, match="end with </s>"):
+        PackedBatches(np.array([7, EOS], np.uint16), np.array([0, 2]), np.array([0]), T5)
+
+
 def test_collator_pads_and_draws_by_record_and_epoch(tokenizer: Tokenizer) -> None:
     corruption = SpanCorruption.of(tokenizer.vocabulary, seed=5)
     texts = ["El río baja crecido.", "Mañana lloverá en toda la costa, según dicen los pescadores."]

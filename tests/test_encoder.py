@@ -1,14 +1,21 @@
 """The bulk encoder equals sentencepiece, and an exact twin where sentencepiece is not exact."""
 
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
 import pyarrow as pa
 import pytest
 import sentencepiece
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spanish_tok import SpanishTokError, Vocabulary, normalize
+from spanish_tok import SpanishTokError, Tokenizer, Vocabulary, encoder, normalize
 from spanish_tok.alphabet import SURROGATES
+from spanish_tok.columns import bytes_and_offsets
+from spanish_tok.compiled import compile_vocabulary
 from spanish_tok.encoder import IDS, ColumnEncoder
+from spanish_tok.kernels.encode import encode_records
 
 VOCABULARY = Vocabulary.load()
 ENCODER = ColumnEncoder(VOCABULARY)
@@ -88,3 +95,128 @@ def test_an_id_that_is_none_is_refused_by_row() -> None:
     for wrong in (-1, len(VOCABULARY), None):
         with pytest.raises(SpanishTokError, match="Row 2 holds the id"):
             ENCODER.decode(pa.array([[3], None, [4, wrong]], pa.list_(pa.int64())))
+
+
+@pytest.mark.slow
+def test_every_record_of_the_corpus(corpus: pa.ChunkedArray) -> None:
+    ours = ENCODER.encode(corpus)
+    row = 0
+    for chunk in corpus.chunks:
+        for start in range(0, len(chunk), 50_000):
+            part = chunk.slice(start, 50_000)
+            expected = pa.array(reference(part.to_pylist()), IDS)
+            assert pa.concat_arrays(ours.slice(row, len(part)).chunks).equals(expected)
+            row += len(part)
+    assert row == len(ours)
+
+
+def test_some_records_of_the_corpus(corpus: pa.ChunkedArray) -> None:
+    texts = corpus.slice(0, 5000).to_pylist()
+    assert encoded(texts) == reference(texts)
+    assert encoded([text.upper() for text in texts]) == reference([text.upper() for text in texts])
+
+
+COLUMNS = [
+    pa.array(SPANISH, pa.string()),
+    pa.array(SPANISH, pa.large_string()),
+    pa.array(SPANISH, pa.string_view()),
+    pa.array(SPANISH).dictionary_encode(),
+    pa.array(["fuera", *SPANISH, "fuera también"]).slice(1, len(SPANISH)),
+    pa.array(["fuera", *SPANISH], pa.string_view()).slice(1),
+    SPANISH,
+]
+
+
+@pytest.mark.parametrize("column", COLUMNS, ids=lambda column: str(getattr(column, "type", "list")))
+def test_every_form_of_a_column(column: pa.Array | list[str]) -> None:
+    lists = ENCODER.encode(column)
+    assert lists.type == IDS
+    assert lists.to_pylist() == reference(SPANISH)
+
+
+def test_chunks_nulls_empty_texts_and_only_spaces() -> None:
+    odd = ["", None, " ", "   ", "\u3000\u00a0", "a", None, "\0", "\u200b \u200b"]
+    expected = reference([text or "" for text in odd])
+    assert ENCODER.encode(pa.array(odd)).to_pylist() == expected
+    assert [bool(ids) for ids in expected] == [text == "a" for text in odd]
+    chunked = pa.chunked_array([pa.array(odd), pa.array([], pa.string()), pa.array(odd).slice(3)])
+    assert ENCODER.encode(chunked).to_pylist() == expected + expected[3:]
+    nothing: list[Any] = [pa.array([], pa.string()), pa.chunked_array([], pa.string()), []]
+    for empty in nothing:
+        assert ENCODER.encode(empty).to_pylist() == []
+    with pytest.raises(SpanishTokError, match="holds int64, not text"):
+        ENCODER.encode(pa.array([1, 2]))
+
+
+def test_an_end_of_sequence_for_every_record() -> None:
+    texts = ["", *SPANISH, "   "]
+    expected = [[*ids, 1] for ids in reference(texts)]
+    assert ENCODER.encode(pa.array(texts), append_eos=True).to_pylist() == expected
+    many = pa.array([""] * 5000)  # nothing but ends
+    assert ENCODER.encode(many, append_eos=True).to_pylist() == [[1]] * 5000
+
+
+def test_threads_and_slices_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [f"{text} {n} palabra{n * 7919}" for n in range(3000) for text in SPANISH]
+    whole = ENCODER.encode(pa.array(texts), threads=1)
+    monkeypatch.setattr(encoder, "SLICE", 10_000)
+    for threads in (1, 2, 4):
+        assert ENCODER.encode(pa.array(texts), threads=threads).equals(whole)
+
+
+@pytest.mark.parametrize("sets", [1, 2])
+def test_chunks_that_collide_in_the_table(sets: int) -> None:
+    """A table so small that every chunk collides with every other, and is replaced all the time."""
+    words = [f"{word}{n % 37}" for n in range(3000) for word in ("sol", "¡Árbol", "ñu,", "MAÑANA", "a")]
+    texts = [" ".join(words[start : start + 30]) for start in range(0, len(words), 30)]
+    compiled = compile_vocabulary(VOCABULARY)
+    assert compiled
+    known = encoder.new_table()[:sets].copy()
+    data, offsets = bytes_and_offsets(pa.array(texts, pa.large_string()))
+    for _ in range(2):  # cold, and with what the first pass left
+        ids, ends, missed = encode_records(data, offsets, *compiled, known, -1)
+        lists = [ids[start:end].tolist() for start, end in pairwise(ends)]
+        assert lists == reference(texts)
+        assert missed > len(words) // 4
+
+
+def test_chunks_around_the_length_of_a_key() -> None:
+    texts = [
+        f"{'x' * before} {letter * length}{end} y"
+        for letter in ("a", "ñ", "W", "—")
+        for length in range(34)
+        for end in ("", "!")
+        for before in (0, 60, 64)
+    ]
+    assert encoded(texts) == reference(texts)
+    assert encoded([text + " " * 200 for text in texts]) == reference(texts)
+
+
+@pytest.mark.slow
+def test_a_word_of_10_megabytes() -> None:
+    """Far beyond the exact range of float32: sentencepiece itself is not exact there, the twin is."""
+    word = "".join(np.random.default_rng(4).choice(list("aeiñtrd.5"), 9_000_000))
+    assert len(word.encode()) > 9_900_000
+    assert encoded([word])[0] == viterbi(word)
+
+
+@pytest.mark.parametrize("space", [" ", ""])
+def test_beyond_exact_float32_the_tokenizer_agrees_with_integers(space: str) -> None:
+    rng = np.random.default_rng(5)
+    parts = ["".join(rng.choice(list("aeosnrtlmpñ,1"), rng.integers(1, 12))) for _ in range(12_000)]
+    text = space.join(parts)
+    expected = viterbi(text)
+    assert sum(-VOCABULARY.scores[number] for number in expected) > 2**14
+    assert Tokenizer(VOCABULARY).encode(text) == expected == encoded([text])[0]
+
+
+@pytest.mark.slow
+def test_a_record_of_a_gigabyte() -> None:
+    sentence = " ".join(SPANISH) + " "
+    times = (1 << 30) // len(sentence.encode())
+    record = pa.array([sentence * times], pa.large_string())
+    lists = ENCODER.encode(record)
+    once = np.array(reference([sentence])[0], np.uint16)
+    ids = lists.flatten().to_numpy()
+    assert len(ids) == times * len(once)
+    assert (ids.reshape(times, -1) == once).all()

@@ -346,3 +346,26 @@ def test_without_torch_the_verb_says_what_to_install(shards: Path, tmp_path: Pat
     assert finished.stderr == "spanish-tok: This needs torch. Install it: pip install 'spanish-tok[t5]'\n"
     shown = subprocess.run([*command[:4], "--show-recipe"], capture_output=True, text=True, check=True)
     assert "learning_rate = 0.02" in shown.stdout
+
+
+def test_the_demo_trains_and_fills_masks(
+    small_model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from io import StringIO
+
+    from spanish_tok.t5 import demo
+
+    recipe = replace(SMALL, model=small_model, held_out=0.0, save_every=1000)
+    monkeypatch.setattr(demo, "_recipe", lambda _: recipe)
+    monkeypatch.setattr(demo, "FEWEST", 8)
+    lines = shipped("corpus/sentences-es.txt").read_text(encoding="utf-8").splitlines()
+    for text in (None, "own.txt"):
+        (tmp_path / "own.txt").write_text("\n".join(lines[:30]) + "\n", encoding="utf-8")
+        out = StringIO()
+        demo.run(tmp_path / str(text), text and str(tmp_path / text), 1e-4, out)
+        shown = out.getvalue()
+        assert f"{60 if text is None else 30} records of" in shown
+        assert "loss 8." in shown
+        assert "<extra_id_0>" in shown
+    with pytest.raises(SpanishTokError, match="holds a model already"):
+        demo.run(tmp_path / "None", None, 1e-4, StringIO())

@@ -105,7 +105,7 @@ def test_occurrences_are_counted_across_batches(first: list[int], second: list[i
 @pytest.mark.parametrize("size", [1, 99, 100, 250, 3000])
 @pytest.mark.parametrize("with_ids", [True, False])
 def test_the_sample_is_that_of_the_definition(tmp_path: Path, size: int, with_ids: bool) -> None:
-    records = RECORDS if with_ids else [(None, text) for text in TEXTS[:1000] * 2 + TEXTS[1000:2000]]
+    records: Records = RECORDS if with_ids else [(None, text) for text in TEXTS[:1000] * 2 + TEXTS[1000:2000]]
     file = write(tmp_path / ("es.tsv" if with_ids else "es.txt"), records)
     assert draw([file], tmp_path / "out", size, seed=7) == expected(records, size, 7, "es")
     shards = sorted(path.name for path in (tmp_path / "out").iterdir())
@@ -141,10 +141,9 @@ def test_a_renamed_or_compressed_copy_gives_the_same_only_under_the_same_source(
 def test_uniform_over_positions() -> None:
     """Chi-square over 100 stretches of the input, for ids and for texts: 99 degrees of freedom."""
     size, rows, stretches = 20_000, 100_000, 100
-    for records in (
-        [(str(n), "x") for n in range(rows)],
-        [(None, f"texto {n % (rows // 2)}") for n in range(rows)],
-    ):
+    with_ids: Records = [(str(n), "x") for n in range(rows)]
+    without: Records = [(None, f"texto {n % (rows // 2)}") for n in range(rows)]
+    for records in (with_ids, without):
         keys = Source("es", seed=3).keys_of(batch_of(records))
         chosen = np.argsort(keys)[:size]
         counts = np.bincount(chosen * stretches // rows, minlength=stretches)

@@ -1,8 +1,10 @@
 """Token shards: the same bytes however made, resumed after any fault, and read by everybody's readers."""
 
+import re
 import signal
 import subprocess
 import sys
+import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -255,3 +257,84 @@ def test_dropped_rows_are_counted(tmp_path: Path) -> None:
     )
     assert (manifest["records"], manifest["rejected"], manifest["repaired"]) == (2, 1, 0)
     assert [row["id"] for row in rows_of(tmp_path / "out")] == ["1", "3"]
+
+
+def test_datasets_pandas_and_polars_open_the_shards(files: list[Path], tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    pandas = pytest.importorskip("pandas")
+    write_shards(files, tmp_path / "out", options=SMALL)
+    read_shards(tmp_path / "out")  # its arrays lie in the same folder and disturb nobody
+    expected = [row["tokens"] for row in rows_of(tmp_path / "out")]
+    loaded = datasets.load_dataset(
+        "parquet", data_dir=str(tmp_path / "out"), split="train", cache_dir=str(tmp_path / "cache")
+    )
+    assert loaded["tokens"][:] == expected
+    assert (
+        pandas.read_parquet(tmp_path / "out" / "tokens-00000-00000.parquet")["tokens"][1].tolist()
+        == expected[1]
+    )
+    polars = pytest.importorskip("polars")
+    frame = polars.read_parquet(tmp_path / "out" / "*.parquet")
+    assert frame["tokens"].to_list() == expected
+
+
+def test_datasets_map_encodes_batches(files: list[Path], tmp_path: Path, tokenizer: Tokenizer) -> None:
+    """The example of docs/shards.md."""
+    datasets = pytest.importorskip("datasets")
+    records = datasets.Dataset.from_parquet(str(files[0]), cache_dir=str(tmp_path / "cache"))
+    encoded = records.with_format("arrow").map(
+        lambda batch: batch.append_column("tokens", tokenizer.encode_column(batch["text"], append_eos=True)),
+        batched=True,
+    )
+    assert encoded.with_format(None)["tokens"][:] == [
+        tokenizer.encode(text, append_eos=True) for text in records["text"]
+    ]
+
+
+def test_the_verb_and_back(files: list[Path], tmp_path: Path) -> None:
+    command = [*COMMAND, "shard", *map(str, files), "--output", str(tmp_path / "out"), "--eos"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.match(r"2,500 records, [\d,]+ ids, 2 shards: ", done.stdout)
+    back = [*COMMAND, "shard", str(tmp_path / "out"), "--decode", "--output", str(tmp_path / "text")]
+    assert subprocess.run(back, capture_output=True, text=True, check=True).stdout.startswith(
+        "2,500 records, 2"
+    )
+    other = subprocess.run(command[:-1], capture_output=True, text=True)
+    assert other.returncode == 2
+    assert "another options" in other.stderr
+
+
+def test_a_full_disk_keeps_what_is_whole(files: list[Path], tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=80k", "x", str(disk)], capture_output=True
+    ).returncode:
+        pytest.skip("needs the right to mount a small file system")
+    try:
+        command = [*COMMAND, "shard", str(files[0]), "--shard-bytes", "20000", "--output", str(disk / "out")]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 2
+        assert done.stderr == "spanish-tok: The disk is full. Nothing that looks finished was written.\n"
+        assert not (disk / "out" / "manifest.json").exists()
+        assert not list((disk / "out").glob(".*.partial"))
+        assert all(pq.read_table(shard).num_rows for shard in (disk / "out").glob("*.parquet"))
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_ctrl_c_and_again(tmp_path: Path) -> None:
+    text = "".join(f"palabra{n} otra{n * 7}\n" for n in range(600_000))
+    (tmp_path / "long.txt").write_text(text)
+    command = [*COMMAND, "shard", str(tmp_path / "long.txt"), "--shard-bytes", "200000", "--output"]
+    process = subprocess.Popen([*command, str(tmp_path / "out")], stderr=subprocess.PIPE, text=True)
+    while not list((tmp_path / "out").glob("*.parquet")) and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr) == (130, "spanish-tok: Interrupted. No half-written file is left.\n")
+    assert not (tmp_path / "out" / "manifest.json").exists()
+    for folder in ("out", "whole"):
+        subprocess.run([*command, str(tmp_path / folder)], check=True, capture_output=True)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")

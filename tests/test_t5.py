@@ -39,7 +39,7 @@ def batch(ids: int, rows: int = 3, length: int = 150) -> tuple[Any, Any, Any]:
 @pytest.fixture(scope="module")
 def small_vocabulary() -> Vocabulary:
     characters = [char for char in sorted(spanish_table().alphabet) if char != " "]
-    return Vocabulary.build({"▁": -2.0, **{char: -4.0 for char in characters}}, 20, spanish_table())
+    return Vocabulary.build({"▁": -2.0, **dict.fromkeys(characters, -4.0)}, 20, spanish_table())
 
 
 @pytest.fixture
@@ -199,7 +199,7 @@ def _flip(folder: Path) -> None:
 
 def _other_vocabulary(folder: Path) -> None:
     pieces = [char for char in sorted(spanish_table().alphabet) if char != " "]
-    Vocabulary.build({"▁": -3.0, **{char: -4.0 for char in pieces}}, 20, spanish_table()).save(folder)
+    Vocabulary.build({"▁": -3.0, **dict.fromkeys(pieces, -4.0)}, 20, spanish_table()).save(folder)
 
 
 NORM = "encoder.final_layer_norm.weight"
@@ -252,3 +252,39 @@ def test_presets_are_complete() -> None:
     assert list(PRESETS) == ["spanish-tiny", "tiny", "mini", "small", "base", "large", "xl", "xxl"]
     with pytest.raises(SpanishTokError, match="no preset 'huge'"):
         T5Config.preset("huge")
+
+
+def test_dropout_equals_its_twin_and_keeps_the_share() -> None:
+    from spanish_tok.kernels.dropout import drop
+
+    def kept(place: int, seed: int, levels: int) -> bool:
+        h = (place * 0x9E3779B9 + seed) % 2**32
+        h = (h ^ (h >> 16)) * 0x85EBCA6B % 2**32
+        h = (h ^ (h >> 13)) * 0xC2B2AE35 % 2**32
+        return (h ^ (h >> 16)) >= levels
+
+    x = np.random.default_rng(0).normal(size=100_000).astype(np.float32)
+    for seed, rate in ((0, 0.1), (2**32 - 1, 0.5)):
+        levels = int(rate * 2**32)
+        found = np.empty_like(x)
+        drop(x, found, seed, levels)
+        mask = np.array([kept(place, seed, levels) for place in range(len(x))])
+        assert np.array_equal(found != 0, mask)
+        assert np.allclose(found[mask], x[mask] / (1 - rate), rtol=1e-6)
+        assert abs(mask.mean() - (1 - rate)) < 0.01
+
+
+def test_dropout_is_drawn_from_the_random_state_and_has_the_right_gradient() -> None:
+    from spanish_tok.t5.model import Dropout
+
+    dropout = Dropout(T5Config.spanish_tiny(dropout_rate=0.25)).train()
+    x = torch.ones(64, 64, requires_grad=True)
+    torch.manual_seed(5)
+    first = dropout(x)
+    first.sum().backward()
+    assert x.grad is not None
+    assert torch.equal(x.grad, first)
+    torch.manual_seed(5)
+    assert torch.equal(dropout(x), first)
+    assert not torch.equal(dropout(x), first)
+    assert dropout.eval()(x) is x

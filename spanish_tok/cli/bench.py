@@ -134,12 +134,10 @@ def _compared(
 ) -> "Comparison":
     """Compare vocabularies, None being the shipped one."""
     from spanish_tok.compare import compare
-    from spanish_tok.files import shipped
     from spanish_tok.progress import progress
 
-    paths = [path or shipped("vocab/es-5000") for path in vocabularies]
-    with progress("comparing", total=len(paths)) as bar:
-        return compare(paths, texts, reading(**options), megabytes * 1_000_000, bar)
+    with progress("comparing", total=len(vocabularies)) as bar:
+        return compare(vocabularies, texts, reading(**options), megabytes * 1_000_000, bar)
 
 
 def _report(path: Path, title: str, tables: "list[Table]", plots: "list[Plot]", vocab: Path | None) -> None:

@@ -168,7 +168,7 @@ def _rules(rules: tuple[str, ...], inputs: "Inputs") -> "CleanOptions":
 
 
 def _changed(options: "CleanOptions", rules: tuple[str, ...]) -> "CleanOptions":
-    kinds = {rule.name: type(rule.default) for rule in fields(options)}
+    kinds = {rule.name: type(getattr(options, rule.name)) for rule in fields(options)}
     for rule in rules:
         name, _, value = rule.partition("=")
         if name not in kinds:

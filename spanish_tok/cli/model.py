@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 @click.option(
     "--model", type=click.Path(path_type=Path), metavar="DIR", help="Folder of a model; else the shipped one."
 )
-@click.option("--backend", type=click.Choice(["cpu", "torch"]), default="cpu", show_default=True, help="What computes.")
+@click.option(
+    "--backend", type=click.Choice(["cpu", "torch"]), default="cpu", show_default=True, help="What computes."
+)
 @click.option(
     "--precision",
     type=click.Choice(["float32", "bfloat16", "int8"]),
@@ -86,7 +88,7 @@ def _stream(generator: "Generator", lines: Iterator[str], options: "SearchOption
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--to", "form", required=True, type=click.Choice(["transformers", "ctranslate2"]))
+@click.option("--to", "form", required=True, type=click.Choice(["transformers", "ctranslate2", "int8"]))
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder to write.")
 @click.option(
     "--precision",

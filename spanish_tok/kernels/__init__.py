@@ -6,6 +6,7 @@ without the GIL. Each has a slow, obvious twin in tests/, which it must equal on
 
 import hashlib
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -13,6 +14,24 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core import event
+
+
+class _CompilingNote(event.Listener):  # type: ignore[misc]  # Numba has no types
+    """Says on a terminal, once a process, that code is being compiled; code from disk says nothing."""
+
+    said = False
+
+    def on_start(self, event: Any) -> None:
+        if not self.said and sys.stderr.isatty():
+            print("spanish-tok: compiling for the first use (about 10 seconds) ...", file=sys.stderr)
+        self.said = True
+
+    def on_end(self, event: Any) -> None:
+        pass
+
+
+event.register("numba:compile", _CompilingNote())
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:

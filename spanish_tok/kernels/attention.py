@@ -11,8 +11,17 @@ from numba.extending import overload
 
 from spanish_tok.kernels import kernel
 from spanish_tok.kernels.lanes import (
-    LANES, ONE, exponential, largest, load, maximum, multiply_add, same, spread, store, total,
-)  # fmt: skip
+    LANES,
+    ONE,
+    exponential,
+    largest,
+    load,
+    maximum,
+    multiply_add,
+    same,
+    store,
+    total,
+)
 from spanish_tok.kernels.product import ZERO, panels, product
 
 NONE = np.zeros(0, np.float32)  # no scales; no bias

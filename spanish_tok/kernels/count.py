@@ -12,8 +12,8 @@ from numba.cpython.unsafe.numbers import trailing_zeros
 from numpy.typing import NDArray
 
 from spanish_tok.kernels import inner_kernel, kernel
-from spanish_tok.kernels.memory import BLOCK, ONES, first_zero_byte, load_word, mix, places_of, word_at
 from spanish_tok.kernels.encode import KEPT_HIGH, KEPT_LOW, MARGIN
+from spanish_tok.kernels.memory import BLOCK, ONES, first_zero_byte, load_word, mix, places_of, word_at
 from spanish_tok.kernels.normalize import MARK_LEAD, SPACE, UNTOUCHED, decode_character, normalize_into
 from spanish_tok.kernels.runs import add_run, has_room, with_room
 

@@ -94,7 +94,7 @@ def spread(_context: Any, array: Any, index: Any) -> Any:
 
 
 @intrinsic
-def prefetch(_context: Any, array: Any, index: Any) -> Any:
+def prefetch(_context: Any, array: Any, _index: Any) -> Any:
     """Ask for the cache line of array[index], which may lie beyond the end."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

@@ -90,7 +90,9 @@ def _panel(weights, x, top, bottom, out, panel, widened):
         start, size = (panel * inputs + first) * LANES, (last - first) * LANES
         columns = floats(weights, start, size, widened)
         ahead = start + size
-        tiles_ahead = weights.itemsize  # so many tiles, a line of memory for each input, prefetch the next weights
+        tiles_ahead = (
+            weights.itemsize
+        )  # so many tiles, a line of memory for each input, prefetch the next weights
         for row in range(top, bottom, TILE):
             _tile(columns, x, row, bottom - 1, out, panel * LANES, first, weights, ahead)
             tiles_ahead -= 1
@@ -104,7 +106,7 @@ def floats(weights, start, size, widened):
 
 
 @overload(floats)
-def _floats(weights, start, size, widened):  # noqa: ARG001
+def _floats(weights, start, size, widened):
     if weights.dtype == types.float32:
         return lambda weights, start, size, widened: weights[start : start + size]
 

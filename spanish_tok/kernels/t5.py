@@ -10,6 +10,7 @@ from spanish_tok.kernels import kernel
 from spanish_tok.kernels.attention import NONE, activate, add, attend, normalize, write_keys, write_values
 from spanish_tok.kernels.lanes import LANES, load, same, store
 from spanish_tok.kernels.product import panels, product
+from spanish_tok.kernels.screening import best
 
 QUERIES = 64  # of a text that attend at a time
 
@@ -21,7 +22,7 @@ def encode(ids, texts, matrices, norms, embedding, sizes, epsilon, bias, buffers
     norms (2 x layers + 1, padded d_model); bias (heads, ...): that of distance 0 in the middle; keys, values:
     buffers of one head for the longest text.
     """
-    layers, d_model, heads, d_kv, d_ff, gated = sizes
+    layers, d_model, heads, d_kv, _, _ = sizes
     inner = heads * d_kv
     x, y, z, _ = buffers
     rows = ids.size
@@ -81,14 +82,14 @@ def remember(texts, matrices, sizes, buffers, places, keys, values):
 
 
 @kernel
-def decode(ids, step, matrices, norms, embedding, sizes, epsilon, bias, cache, memory, buffers, logits):
-    """One step of the decoder: the last id of each row, the `step`-th from 0 -> logits (rows, ids padded to 64).
+def decode(ids, step, matrices, norms, embedding, sizes, epsilon, bias, cache, memory, buffers):
+    """One step of the decoder but for the output layer: the last id of each row, the `step`-th from 0, -> y.
 
     norms (3 x layers + 1, padded d_model); bias (heads, ...): column capacity - 1 is that of distance 0;
     cache = (keys (layers, rows, heads, capacity x d_kv), values likewise); memory = (keys, values, places, lengths
     of the texts, the text of each row), as `remember` writes them.
     """
-    layers, d_model, heads, d_kv, d_ff, gated = sizes
+    layers, d_model, heads, d_kv, _, _ = sizes
     inner = heads * d_kv
     x, y, z, scores = buffers
     rows = ids.size
@@ -107,7 +108,29 @@ def decode(ids, step, matrices, norms, embedding, sizes, epsilon, bias, cache, m
         add(x, z, d_model)
         feed_forward(matrices, 6 * layer + 4, norms[3 * layer + 2], sizes, epsilon, x, y, z)
     normalize(x, norms[3 * layers], d_model, epsilon, y)
-    apply(matrices, 6 * layers, y[:, :d_model], logits[:rows, : logits.shape[1]])
+
+
+@kernel
+def decode_logits(
+    ids, step, matrices, norms, embedding, sizes, epsilon, bias, cache, memory, buffers, logits
+):
+    """One step: as `decode`, then the logits (rows, ids padded to 64)."""
+    decode(ids, step, matrices, norms, embedding, sizes, epsilon, bias, cache, memory, buffers)
+    y = buffers[1][: ids.size, : sizes[1]]
+    apply(matrices, 6 * sizes[0], y, logits[: ids.size, : logits.shape[1]])
+
+
+@kernel
+def decode_best(
+    ids, step, matrices, norms, embedding, sizes, epsilon, bias, cache, memory, buffers, logits, screen, count
+):
+    """One step of one row: as `decode`, then the best of `count` ids; screen = (int8 panels, scales, errors)."""
+    decode(ids, step, matrices, norms, embedding, sizes, epsilon, bias, cache, memory, buffers)
+    weights, _, starts = matrices
+    head = weights[starts[0, 6 * sizes[0]] : starts[0, 6 * sizes[0] + 1]]
+    rough, scales, errors = screen
+    y = buffers[1][:1, : sizes[1]]
+    return best(y, sizes[1], head, rough, scales, errors, count, logits[:1, : logits.shape[1]])
 
 
 @kernel

@@ -21,8 +21,10 @@ from spanish_tok.t5.packing import (
     PRECISIONS,
     Stack,
     aligned,
+    head_of,
     pack_decoder,
     pack_encoder,
+    pack_screen,
     pack_table,
     padded,
 )
@@ -51,6 +53,7 @@ class CpuBackend:
         self._decoder = pack_decoder(config, tensors, precision)
         self._table = pack_table(tensors["shared.weight"], precision)
         self._cached = np.dtype(np.float32 if precision == "float32" else np.uint16)
+        self._screen = None if precision == "int8" else pack_screen(head_of(config, tensors), precision)
         self._epsilon = np.float32(config.layer_norm_epsilon)
 
     @classmethod
@@ -83,7 +86,9 @@ class CpuBackend:
         buffers = self._buffers(len(ids), kernels.QUERIES, longest)
         middle = padded(longest) + LANES
         bias = np.zeros((c.num_heads, 2 * middle), np.float32)
-        bias[:, middle - longest + 1 : middle + longest] = self._positions(self._encoder, longest, longest, True)
+        bias[:, middle - longest + 1 : middle + longest] = self._positions(
+            self._encoder, longest, longest, True
+        )
         keys = aligned((padded(longest) * c.d_kv,), np.float32)
         values = aligned((padded(longest) * padded(c.d_kv),), np.float32)
         matrices, norms, sizes, _ = self._encoder
@@ -116,25 +121,30 @@ class CpuState:
 
     def step(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """The logits that follow the last ids; see `search.State.step`."""
-        if self._step == self._limit:
-            raise IndexError(f"all {self._limit} steps are done")
-        matrices, norms, sizes, _ = self._backend._decoder
-        kernels.decode(
-            ids,
-            self._step,
-            matrices,
-            norms,
-            self._backend._table,
-            sizes,
-            self._backend._epsilon,
-            self._bias,
-            (self._keys, self._values),
-            (*self._memory, self._texts),
-            self._buffers,
-            self._logits,
-        )
+        kernels.decode_logits(*self._arguments(ids), self._logits)
         self._step += 1
         return self._logits[: len(ids), : self._backend.config.vocab_size]
+
+    def best(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The most probable id of each row, as of `step`'s logits, without all of them: see `search.GreedyState`."""
+        screen, size = self._backend._screen, self._backend.config.vocab_size
+        if screen is None or len(ids) > 1:
+            return self.step(ids).argmax(axis=1)
+        winner = kernels.decode_best(*self._arguments(ids), self._logits, screen, size)
+        self._step += 1
+        return np.array([winner])
+
+    def _arguments(self, ids: NDArray[np.int64]) -> tuple[Any, ...]:
+        """What the kernels' `decode` takes."""
+        if self._step == self._limit:
+            raise IndexError(f"all {self._limit} steps are done")
+        backend = self._backend
+        matrices, norms, sizes, _ = backend._decoder
+        cache, memory = (self._keys, self._values), (*self._memory, self._texts)
+        return (
+            *(ids, self._step, matrices, norms, backend._table, sizes, backend._epsilon),
+            *(self._bias, cache, memory, self._buffers),
+        )
 
     def reorder(self, rows: NDArray[np.int64]) -> None:
         """Let row i go on as what was row rows[i]; see `search.State.reorder`."""

@@ -6,10 +6,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.t5.checkpoint import Checkpoint
+from spanish_tok.t5.checkpoint import Checkpoint, Precision
 from spanish_tok.vocabulary import check_folder
 
-FORMS = ("transformers", "ctranslate2")
+FORMS = ("transformers", "ctranslate2", "int8")
 
 
 def export(
@@ -20,7 +20,8 @@ def export(
 ) -> None:
     """Write the model of `folder` for another library into the folder `output`.
 
-    `form` is "transformers" (precision float32 or bfloat16) or "ctranslate2" (a quantization of its converter).
+    `form` is "transformers" (precision float32 or bfloat16), "ctranslate2" (a quantization of its converter), or
+    "int8": this package's own, a quarter of the size, which `Generator.load` reads.
     Raises SpanishTokError for a damaged model, an unknown form or precision, a missing library, and where output
     holds files already.
     """
@@ -30,7 +31,11 @@ def export(
     if output.is_dir() and any(output.iterdir()):
         raise SpanishTokError(f"{output} is not empty", "Give a new folder.")
     checkpoint = Checkpoint.load(folder)
-    if form == "transformers":
+    if form == "int8":
+        if precision not in (None, "int8"):
+            raise SpanishTokError(f"int8 has no precision {precision!r}", "Leave it out.")
+        checkpoint.save(output, "int8")
+    elif form == "transformers":
         to_transformers(checkpoint, output, precision or "float32")
     else:
         to_ctranslate2(checkpoint, folder, output, precision or "float32")
@@ -38,10 +43,10 @@ def export(
 
 def to_transformers(checkpoint: Checkpoint, output: Path, precision: str) -> None:
     """config.json, generation_config.json, model.safetensors and the tokenizer's files: what the Auto classes load."""
-    if precision == "float32" or precision == "bfloat16":
-        checkpoint.save(output, precision)
-    else:
+    known: dict[str, Precision] = {"float32": "float32", "bfloat16": "bfloat16"}
+    if precision not in known:
         raise SpanishTokError(f"There is no precision {precision!r} here", "Give float32 or bfloat16.")
+    checkpoint.save(output, known[precision])
 
 
 def to_ctranslate2(checkpoint: Checkpoint, folder: Path, output: Path, precision: str) -> None:

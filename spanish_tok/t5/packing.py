@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from spanish_tok.kernels.lanes import LANES
 from spanish_tok.kernels.product import LINE, pack
-from spanish_tok.t5.checkpoint import Precision, Tensors, to_bfloat16
+from spanish_tok.t5.checkpoint import Precision, Tensors, from_bfloat16, to_bfloat16
 from spanish_tok.t5.config import T5Config
 from spanish_tok.t5.quantization import quantize
 
@@ -29,6 +29,14 @@ class Table(NamedTuple):
 
     rows: Weights
     scales: NDArray[np.float32]  # one a row with int8, else empty
+
+
+class Screen(NamedTuple):
+    """The output layer in int8, from which `best` bounds the logits: see kernels/screening.py."""
+
+    rough: NDArray[np.int8]
+    scales: NDArray[np.float32]
+    errors: NDArray[np.float32]
 
 
 class Sizes(NamedTuple):
@@ -82,7 +90,7 @@ def pack_encoder(config: T5Config, tensors: Tensors, precision: Precision) -> St
 
 
 def pack_decoder(config: T5Config, tensors: Tensors, precision: Precision) -> Stack:
-    """The decoder in the order of a step; then the output layer; then, of each layer, k and v of the encoder's output."""
+    """The decoder in the order of a step, the output layer, then of each layer k and v of the encoder's output."""
     blocks = [f"decoder.block.{block}.layer" for block in range(config.num_decoder_layers)]
 
     def matrices() -> Iterator[NDArray[np.float32]]:
@@ -92,7 +100,7 @@ def pack_decoder(config: T5Config, tensors: Tensors, precision: Precision) -> St
             yield tensors[f"{layer}.1.EncDecAttention.q.weight"]
             yield tensors[f"{layer}.1.EncDecAttention.o.weight"]
             yield from _feed_forward(config, tensors, f"{layer}.2.DenseReluDense")
-        yield tensors["shared.weight" if config.tie_word_embeddings else "lm_head.weight"]
+        yield head_of(config, tensors)
         for layer in blocks:
             yield _joined(tensors, f"{layer}.1.EncDecAttention", "kv")
 
@@ -100,6 +108,11 @@ def pack_decoder(config: T5Config, tensors: Tensors, precision: Precision) -> St
     if config.tie_word_embeddings:
         stack.norms[-1] *= np.float32(config.d_model**-0.5)
     return stack
+
+
+def head_of(config: T5Config, tensors: Tensors) -> NDArray[np.float32]:
+    """The output layer (ids, d_model)."""
+    return tensors["shared.weight" if config.tie_word_embeddings else "lm_head.weight"]
 
 
 def pack_table(embedding: NDArray[np.float32], precision: Precision) -> Table:
@@ -126,6 +139,21 @@ def pack_matrices(matrices: Sequence[NDArray[np.float32]], precision: Precision)
         pack(stored, weights[start:])
         scales[place : place + len(own_scales)] = own_scales
     return Matrices(weights, scales, starts)
+
+
+ROUNDING = np.float32(1e-4)  # of a row's length: above what summing 1,024 products in float32 may lose, twice
+UNUSED = np.float32(1e30)  # the error of a row that only fills a panel
+
+
+def pack_screen(head: NDArray[np.float32], precision: Precision) -> Screen:
+    """The output layer (ids, d_model) in int8, and how far each of its rows may be from what is stored."""
+    exact = from_bfloat16(to_bfloat16(head)) if precision == "bfloat16" else head
+    numbers, _ = quantize(exact)
+    packed = pack_matrices([exact], "int8")
+    errors = np.full(packed.scales.size, UNUSED)
+    difference = np.linalg.norm(exact - numbers * packed.scales[: len(head), None], axis=1)
+    errors[: len(head)] = difference + ROUNDING * np.linalg.norm(exact, axis=1)
+    return Screen(packed.weights, packed.scales, errors)  # type: ignore[arg-type]
 
 
 _STORED = {"float32": np.float32, "bfloat16": np.uint16, "int8": np.int8}

@@ -55,7 +55,12 @@ def dequantize_tensors(tensors: Mapping[str, NDArray[Any]], where: str) -> dict[
     for name, array in tensors.items():
         if array.dtype == np.int8:
             scales = tensors.get(name + SCALE)
-            if scales is None or scales.dtype != np.float32 or scales.shape != array.shape[:1] or array.ndim != 2:
+            if (
+                scales is None
+                or scales.dtype != np.float32
+                or scales.shape != array.shape[:1]
+                or array.ndim != 2
+            ):
                 raise SpanishTokError(f"{where}: {name} has no scale for each row", "Copy the file again.")
             result[name] = dequantize(array, scales)
         elif not name.endswith(SCALE):

@@ -1,0 +1,191 @@
+"""The model against its peers, in one run: greedy decoding of 128 tokens, and a training step.
+
+    python benchmarks/t5.py --model DIR [--texts FILE.parquet ...] [--threads 1]
+
+DIR is a model folder; without --texts random ids are read. Seconds are of the processor, all threads together, the
+best of several runs, contenders taking turns; all write exactly 128 tokens, so that lengths are equal. With --texts
+the greedy ids of all are compared on 200 real inputs, which may end by themselves.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+from machine import describe
+
+from spanish_tok import Generator, SearchOptions, T5Config
+from spanish_tok.t5.export import export
+from spanish_tok.t5.model import T5
+
+Rows = list[list[int]]
+NEW = 128
+PEER = "transformers"
+
+
+def best_of(contenders: dict[str, Callable[[], Any]], runs: int) -> dict[str, float]:
+    """Seconds of the processor for each contender, the best of `runs` after one to warm up, in turns."""
+    best = dict.fromkeys(contenders, float("inf"))
+    for run in range(runs + 1):
+        for name, work in contenders.items():
+            start = time.process_time()
+            work()
+            if run:
+                best[name] = min(best[name], time.process_time() - start)
+    return best
+
+
+def inputs(files: list[str], tokenizer: Any, count: int) -> Rows:
+    """Rows of up to 64 ids with two gaps, from real records or random."""
+    if not files:
+        random = np.random.default_rng(0)
+        return [[*random.integers(3, 4900, 63).tolist(), 1] for _ in range(count)]
+    from spanish_tok.records import read_records
+
+    rows: Rows = []
+    for batch in read_records(files):
+        for text in batch.column("text").to_pylist():
+            ids = tokenizer.encode(text)[:64]
+            if len(ids) >= 20:
+                third = len(ids) // 3
+                gaps = (tokenizer.sentinel_id(0), tokenizer.sentinel_id(1))
+                rows.append(
+                    [*ids[:third], gaps[0], *ids[third + 3 : 2 * third], gaps[1], *ids[2 * third + 3 :], 1]
+                )
+            if len(rows) == count:
+                return rows
+    return rows
+
+
+def padded(rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
+    longest = max(map(len, rows))
+    ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
+    return ids, torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
+
+
+def decoders(folder: Path, work: Path, threads: int) -> dict[str, Callable[[Rows, int, bool], Rows]]:
+    """name -> function (rows, most new tokens, whether they must all be written) -> ids."""
+    import ctranslate2
+    import transformers
+
+    ours = Generator.load(folder, "torch")
+    endless = Generator.load(folder, "torch")
+    endless.backend.config = replace(endless.backend.config, eos_token_id=2)  # <unk>: never written
+    theirs = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
+    pieces = ours.tokenizer.vocabulary.pieces
+    numbers = {piece: number for number, piece in enumerate(pieces)}
+
+    def with_ours(rows: Rows, most: int, full: bool) -> Rows:
+        writer = endless if full else ours
+        return [list(one.ids) for one in writer.write_ids(rows, SearchOptions(max_new_tokens=most))]
+
+    def with_transformers(rows: Rows, most: int, full: bool) -> Rows:
+        ids, mask = padded(rows)
+        least = {"min_new_tokens": most} if full else {}
+        found = theirs.generate(
+            input_ids=ids, attention_mask=mask, max_new_tokens=most, do_sample=False, num_beams=1, **least
+        )
+        texts = [row[1:] for row in found.tolist()]
+        return [row[: row.index(1)] if 1 in row else row for row in texts]
+
+    def with_ctranslate2(precision: str) -> Callable[[Rows, int, bool], Rows]:
+        export(folder, "ctranslate2", work / precision, precision)
+        translator = ctranslate2.Translator(str(work / precision), intra_threads=threads)
+
+        def decode(rows: Rows, most: int, full: bool) -> Rows:
+            found = translator.translate_batch(
+                [[pieces[number] for number in row] for row in rows],
+                beam_size=1,
+                max_decoding_length=most,
+                min_decoding_length=most if full else 0,
+            )
+            return [[numbers[piece] for piece in one.hypotheses[0]] for one in found]
+
+        return decode
+
+    return {
+        "spanish-tok": with_ours,
+        PEER: with_transformers,
+        "CTranslate2 float32": with_ctranslate2("float32"),
+        "CTranslate2 int8": with_ctranslate2("int8"),
+    }
+
+
+def bench_decoding(decode: dict[str, Callable[[Rows, int, bool], Rows]], rows: Rows, runs: int) -> None:
+    for size in (1, 32):
+        batch = rows[:size]
+        work = {name: (lambda one=one, batch=batch: one(batch, NEW, True)) for name, one in decode.items()}
+        seconds = best_of(work, runs)
+        for name, took in seconds.items():
+            speed = size * NEW / took
+            print(
+                f"decode, batch {size:<3} {name:<22}{speed:>9,.0f} tokens/s {seconds[PEER] / took:>7.2f} x",
+                flush=True,
+            )
+
+
+def bench_training(runs: int) -> None:
+    """Forward and backward of 16 x 256 ids and 16 x 60 labels, float32, with T5's dropout of 0.1 and without."""
+    import transformers
+
+    ids, labels = torch.randint(3, 4900, (16, 256)), torch.randint(3, 4900, (16, 60))
+    mask = torch.ones_like(ids)
+    for rate in (0.1, 0.0):
+        config = T5Config.spanish_tiny(dropout_rate=rate)
+        ours = T5(config).train()
+        theirs = transformers.T5ForConditionalGeneration(transformers.T5Config(**config.to_dict())).train()
+
+        def step(model: Any, loss: Callable[[], Any]) -> None:
+            loss().backward()
+            model.zero_grad()
+
+        seconds = best_of(
+            {
+                "spanish-tok": lambda ours=ours: step(ours, lambda: ours.loss(ids, labels, mask)),
+                PEER: lambda theirs=theirs: step(
+                    theirs, lambda: theirs(input_ids=ids, attention_mask=mask, labels=labels).loss
+                ),
+            },
+            runs,
+        )
+        for name, took in seconds.items():
+            speed = (ids.numel() + labels.numel()) / took
+            print(
+                f"train, dropout {rate} {name:<22}{speed:>9,.0f} tokens/s {seconds[PEER] / took:>7.2f} x",
+                flush=True,
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("--model", required=True, type=Path)
+    parser.add_argument("--texts", nargs="*", default=[])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--runs", type=int, default=3)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    print(describe("spanish-tok", "torch", "transformers", "ctranslate2"), f"{arguments.threads} thread(s)")
+    with tempfile.TemporaryDirectory() as work:
+        decode = decoders(arguments.model, Path(work), arguments.threads)
+        rows = inputs(arguments.texts, Generator.load(arguments.model).tokenizer, 200)
+        if arguments.texts:
+            found = {
+                name: [ids for row in rows for ids in one([row], 64, False)] for name, one in decode.items()
+            }
+            for name, texts in found.items():
+                same = sum(map(list.__eq__, texts, found["spanish-tok"]))
+                print(f"greedy ids of {name:<22} equal to ours on {same} of {len(rows)} inputs", flush=True)
+        bench_decoding(decode, rows, arguments.runs)
+    bench_training(arguments.runs)
+
+
+if __name__ == "__main__":
+    main()

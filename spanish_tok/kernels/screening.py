@@ -1,0 +1,51 @@
+"""The largest logit without all logits: bounds from int8 weights first, then exactly what could be the largest.
+
+For a row w of the output layer and its int8 form v, |w y - v y| <= |w - v| |y| (Cauchy and Schwarz). The bounds read a
+quarter of the weights; after them few panels are left, and these are computed as `product` computes all of them.
+"""
+
+import numpy as np
+
+from spanish_tok.kernels import kernel
+from spanish_tok.kernels.attention import NONE
+from spanish_tok.kernels.lanes import LANES, largest, load, maximum, multiply_add, same, total
+from spanish_tok.kernels.product import ZERO, panels, product
+
+SLACK = np.float32(1.0001)  # for the rounding of the bounds themselves
+
+
+@kernel
+def best(y, d_model, weights, rough, scales, errors, count, buffer):
+    """The number of the largest of the `count` logits W y; the first of equal ones.
+
+    y (1, d_model); weights: panels of W, float32 or bfloat16; rough, scales: W in int8 (see `product`); errors: for
+    each row |w - v| and what rounding may add, a huge number for rows that fill the last panel; buffer (1, rows).
+    """
+    product(rough, scales, y, buffer)
+    length = same(SLACK * _length(y, d_model))
+    minus = same(ZERO) - length
+    lowest = multiply_add(load(errors, 0), minus, load(buffer, 0))
+    for place in range(LANES, buffer.size, LANES):
+        lowest = maximum(lowest, multiply_add(load(errors, place), minus, load(buffer, place)))
+    least = largest(lowest)
+    size = LANES * y.shape[1]
+    winner, highest = 0, np.float32(-np.inf)
+    for panel in range(panels(count)):
+        place = panel * LANES
+        if largest(multiply_add(load(errors, place), length, load(buffer, place))) >= least:
+            out = buffer[:, place : place + LANES]
+            product(weights[panel * size : (panel + 1) * size], NONE, y, out)
+            for number in range(place, min(place + LANES, count)):
+                if buffer[0, number] > highest:
+                    winner, highest = number, buffer[0, number]
+    return winner
+
+
+@kernel
+def _length(y, d_model):
+    """The Euclidean length of y[0, :d_model], where the numbers behind are 0 up to the next multiple of 64."""
+    squares = same(ZERO)
+    for i in range(0, d_model, LANES):
+        part = load(y, i)
+        squares = multiply_add(part, part, squares)
+    return np.sqrt(total(squares))
