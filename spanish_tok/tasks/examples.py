@@ -130,7 +130,7 @@ def _target_of(
     target = task.render_target(values)
     if not "".join(values[name] for name in task.target_fields).strip():
         raise UnusableError("empty target")
-    if not codec.readable(target):
+    if not task.classifies and not codec.readable(target):  # such a label is refused by its name instead
         raise UnusableError("target of unknown characters only")
     ids = codec.encode(target)
     if len(ids) >= task.target_tokens:
