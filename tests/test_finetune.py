@@ -281,7 +281,7 @@ def test_models_that_do_not_fit_are_refused(
     (other / "model.safetensors").write_bytes((other / "model.safetensors").read_bytes()[:-100])
     with pytest.raises(SpanishTokError, match=r"model\.safetensors is not as it was written"):
         Predictor.load(other)
-    few = {"▁": -2.0, **dict.fromkeys(sorted(spanish_table().alphabet - {" "}), -4.0)}
+    few = {"▁": -2.0, **dict.fromkeys([c for c in sorted(spanish_table().alphabet) if c != " "], -4.0)}
     another = shutil.copytree(start, tmp_path / "another")
     Vocabulary.build(few, 20, spanish_table()).save(another)
     with pytest.raises(SpanishTokError, match="is not the one that the model was trained with"):
