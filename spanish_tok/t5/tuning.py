@@ -121,6 +121,9 @@ class FineTuning:
         examples = self.parts.training
         lengths = [len(example.input) for example in examples]
         batches = order_of(lengths, self.options.batch_size, self.options.seed, self.reached.epoch)
+        if self.reached.position == len(batches):  # it was interrupted while it was validated
+            self._end_epoch(self._validate()[1])
+            return
         for places in batches[self.reached.position :]:
             row = self._step(batch_of([examples[place] for place in places], self.model.config.pad_token_id))
             self.reached.position += 1
@@ -129,7 +132,7 @@ class FineTuning:
                 row.validation_loss, row.metric = self._validate()
             self.log.add(row)
             if last:
-                self._end_epoch(row)
+                self._end_epoch(row.metric)
             elif row.step % self.options.save_every == 0:
                 self._save_state()
             yield row
@@ -186,15 +189,15 @@ class FineTuning:
         self.reached.cpu_seconds += time.process_time() - begun
         return nats / sum(len(example.labels) for example in examples), metric
 
-    def _end_epoch(self, row: TuningRow) -> None:
+    def _end_epoch(self, metric: float | None) -> None:
         reached = self.reached
         reached.epoch, reached.position = reached.epoch + 1, 0
-        if row.metric is None or row.metric > reached.best:
-            reached.best = -math.inf if row.metric is None else row.metric
+        if metric is None or metric > reached.best:
+            reached.best = -math.inf if metric is None else metric
             reached.best_epoch = reached.epoch
             notes = {**self.tuned.notes, "epoch": reached.epoch, "steps": reached.step}
             save_folder(self.folder, self.model, self.codec, {"task": self.tuned.task.name})
-            replace(self.tuned, notes={**notes, "validation_metric": row.metric}).save(self.folder)
+            replace(self.tuned, notes={**notes, "validation_metric": metric}).save(self.folder)
         self._save_state()
 
     def _note(self, row: TuningRow) -> str:
