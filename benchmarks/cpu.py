@@ -27,6 +27,7 @@ from spanish_tok.files import shipped
 from spanish_tok.search import Backend, SearchOptions, write
 from spanish_tok.t5.checkpoint import Checkpoint
 from spanish_tok.t5.cpu import CpuBackend
+from spanish_tok.t5.packing import PRECISIONS
 from spanish_tok.threads import map_in_order
 
 NEW, READ = 128, 64
@@ -93,9 +94,9 @@ def every_way(
 ) -> dict[str, Callable[..., list[list[int]]]]:
     """Name -> a function from a batch of ids to the ids written."""
     ways: dict[str, Callable[..., list[list[int]]]] = {}
-    for precision in ("float32", "bfloat16", "int8"):
-        backend = CpuBackend(checkpoint, precision)  # type: ignore[arg-type]
-        ways[f"spanish-tok {precision}"] = lambda batch, backend=backend: ours(backend, batch, threads)  # type: ignore[misc]
+    for precision in PRECISIONS:
+        backend = CpuBackend(checkpoint, precision)
+        ways[f"spanish-tok {precision}"] = lambda batch, backend=backend: ours(backend, batch, threads)
     try:
         from ctranslate2.converters import TransformersConverter
 

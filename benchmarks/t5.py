@@ -11,8 +11,9 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ NEW = 128
 PEER = "transformers"
 
 
-def best_of(contenders: dict[str, Callable[[], Any]], runs: int) -> dict[str, float]:
+def best_of(contenders: Mapping[str, Callable[[], Any]], runs: int) -> dict[str, float]:
     """Seconds of the processor for each contender, the best of `runs` after one to warm up, in turns."""
     best = dict.fromkeys(contenders, float("inf"))
     for run in range(runs + 1):
@@ -122,7 +123,7 @@ def decoders(folder: Path, work: Path, threads: int) -> dict[str, Callable[[Rows
 def bench_decoding(decode: dict[str, Callable[[Rows, int, bool], Rows]], rows: Rows, runs: int) -> None:
     for size in (1, 32):
         batch = rows[:size]
-        work = {name: (lambda one=one, batch=batch: one(batch, NEW, True)) for name, one in decode.items()}
+        work = {name: partial(one, batch, NEW, True) for name, one in decode.items()}
         seconds = best_of(work, runs)
         for name, took in seconds.items():
             speed = size * NEW / took
@@ -130,6 +131,10 @@ def bench_decoding(decode: dict[str, Callable[[Rows, int, bool], Rows]], rows: R
                 f"decode, batch {size:<3} {name:<22}{speed:>9,.0f} tokens/s {seconds[PEER] / took:>7.2f} x",
                 flush=True,
             )
+
+
+def loss_of(model: Any, ids: Any, labels: Any, mask: Any) -> Any:
+    return model(input_ids=ids, attention_mask=mask, labels=labels).loss
 
 
 def bench_training(runs: int) -> None:
@@ -149,10 +154,8 @@ def bench_training(runs: int) -> None:
 
         seconds = best_of(
             {
-                "spanish-tok": lambda ours=ours: step(ours, lambda: ours.loss(ids, labels, mask)),
-                PEER: lambda theirs=theirs: step(
-                    theirs, lambda: theirs(input_ids=ids, attention_mask=mask, labels=labels).loss
-                ),
+                "spanish-tok": partial(step, ours, partial(ours.loss, ids, labels, mask)),
+                PEER: partial(step, theirs, partial(loss_of, theirs, ids, labels, mask)),
             },
             runs,
         )

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +23,7 @@ from spanish_tok.search import SearchOptions
 from spanish_tok.t5.checkpoint import (
     WEIGHTS_INT8,
     Checkpoint,
+    Precision,
     from_bfloat16,
     read_tensors,
     to_bfloat16,
@@ -29,7 +31,7 @@ from spanish_tok.t5.checkpoint import (
 )
 from spanish_tok.t5.config import T5Config
 from spanish_tok.t5.cpu import CpuBackend
-from spanish_tok.t5.packing import PRECISIONS, Precision, aligned, pack_matrices, padded
+from spanish_tok.t5.packing import PRECISIONS, aligned, pack_matrices, padded
 from spanish_tok.t5.quantization import SCALE, dequantize, quantize
 from spanish_tok.vocabulary import Vocabulary
 from tests.conftest import TOP
@@ -37,7 +39,14 @@ from tests.conftest import TOP
 torch = pytest.importorskip("torch", reason="the reference is PyTorch")
 
 Floats = NDArray[np.float32]
-SMALL = {"d_model": 40, "d_kv": 12, "num_heads": 3, "d_ff": 72, "num_layers": 2, "num_decoder_layers": 2}
+SMALL: dict[str, Any] = {
+    "d_model": 40,
+    "d_kv": 12,
+    "num_heads": 3,
+    "d_ff": 72,
+    "num_layers": 2,
+    "num_decoder_layers": 2,
+}
 CONFIGS = {
     "small": T5Config(**SMALL),
     "gated, untied": T5Config(**SMALL, feed_forward_proj="gated-gelu", tie_word_embeddings=False),
@@ -98,7 +107,7 @@ def test_a_row_of_a_product_is_the_same_in_any_batch() -> None:
 def test_exponential_equals_numpy() -> None:
     import numba
 
-    @numba.njit
+    @numba.njit  # type: ignore[untyped-decorator, unused-ignore]
     def every(x: Floats, out: Floats) -> None:
         for i in range(0, x.size, LANES):
             store(out, i, exponential(load(x, i)))

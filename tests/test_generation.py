@@ -46,7 +46,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for _ in range(80):
         loss = model.loss(inputs, labels, mask)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     folder = tmp_path_factory.mktemp("model") / "small"
     model.save(folder, Vocabulary.load())
@@ -173,7 +173,7 @@ def test_draws_follow_the_distribution() -> None:
 
     def shares(**options: Any) -> list[float]:
         drawn = [draw(logits, u, SearchOptions(**options)) for u in uniform]
-        return (np.bincount(drawn, minlength=4) / len(drawn)).round(2).tolist()
+        return [round(float(share), 2) for share in np.bincount(drawn, minlength=4) / len(drawn)]
 
     assert shares(temperature=1.0) == [0.5, 0.3, 0.15, 0.05]
     assert shares(temperature=1.0, top_k=2) == [0.62, 0.38, 0, 0]

@@ -71,7 +71,7 @@ def put(array, index, value):
 
 
 @overload(put)
-def _put(array, index, value):  # noqa: ARG001
+def _put(array, index, value):
     if array.dtype != types.uint16:
         return lambda array, index, value: _assign(array, index, value)
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.kernels import t5 as kernels
+from spanish_tok.kernels.lanes import LANES
 from spanish_tok.t5.checkpoint import Checkpoint, Precision
 from spanish_tok.t5.config import T5Config
 from spanish_tok.t5.packing import (
-    LANES,
     PRECISIONS,
     Stack,
     aligned,
@@ -129,7 +129,8 @@ class CpuState:
         """The most probable id of each row, as of `step`'s logits, without all of them: see `search.GreedyState`."""
         screen, size = self._backend._screen, self._backend.config.vocab_size
         if screen is None or len(ids) > 1:
-            return self.step(ids).argmax(axis=1)
+            highest: NDArray[np.int64] = self.step(ids).argmax(axis=1)
+            return highest
         winner = kernels.decode_best(*self._arguments(ids), self._logits, screen, size)
         self._step += 1
         return np.array([winner])

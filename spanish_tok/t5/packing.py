@@ -73,7 +73,8 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     memory = np.empty(size + LINE, np.uint8)
     start = -memory.ctypes.data % LINE
-    return memory[start : start + size].view(dtype).reshape(shape)
+    within: NDArray[Any] = memory[start : start + size].view(dtype).reshape(shape)
+    return within
 
 
 def pack_encoder(config: T5Config, tensors: Tensors, precision: Precision) -> Stack:
