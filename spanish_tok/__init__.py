@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     from spanish_tok.shards import read_shards as read_shards
     from spanish_tok.shards import write_shards as write_shards
     from spanish_tok.t5.config import T5Config as T5Config
+    from spanish_tok.t5.evaluate import evaluate as evaluate
+    from spanish_tok.t5.finetune import finetune as finetune
+    from spanish_tok.t5.predict import Predictor as Predictor
+    from spanish_tok.t5.predict import predict as predict
+    from spanish_tok.t5.tuning_options import TuningOptions as TuningOptions
+    from spanish_tok.tasks.task import Task as Task
     from spanish_tok.tokenizer import Tokenizer as Tokenizer
     from spanish_tok.trainer import Training as Training
     from spanish_tok.trainer import train_vocabularies as train_vocabularies
@@ -35,23 +41,29 @@ if TYPE_CHECKING:
 # public name -> the module that holds it
 _HOMES = {
     "Counts": "counts",
-    "ShardOptions": "shards",
     "Generator": "generation",
+    "Predictor": "t5.predict",
     "SearchOptions": "search",
+    "ShardOptions": "shards",
     "SpanCollator": "corruption",
     "SpanCorruption": "corruption",
     "SpanishTokError": "errors",
     "T5Config": "t5.config",
+    "Task": "tasks.task",
     "Tokenizer": "tokenizer",
     "Training": "trainer",
+    "TuningOptions": "t5.tuning_options",
     "Vocabulary": "vocabulary",
     "build_table": "alphabet",
     "count_files": "counts",
     "count_runs": "counts",
     "decode_shards": "shards",
+    "evaluate": "t5.evaluate",
+    "finetune": "t5.finetune",
     "merge": "counts",
     "normalize": "alphabet",
     "normalize_column": "columns",
+    "predict": "t5.predict",
     "read_shards": "shards",
     "train_vocabularies": "trainer",
     "train_vocabulary": "trainer",

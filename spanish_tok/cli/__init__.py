@@ -26,6 +26,9 @@ VERBS = {
     "decode": "text",
     "shard": "shards",
     "pretrain": "pretrain",
+    "finetune": "tasks",
+    "predict": "tasks",
+    "evaluate": "tasks",
     "generate": "model",
     "export": "model",
     "bench": "bench",
@@ -33,7 +36,7 @@ VERBS = {
 }
 
 # library -> the extra of pyproject.toml that installs it
-EXTRAS = {"torch": "t5", "matplotlib": "t5"}
+EXTRAS = {"torch": "t5", "matplotlib": "t5", "torchmetrics": "t5", "sklearn": "t5"}
 
 
 class Verbs(click.Group):

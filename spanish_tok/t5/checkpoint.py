@@ -94,15 +94,24 @@ class Checkpoint:
                 f"The vocabulary beside {folder / WEIGHTS} is not the one that the model was trained with",
                 "Copy the whole folder again.",
             )
-        int8 = not (folder / WEIGHTS).exists() and (folder / WEIGHTS_INT8).exists()
-        weights = folder / (WEIGHTS_INT8 if int8 else WEIGHTS)
-        tensors = read_tensors(weights)
-        if int8:
-            tensors = dequantize_tensors(tensors, str(weights))
-        if config.tie_word_embeddings:
-            _drop_copies(tensors)
-        check_tensors(config, tensors, str(weights))
+        tensors, int8 = read_weights(folder, config)
         return cls(config, tensors, vocabulary, manifest.get("notes", {}), int8)
+
+
+def read_weights(folder: Path, config: T5Config) -> tuple[Tensors, bool]:
+    """The arrays of a model folder, whoever wrote it, and whether they are stored as int8.
+
+    Raises SpanishTokError where they are not those of `config`.
+    """
+    int8 = not (folder / WEIGHTS).exists() and (folder / WEIGHTS_INT8).exists()
+    weights = folder / (WEIGHTS_INT8 if int8 else WEIGHTS)
+    tensors = read_tensors(weights)
+    if int8:
+        tensors = dequantize_tensors(tensors, str(weights))
+    if config.tie_word_embeddings:
+        _drop_copies(tensors)
+    check_tensors(config, tensors, str(weights))
+    return tensors, int8
 
 
 def generation_config(config: T5Config) -> dict[str, Any]:
@@ -151,6 +160,14 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     except SafetensorError as error:
         raise SpanishTokError(f"{path} is damaged or cut off ({error})", "Copy the file again.") from None
     return {name: _array(entry, name, path) for name, entry in entries}
+
+
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The metadata of a safetensors file that `read_tensors` can read."""
+    from safetensors import safe_open
+
+    with safe_open(path, "numpy") as file:
+        return dict(file.metadata() or {})
 
 
 _KINDS = {

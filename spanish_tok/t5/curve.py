@@ -1,14 +1,17 @@
 """The loss curve of a training as PNG or SVG (matplotlib, without a display)."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from spanish_tok.files import atomic_path
-from spanish_tok.t5.log import Row
 
 
-def draw(rows: Sequence[Row], path: Path) -> Path:
-    """Draw loss, its running mean, validation loss and bits per byte by tokens seen; the suffix is the format."""
+def draw(rows: Sequence[Any], path: Path) -> Path:
+    """Draw loss, its running mean, validation loss and the log's last column (bits per byte, or a metric) by tokens
+    seen; the suffix of the path is the format.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -22,13 +25,14 @@ def draw(rows: Sequence[Row], path: Path) -> Path:
     )
     axes.plot(millions, running_mean([row.loss for row in rows]), color="#1f4e8c", label="its running mean")
     validated = [(row.tokens / 1e6, row.validation_loss) for row in rows if row.validation_loss is not None]
-    measured = [(row.tokens / 1e6, row.bits_per_byte) for row in rows if row.bits_per_byte is not None]
+    last = fields(rows[0])[-1].name
+    measured = [(row.tokens / 1e6, getattr(row, last)) for row in rows if getattr(row, last) is not None]
     axes.plot(*_columns(validated), "o-", color="#b5432a", label="held out", markersize=3)
     axes.set(xlabel="million tokens seen (inputs and targets)", ylabel="nats per token")
     axes.grid(alpha=0.3)
     right = axes.twinx()
     right.plot(*_columns(measured), "s--", color="#3a7d44", markersize=3)
-    right.set_ylabel("bits per byte, held out (dashed)")
+    right.set_ylabel(f"{last.replace('_', ' ')}, held out (dashed)")
     axes.legend(frameon=False)
     with atomic_path(path) as partial:
         canvas(figure).print_figure(partial, format=path.suffix[1:])

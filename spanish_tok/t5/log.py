@@ -4,6 +4,7 @@ import csv
 import os
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import atomic_path
@@ -31,19 +32,23 @@ class Row:
         )
 
 
-NAMES = [field.name for field in fields(Row)]
+R = TypeVar("R", bound=Any)  # a dataclass of numbers with the fields of a Row but the last, or more
 
 
-class Log:
-    """log.csv in a folder, up to a step (what a killed training wrote later is done again), and appended to."""
+class Log(Generic[R]):
+    """log.csv in a folder, up to a step (what a killed training wrote later is done again), and appended to.
 
-    def __init__(self, folder: Path, step: int) -> None:
+    `kind` is the dataclass of a row: whole and other numbers, None where there is none.
+    """
+
+    def __init__(self, folder: Path, step: int, kind: type[R] = Row) -> None:  # type: ignore[assignment]
         self.path = folder / "log.csv"
-        self.rows = [row for row in read_log(self.path) if row.step <= step] if self.path.exists() else []
+        rows = read_log(self.path, kind) if self.path.exists() else []
+        self.rows = [row for row in rows if row.step <= step]
         with atomic_path(self.path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([NAMES, *map(_cells, self.rows)])
+            csv.writer(file).writerows([_names(kind), *map(_cells, self.rows)])
 
-    def add(self, row: Row) -> None:
+    def add(self, row: R) -> None:
         """Append a row."""
         self.rows.append(row)
         with open(self.path, "a", newline="", encoding="utf-8") as file:
@@ -51,7 +56,7 @@ class Log:
 
     def mean_loss(self, first: int, last: int) -> float:
         """The mean loss of rows [first, last), or of those that are there."""
-        losses = [row.loss for row in self.rows[first:last]]
+        losses: list[float] = [row.loss for row in self.rows[first:last]]
         return sum(losses) / max(len(losses), 1)
 
     def draw(self) -> list[Path]:
@@ -61,23 +66,25 @@ class Log:
         return [draw(self.rows, self.path.with_name(f"loss.{kind}")) for kind in ("png", "svg")]
 
 
-def read_log(path: str | os.PathLike[str]) -> list[Row]:
+def read_log(path: str | os.PathLike[str], kind: type[R] = Row) -> list[R]:  # type: ignore[assignment]
     """The rows of a log.csv; a last line cut off by a kill is left out. Raises SpanishTokError for another file."""
     with open(path, newline="", encoding="utf-8") as file:
         lines = list(csv.reader(file))
-    if not lines or lines[0] != NAMES:
-        raise SpanishTokError(f"{path} is not the log of a pretraining", "Choose another folder.")
-    return [_row(line) for line in lines[1:] if len(line) == len(NAMES)]
+    if not lines or lines[0] != _names(kind):
+        raise SpanishTokError(f"{path} is not the log of such a training", "Choose another folder.")
+    return [_row(line, kind) for line in lines[1:] if len(line) == len(lines[0])]
 
 
-def _cells(row: Row) -> list[object]:
+def _names(kind: type[Any]) -> list[str]:
+    return [field.name for field in fields(kind)]
+
+
+def _cells(row: Any) -> list[object]:
     return ["" if value is None else value for value in astuple(row)]
 
 
-def _row(line: list[str]) -> Row:
-    whole = {"step", "tokens", "tokens_per_second"}
-    values = {
-        name: (int(cell) if name in whole else float(cell)) if cell else None
-        for name, cell in zip(NAMES, line, strict=True)
-    }
-    return Row(**values)  # type: ignore[arg-type]
+def _row(line: list[str], kind: type[R]) -> R:
+    numbers = {field.name: int if field.type is int else float for field in fields(kind)}
+    pairs = zip(numbers.items(), line, strict=True)
+    row: R = kind(**{name: number(cell) if cell else None for (name, number), cell in pairs})
+    return row

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from spanish_tok.t5.checkpoint import Checkpoint, Precision
+from spanish_tok.t5.checkpoint import Checkpoint, Precision, Tensors
 from spanish_tok.t5.config import T5Config
 from spanish_tok.t5.positions import buckets
 from spanish_tok.vocabulary import Vocabulary
@@ -324,10 +324,14 @@ class T5(nn.Module):
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint) -> "T5":
         """The model of a checkpoint, in evaluation mode and float32."""
+        return cls.from_tensors(checkpoint.config, checkpoint.tensors)
+
+    @classmethod
+    def from_tensors(cls, config: T5Config, tensors: Tensors) -> "T5":
+        """The model of a configuration and its arrays by name, in evaluation mode and float32."""
         with torch.device("meta"):
-            model = cls(checkpoint.config)
-        tensors = {name: torch.tensor(array) for name, array in checkpoint.tensors.items()}
-        model.load_state_dict(tensors, assign=True)
+            model = cls(config)
+        model.load_state_dict({name: torch.tensor(array) for name, array in tensors.items()}, assign=True)
         for parameter in model.parameters():
             parameter.requires_grad_(True)
         return model.eval()

@@ -1,11 +1,9 @@
 """The optimizers of pretraining: AdamW with steps in proportion to the size of a matrix, and Adafactor."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, overload
+from typing import Any, Literal, Protocol, overload
 
 import torch
-
-from spanish_tok.t5.recipe import Recipe
 
 SMALLEST_SCALE = 1e-3  # a matrix of zeros must be able to leave them
 
@@ -62,8 +60,19 @@ class ScaledAdamW(torch.optim.Optimizer):
             parameter.mul_(1 - group["lr"] * group["weight_decay"])
 
 
-def optimizer_for(recipe: Recipe, parameters: Iterable[torch.Tensor]) -> torch.optim.Optimizer:
+class Choice(Protocol):
+    """What an optimizer is made of: a recipe of pretraining, or the options of a fine-tuning."""
+
+    @property
+    def optimizer(self) -> Literal["adamw", "adafactor"]: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def weight_decay(self) -> float: ...
+
+
+def optimizer_for(choice: Choice, parameters: Iterable[torch.Tensor]) -> torch.optim.Optimizer:
     """The optimizer that a recipe names."""
-    if recipe.optimizer == "adafactor":
-        return torch.optim.Adafactor(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    return ScaledAdamW(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    if choice.optimizer == "adafactor":
+        return torch.optim.Adafactor(parameters, lr=choice.learning_rate, weight_decay=choice.weight_decay)
+    return ScaledAdamW(parameters, lr=choice.learning_rate, weight_decay=choice.weight_decay)

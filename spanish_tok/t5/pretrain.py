@@ -2,8 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from spanish_tok.t5.held_out import split
 from spanish_tok.t5.log import Log, Row
 from spanish_tok.t5.model import T5
 from spanish_tok.t5.optimizers import optimizer_for
+from spanish_tok.t5.precision import autocast
 from spanish_tok.t5.recipe import Recipe
 from spanish_tok.t5.scoring import loss_of
 from spanish_tok.t5.training_state import (
@@ -75,12 +75,12 @@ class Pretraining:
         torch.manual_seed(recipe.seed)
         self.model = T5(config_of(recipe, len(tokenizer.vocabulary))).to(device)
         self.optimizer = optimizer_for(recipe, self.model.parameters())
-        self.autocast = autocast(recipe, device)
+        self.autocast = autocast(recipe.precision, device)
         self.reached = Reached()
         if newest := newest_checkpoint(folder):
             self._refuse_another(newest)
             self.reached = load_checkpoint(newest, self.model, self.optimizer)
-        self.log = Log(folder, self.reached.step)
+        self.log: Log[Row] = Log(folder, self.reached.step)
 
     def run(self, progress: Progress = SILENT) -> Path:
         """Train to the recipe's last step; returns the newest checkpoint. Ctrl-C saves one first."""
@@ -214,16 +214,3 @@ def config_of(recipe: Recipe, vocab_size: int) -> T5Config:
         )
     values = T5Config.from_json(Path(recipe.model) / "config.json").to_dict()
     return T5Config.from_dict(values | {"vocab_size": vocab_size, "dropout_rate": recipe.dropout})
-
-
-def autocast(recipe: Recipe, device: str) -> Callable[[], Any]:
-    """What the forward pass runs in: bfloat16 where the recipe says so or the processor computes with it."""
-    kind = torch.device(device).type
-    if kind == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        features = torch.cpu.get_capabilities()
-        fast = bool(features.get("avx512_bf16") or features.get("amx_bf16"))
-    if recipe.precision == "bf16" or (recipe.precision == "auto" and fast):
-        return lambda: torch.autocast(kind, torch.bfloat16)
-    return nullcontext

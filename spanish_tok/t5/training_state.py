@@ -4,22 +4,26 @@ A checkpoint is one folder: the model as T5 writes it, the vocabulary, optimizer
 and the random state) and training.json. It is written under another name and renamed: it is whole or not there.
 """
 
+import json
 import os
 import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import read_json, write_json
-from spanish_tok.t5.checkpoint import Checkpoint, read_tensors, write_tensors
+from spanish_tok.t5.checkpoint import Checkpoint, read_metadata, read_tensors, write_tensors
 from spanish_tok.t5.model import T5
 from spanish_tok.vocabulary import Vocabulary
 
 PREFIX = "checkpoint-"
 RANDOM = "random state of "
+WEIGHT = "model."
 STATE = "optimizer.safetensors"
 PROGRESS = "training.json"
 
@@ -73,15 +77,7 @@ def load_checkpoint(folder: Path, model: T5, optimizer: torch.optim.Optimizer) -
     """Put a checkpoint's state into model, optimizer and the random generators; returns how far it was."""
     reached = notes_of(folder)
     model.load_state_dict(T5.from_checkpoint(Checkpoint.load(folder)).state_dict())
-    states: dict[int, dict[str, torch.Tensor]] = {}
-    for name, array in read_tensors(folder / STATE).items():
-        tensor = torch.tensor(array)
-        if name.startswith(RANDOM):
-            _restore_random(name.removeprefix(RANDOM), tensor)
-        else:
-            number, _, key = name.partition(".")
-            states.setdefault(int(number), {})[key] = tensor
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
+    _restore(optimizer, read_tensors(folder / STATE))
     return Reached(**{name: reached[name] for name in Reached.__dataclass_fields__})
 
 
@@ -126,3 +122,40 @@ def _restore_random(device: str, state: torch.Tensor) -> None:
         torch.set_rng_state(state)
     elif torch.cuda.is_available():
         torch.cuda.set_rng_state(state)
+
+
+def _restore(optimizer: torch.optim.Optimizer, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Put arrays named as `_flat` and `_random_state` name them back into the optimizer and the generators."""
+    states: dict[int, dict[str, torch.Tensor]] = {}
+    for name, array in arrays.items():
+        tensor = torch.tensor(array)
+        if name.startswith(RANDOM):
+            _restore_random(name.removeprefix(RANDOM), tensor)
+        else:
+            number, _, key = name.partition(".")
+            states.setdefault(int(number), {})[key] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
+
+
+def save_state(path: Path, model: T5, optimizer: torch.optim.Optimizer, notes: dict[str, Any]) -> None:
+    """Write all that the next step depends on as one safetensors file, atomically; `notes` become its metadata."""
+    tensors = {f"{WEIGHT}{name}": tensor.detach() for name, tensor in model.state_dict().items()}
+    tensors |= _flat(optimizer) | _random_state(model)
+    arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
+    write_tensors(path, arrays, metadata={"notes": json.dumps(notes)})
+
+
+def load_state(
+    path: Path,
+    model: T5,
+    optimizer: torch.optim.Optimizer,
+    check: Callable[[dict[str, Any]], None],
+) -> dict[str, Any]:
+    """Take up a state that `save_state` wrote, once `check` has passed its notes; returns them."""
+    arrays = read_tensors(path)
+    notes: dict[str, Any] = json.loads(read_metadata(path).get("notes", "{}"))
+    check(notes)
+    weights = {name: arrays.pop(name) for name in list(arrays) if name.startswith(WEIGHT)}
+    model.load_state_dict({name.removeprefix(WEIGHT): torch.tensor(array) for name, array in weights.items()})
+    _restore(optimizer, arrays)
+    return notes

@@ -1,0 +1,22 @@
+"""What the forward pass of a training is computed in."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any, Literal
+
+import torch
+
+
+def autocast(precision: Literal["auto", "bf16", "fp32"], device: str) -> Callable[[], Any]:
+    """A context for the forward pass: bfloat16 where it is asked for, or where "auto" finds a processor that computes
+    with it.
+    """
+    kind = torch.device(device).type
+    if kind == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        features = torch.cpu.get_capabilities()
+        fast = bool(features.get("avx512_bf16") or features.get("amx_bf16"))
+    if precision == "bf16" or (precision == "auto" and fast):
+        return lambda: torch.autocast(kind, torch.bfloat16)
+    return nullcontext

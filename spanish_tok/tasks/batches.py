@@ -1,0 +1,61 @@
+"""Batches of examples of about the same length: little padding, a new order every epoch, nothing left out."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spanish_tok.tasks.examples import Example
+from spanish_tok.tasks.windows import Ids
+
+POOL = 32  # batches that are sorted by length together
+IGNORED = -100  # a label that adds nothing to the loss
+
+
+class Batch(NamedTuple):
+    """int64 (records, length) each: inputs and labels, padded; mask is 1 for the real ids of the inputs."""
+
+    inputs: NDArray[np.int64]
+    mask: NDArray[np.int64]
+    labels: NDArray[np.int64]
+
+    @property
+    def tokens(self) -> int:
+        """The ids of inputs and labels, padding left out."""
+        return int(self.mask.sum() + (self.labels != IGNORED).sum())
+
+
+def batch_of(examples: Sequence[Example], pad: int) -> Batch:
+    """The batch of some examples; padding of labels is -100, which the loss ignores."""
+    inputs = padded([example.input for example in examples], pad)
+    lengths = np.array([[len(example.input)] for example in examples])
+    mask = (np.arange(inputs.shape[1]) < lengths).astype(np.int64)
+    return Batch(inputs, mask, padded([example.labels for example in examples], IGNORED))
+
+
+def padded(sequences: Sequence[Ids], filling: int) -> NDArray[np.int64]:
+    """Sequences as the rows of one array, filled up at the right.
+
+    >>> padded([(5, 1), (7, 8, 1)], 0).tolist()
+    [[5, 1, 0], [7, 8, 1]]
+    """
+    array = np.full((len(sequences), max(map(len, sequences))), filling, np.int64)
+    for row, sequence in enumerate(sequences):
+        array[row, : len(sequence)] = sequence
+    return array
+
+
+def order_of(lengths: Sequence[int], size: int, seed: int, epoch: int) -> list[list[int]]:
+    """The batches of an epoch, as places in `lengths`: every place once, drawn from (seed, epoch) alone.
+
+    >>> sorted(place for batch in order_of([3, 9, 4], 2, seed=0, epoch=1) for place in batch)
+    [0, 1, 2]
+    """
+    random = np.random.default_rng([seed, epoch])
+    shuffled = random.permutation(len(lengths))
+    batches: list[list[int]] = []
+    for start in range(0, len(shuffled), POOL * size):
+        pool = sorted(shuffled[start : start + POOL * size].tolist(), key=lambda place: lengths[place])
+        batches += [pool[at : at + size] for at in range(0, len(pool), size)]
+    return [batches[place] for place in random.permutation(len(batches))]
