@@ -44,7 +44,7 @@ def test_answers_equal_torchmetrics_without_articles_and_accents(pairs: list[tup
     from torchmetrics.functional.text import squad
 
     predictions = [{"prediction_text": prediction, "id": str(i)} for i, (prediction, _) in enumerate(pairs)]
-    targets = [
+    targets: list[Any] = [
         {"answers": {"answer_start": [0], "text": [reference]}, "id": str(i)}
         for i, (_, reference) in enumerate(pairs)
     ]

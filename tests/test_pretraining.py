@@ -25,9 +25,10 @@ from spanish_tok.vocabulary import EOS
 
 torch = pytest.importorskip("torch")
 
-from spanish_tok.t5.log import read_log  # noqa: E402
+from spanish_tok.t5.log import Row, read_log  # noqa: E402
 from spanish_tok.t5.optimizers import ScaledAdamW, optimizer_for  # noqa: E402
-from spanish_tok.t5.pretrain import Pretraining, autocast, config_of  # noqa: E402
+from spanish_tok.t5.precision import autocast  # noqa: E402
+from spanish_tok.t5.pretrain import Pretraining, config_of  # noqa: E402
 
 SMALL = Recipe.load().with_values(
     {
@@ -86,7 +87,8 @@ def trained(arrays: TokenArrays, tokenizer: Tokenizer, recipe: Recipe, folder: P
 
 def losses(folder: Path) -> list[tuple[int, float, float, float | None]]:
     return [
-        (row.step, row.loss, row.gradient_norm, row.bits_per_byte) for row in read_log(folder / "log.csv")
+        (row.step, row.loss, row.gradient_norm, row.bits_per_byte)
+        for row in read_log(folder / "log.csv", Row)
     ]
 
 
@@ -102,7 +104,7 @@ def uninterrupted(
 def test_a_run_writes_log_curve_and_model(uninterrupted: Path) -> None:
     from spanish_tok.t5.model import T5
 
-    rows = read_log(uninterrupted / "log.csv")
+    rows = read_log(uninterrupted / "log.csv", Row)
     assert [row.step for row in rows] == list(range(1, 13))
     assert all(math.isfinite(row.loss) and row.gradient_norm > 0 for row in rows)
     assert [row.step for row in rows if row.bits_per_byte is not None] == [6, 12]
@@ -300,10 +302,10 @@ def test_adafactor_trains_too(
 
 
 def test_autocast_is_bfloat16_or_nothing() -> None:
-    with autocast(replace(SMALL, precision="bf16"), "cpu")():
+    with autocast("bf16", "cpu")():
         assert torch.get_autocast_dtype("cpu") == torch.bfloat16
         assert torch.is_autocast_enabled("cpu")
-    with autocast(replace(SMALL, precision="fp32"), "cpu")():
+    with autocast("fp32", "cpu")():
         assert not torch.is_autocast_enabled("cpu")
 
 
