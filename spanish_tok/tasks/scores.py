@@ -35,7 +35,7 @@ class Evaluation:
         return self.model[self.metric]
 
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "labels": list(self.labels)}
+        return {**asdict(self), "labels": list(self.labels), "confusion": list(self.confusion)}
 
     def __str__(self) -> str:
         names = list(self.model)
