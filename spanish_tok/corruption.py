@@ -42,9 +42,9 @@ class SpanCorruption:
     >>> corruption = SpanCorruption(first_sentinel=4999)
     >>> inputs, targets = corruption.corrupt([10, 11, 12, 13, 14, 15, 16], epoch=0, record=1)
     >>> inputs
-    [10, 11, 4999, 13, 14, 15, 16, 1]
+    [4999, 11, 12, 13, 14, 15, 16, 1]
     >>> targets
-    [4999, 12, 1]
+    [4999, 10, 1]
     """
 
     first_sentinel: int
