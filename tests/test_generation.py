@@ -56,7 +56,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def generator(model_folder: Path) -> Generator:
-    return Generator.load(model_folder)
+    return Generator.load(model_folder, "torch")
 
 
 @pytest.fixture(scope="module")
