@@ -67,21 +67,3 @@ def normalizers(folder: Path) -> dict[str, Normalizer]:
         "tokenizers": lambda texts: list(map(pipeline.normalize_str, texts)),
         "kernel": lambda texts: list(normalize_column(texts).to_pylist()),
     }
-
-
-# Known failures, each to be mended: they run, and are shown as expected failures until they pass.
-KNOWN_FAILURES = {
-    "tests/test_corpus_cli.py::test_ctrl_c_then_the_same_call_goes_on",
-    "tests/test_finetune.py::test_evaluation_of_the_held_out_part_is_that_of_the_fine_tuning",
-    "tests/test_hub.py::test_another_set_is_read_by_datasets",
-    "tests/test_hub.py::test_which_traps_datasets_fails",
-    "tests/test_pretraining.py::test_the_demo_trains_and_fills_masks",
-    "tests/test_shards.py::test_a_full_disk_keeps_what_is_whole",
-    "tests/test_shards.py::test_datasets_pandas_and_polars_open_the_shards",
-}
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.nodeid in KNOWN_FAILURES:
-            item.add_marker(pytest.mark.xfail(strict=False, reason="known failure, see KNOWN_FAILURES"))

@@ -33,8 +33,20 @@ class HubServer(ThreadingHTTPServer):
     def address(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
+    def tree(self, folder: str, recursive: bool) -> list[dict[str, Any]]:
+        """What lies in a folder, at any depth or directly in it; its subfolders come first."""
+        inside = self.entries(folder)
+        start = len(folder) + 1 if folder else 0
+        below = {entry["path"] for entry in inside if "/" in entry["path"][start:]}
+        names = {path[: path.index("/", start)] for path in below}
+        folders = [
+            {"type": "directory", "path": name, "size": 0, "oid": sha1(name.encode()).hexdigest()}
+            for name in sorted(names)
+        ]
+        return folders + [entry for entry in inside if recursive or entry["path"] not in below]
+
     def entries(self, folder: str) -> list[dict[str, Any]]:
-        """The files in a folder, at any depth, as the tree of a repository shows them."""
+        """The files in a folder, at any depth."""
         return [
             {"type": "file", "path": path, "size": len(content), "oid": sha1(content).hexdigest()}
             for path, content in self.files.items()
@@ -69,7 +81,11 @@ class Handler(BaseHTTPRequestHandler):
         if match := re.fullmatch(rf"/datasets/{REPOSITORY}/resolve/[^/]+/(.+)", path):
             self._content(match[1])
         elif match := re.fullmatch(rf"/api/datasets/{REPOSITORY}/tree/[^/]+/?(.*)", path):
-            self._send(json.dumps(self.server.entries(match[1])).encode())
+            recursive = parse_qs(urlsplit(self.path).query).get("recursive", ["false"])[0].lower() in (
+                "true",
+                "1",
+            )
+            self._send(json.dumps(self.server.tree(match[1], recursive)).encode())
         elif re.fullmatch(rf"/api/datasets/{REPOSITORY}(/revision/[^/]+)?", path):
             siblings = [{"rfilename": name} for name in self.server.files]
             info = {"id": REPOSITORY, "sha": REVISION, "siblings": siblings, "tags": [], "private": False}

@@ -364,10 +364,10 @@ def test_the_demo_trains_and_fills_masks(
     for text in (None, "own.txt"):
         (tmp_path / "own.txt").write_text("\n".join(lines[:30]) + "\n", encoding="utf-8")
         out = StringIO()
-        demo.run(tmp_path / str(text), text and str(tmp_path / text), 1e-4, out)
+        demo.run(tmp_path / f"run-{text}", text and str(tmp_path / text), 1e-4, out)
         shown = out.getvalue()
         assert f"{60 if text is None else 30} records of" in shown
         assert "loss 8." in shown
         assert "<extra_id_0>" in shown
     with pytest.raises(SpanishTokError, match="holds a model already"):
-        demo.run(tmp_path / "None", None, 1e-4, StringIO())
+        demo.run(tmp_path / "run-None", None, 1e-4, StringIO())

@@ -64,7 +64,9 @@ class Verbs(click.Group):
                 raise
             advice = f"Install it: pip install 'spanish-tok[{EXTRAS[error.name]}]'"
             sys.exit(_complain(f"This needs {error.name}. {advice}", 2))
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemError) as error:
+            if not _interrupted(error):
+                raise
             sys.exit(_complain("Interrupted. No half-written file is left.", 130))
         except BrokenPipeError:  # the reader of our output left: `| head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -75,6 +77,13 @@ class Verbs(click.Group):
             if error.filename is None:
                 raise
             sys.exit(_complain(f"{error.filename}: {error.strerror}.", 2))
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is the cause: Numba makes a SystemError of it where it comes while a kernel is loaded."""
+    while error and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__
+    return error is not None
 
 
 def _complain(message: str, status: int) -> int:
