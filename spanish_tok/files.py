@@ -65,6 +65,21 @@ def sha256_of_file(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def check_files(folder: Path, expected: dict[str, str]) -> None:
+    """Raise SpanishTokError that names the first file of a folder that is missing, or has another SHA-256.
+
+    `expected` maps the names of files to their SHA-256, as a manifest states them.
+    """
+    for name, sha256 in expected.items():
+        path = folder / Path(name).name
+        if not path.exists():
+            raise SpanishTokError(f"{path} is missing", "Copy the whole folder again.")
+        if sha256_of_file(path) != sha256:
+            raise SpanishTokError(
+                f"{path} is not as it was written (SHA-256)", "Copy the whole folder again."
+            )
+
+
 def shipped(path: str) -> Path:
     """Where a file that ships with the package lies: inside the wheel, or at the top of a checkout.
 

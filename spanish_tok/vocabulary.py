@@ -17,7 +17,7 @@ import spanish_tok
 from spanish_tok import formats
 from spanish_tok.alphabet import Table, spanish_table
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.files import atomic_path, read_json, sha256_of_file, shipped, write_json
+from spanish_tok.files import atomic_path, check_files, read_json, shipped, write_json
 from spanish_tok.formats import EOS, PAD, SPECIALS, UNK
 
 __all__ = ["EOS", "PAD", "RESOLUTION", "SPECIALS", "UNK", "Vocabulary"]
@@ -196,12 +196,5 @@ def check_folder(folder: Path) -> dict[str, Any]:
         raise SpanishTokError(
             f"{folder} has format {manifest.get('format')}", f"This version reads format {FORMAT}."
         )
-    for name, expected in files.items():
-        path = folder / Path(name).name
-        if not path.exists():
-            raise SpanishTokError(f"{path} is missing", "Copy the whole folder again.")
-        if sha256_of_file(path) != expected:
-            raise SpanishTokError(
-                f"{path} is not as it was written (SHA-256)", "Copy the whole folder again."
-            )
+    check_files(folder, files)
     return manifest

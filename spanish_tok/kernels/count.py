@@ -12,14 +12,24 @@ from numba.cpython.unsafe.numbers import trailing_zeros
 from numpy.typing import NDArray
 
 from spanish_tok.kernels import inner_kernel, kernel
-from spanish_tok.kernels.encode import KEPT_HIGH, KEPT_LOW, MARGIN
-from spanish_tok.kernels.memory import BLOCK, ONES, first_zero_byte, load_word, mix, places_of, word_at
+from spanish_tok.kernels.memory import (
+    BLOCK,
+    KEPT_HIGH,
+    KEPT_LOW,
+    KEY_BYTES,
+    MARGIN,
+    ONES,
+    first_zero_byte,
+    load_word,
+    mix,
+    places_of,
+    word_at,
+)
 from spanish_tok.kernels.normalize import MARK_LEAD, SPACE, UNTOUCHED, decode_character, normalize_into
 from spanish_tok.kernels.runs import add_run, has_room, with_room
 
 RUN_LIMIT = 64  # characters; a longer run is cut, and each part counted as a run
 PART = 1 << 16  # bytes of one chunk normalized at a time
-KEY_BYTES = 15
 SEEN_AT_FIRST, SEEN_AT_MOST = 1 << 14, 1 << 20  # entries of 32 bytes, three quarters of them in use at most
 SPACES = np.uint64(SPACE) * ONES
 NEWLINE = 0x0A

@@ -13,20 +13,28 @@ import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
 
 from spanish_tok.kernels import inner_kernel, kernel
-from spanish_tok.kernels.memory import BLOCK, enlarged, load_word, low_bytes, places_of, store_word, word_at
+from spanish_tok.kernels.memory import (
+    BLOCK,
+    KEPT_HIGH,
+    KEPT_LOW,
+    KEY_BYTES,
+    MARGIN,
+    enlarged,
+    load_word,
+    low_bytes,
+    places_of,
+    store_word,
+    word_at,
+)
 from spanish_tok.kernels.normalize import SPACE, normalize_into
 
-KEY_BYTES = 15
 ENTRY_IDS = 7
-MARGIN = BLOCK + 16  # bytes that the fast loop may read beyond a chunk's beginning
 ROOM = 512  # ids that one block may become, at most 7 for each of 64 chunks, and more
 UNREACHED = np.int64(-(1 << 62))
 FIRST_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 SECOND_MULTIPLIER = np.uint64(0xC2B2AE3D27D4EB4F)
 LENGTH_SHIFT = np.uint64(56)
 NUMBER_SHIFT = np.uint64(48)
-KEPT_LOW = np.array([(1 << 8 * min(length, 8)) - 1 for length in range(16)], np.uint64)
-KEPT_HIGH = np.array([(1 << 8 * max(length - 8, 0)) - 1 for length in range(16)], np.uint64)
 
 
 @inner_kernel

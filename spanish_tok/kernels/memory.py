@@ -16,6 +16,13 @@ MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio
 SECOND_MULTIPLIER = np.uint64(0xC2B2AE3D27D4EB4F)  # a prime of xxHash
 BLOCK = 64  # bytes that `places_of` looks at
 
+# Chunks of text are kept in tables by a key of 16 bytes: up to 15 of the chunk, and its length. What a chunk of
+# each length keeps of the first 8 bytes and of the next 8: 3 bytes -> 0xFFFFFF, 0; 9 bytes -> all, 0xFF
+KEY_BYTES = 15
+MARGIN = BLOCK + 16  # bytes that a loop over blocks may read beyond a chunk's beginning
+KEPT_LOW = np.array([(1 << 8 * min(length, 8)) - 1 for length in range(16)], np.uint64)
+KEPT_HIGH = np.array([(1 << 8 * max(length - 8, 0)) - 1 for length in range(16)], np.uint64)
+
 
 @intrinsic
 def load_word(_context: Any, data: Any, index: Any) -> Any:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 import spanish_tok
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.files import atomic_path, read_json, sha256_of_file, shipped, write_json
+from spanish_tok.files import atomic_path, check_files, read_json, sha256_of_file, shipped, write_json
 from spanish_tok.t5.config import T5Config
 from spanish_tok.t5.quantization import dequantize_tensors, quantize_tensors
 from spanish_tok.vocabulary import MANIFEST as VOCABULARY_MANIFEST
@@ -255,14 +255,7 @@ def _checked_manifest(folder: Path) -> dict[str, Any]:
         raise SpanishTokError(
             f"{folder} has format {manifest['format']}", f"This version reads format {FORMAT}."
         )
-    for name, expected in manifest["files"].items():
-        file = folder / Path(name).name
-        if not file.exists():
-            raise SpanishTokError(f"{file} is missing", "Copy the whole folder again.")
-        if sha256_of_file(file) != expected:
-            raise SpanishTokError(
-                f"{file} is not as it was written (SHA-256)", "It is damaged or cut off: copy it again."
-            )
+    check_files(folder, manifest["files"])
     return manifest
 
 
