@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV ?= .venv
 CORPUS ?= ../shared/corpus/*.parquet
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo demo-t5 test test-all check bench clean
@@ -19,10 +20,10 @@ demo-t5: $(VENV)/t5
 	$(BIN)/spanish-tok demo --t5 $(if $(TEXT),--text "$(TEXT)") $(if $(MINUTES),--minutes $(MINUTES))
 
 test: $(VENV)/dev
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: $(VENV)/dev
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: $(VENV)/dev
 	$(BIN)/ruff check .

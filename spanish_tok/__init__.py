@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from spanish_tok.alphabet import build_table as build_table
     from spanish_tok.alphabet import normalize as normalize
+    from spanish_tok.clean import CleanOptions as CleanOptions
     from spanish_tok.columns import normalize_column as normalize_column
     from spanish_tok.corruption import SpanCollator as SpanCollator
     from spanish_tok.corruption import SpanCorruption as SpanCorruption
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from spanish_tok.counts import merge as merge
     from spanish_tok.errors import SpanishTokError as SpanishTokError
     from spanish_tok.generation import Generator as Generator
+    from spanish_tok.inputs import inputs_of as inputs_of
+    from spanish_tok.prepare import clean_files as clean_files
+    from spanish_tok.prepare import sample_files as sample_files
+    from spanish_tok.reading import ReadOptions as ReadOptions
+    from spanish_tok.sample import merge_samples as merge_samples
     from spanish_tok.search import SearchOptions as SearchOptions
     from spanish_tok.shards import ShardOptions as ShardOptions
     from spanish_tok.shards import decode_shards as decode_shards
@@ -40,9 +46,11 @@ if TYPE_CHECKING:
 
 # public name -> the module that holds it
 _HOMES = {
+    "CleanOptions": "clean",
     "Counts": "counts",
     "Generator": "generation",
     "Predictor": "t5.predict",
+    "ReadOptions": "reading",
     "SearchOptions": "search",
     "ShardOptions": "shards",
     "SpanCollator": "corruption",
@@ -55,16 +63,20 @@ _HOMES = {
     "TuningOptions": "t5.tuning_options",
     "Vocabulary": "vocabulary",
     "build_table": "alphabet",
+    "clean_files": "prepare",
     "count_files": "counts",
     "count_runs": "counts",
     "decode_shards": "shards",
     "evaluate": "t5.evaluate",
     "finetune": "t5.finetune",
+    "inputs_of": "inputs",
     "merge": "counts",
+    "merge_samples": "sample",
     "normalize": "alphabet",
     "normalize_column": "columns",
     "predict": "t5.predict",
     "read_shards": "shards",
+    "sample_files": "prepare",
     "train_vocabularies": "trainer",
     "train_vocabulary": "trainer",
     "write_shards": "shards",

@@ -72,11 +72,14 @@ class Inputs:
         return None if None in guesses else sum(guess or 0 for guess in guesses)
 
 
-def inputs_of(names: Sequence[Location], options: ReadOptions, source: str | None = None) -> Inputs:
+def inputs_of(
+    names: Sequence[Location], options: ReadOptions | None = None, source: str | None = None
+) -> Inputs:
     """Files, folders that `sample` or `clean` wrote, or the name of one recipe, as inputs.
 
     `source` replaces the names of sources, which otherwise come from those of the files or the recipe.
     """
+    options = options or ReadOptions()
     if len(names) == 1 and is_recipe(str(names[0])):
         return _from_recipe(load_recipe(str(names[0])), options, source)
     locations = expand_folders(names)
