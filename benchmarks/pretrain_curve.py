@@ -35,7 +35,7 @@ def batches_of(shards: Path, recipe: Recipe) -> PackedBatches:
 
 def train(model: Any, batches: PackedBatches, recipe: Recipe) -> tuple[list[float], float]:
     """Losses of all steps, and seconds."""
-    optimizer = optimizer_for(recipe, model.parameters())
+    optimizer = optimizer_for(recipe, model)
     losses = []
     begun = time.perf_counter()
     model.train()

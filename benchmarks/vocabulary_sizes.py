@@ -132,7 +132,7 @@ def train_tiny(coder: Coder, texts: pa.Array, recipe: Recipe) -> tuple[T5, dict[
     recipe = replace(recipe, steps=steps, warmup=steps // 10)
     torch.manual_seed(recipe.seed)
     model = T5(T5Config.spanish_tiny(vocab_size=coder.size, dropout_rate=0.0))
-    optimizer = optimizer_for(recipe, model.parameters())
+    optimizer = optimizer_for(recipe, model)
     begun, losses = time.process_time(), []
     for step in range(steps):
         for group in optimizer.param_groups:

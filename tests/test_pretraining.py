@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from spanish_tok import SpanishTokError, Tokenizer
+from spanish_tok import SpanishTokError, Tokenizer, count_runs, train_vocabulary
 from spanish_tok.files import shipped
 from spanish_tok.shards import TokenArrays, read_shards, write_shards
 from spanish_tok.t5.held_out import split
@@ -26,9 +26,10 @@ from spanish_tok.vocabulary import EOS
 torch = pytest.importorskip("torch")
 
 from spanish_tok.t5.log import Row, read_log  # noqa: E402
+from spanish_tok.t5.model import T5  # noqa: E402
 from spanish_tok.t5.optimizers import ScaledAdamW, optimizer_for  # noqa: E402
 from spanish_tok.t5.precision import autocast  # noqa: E402
-from spanish_tok.t5.pretrain import Pretraining, config_of  # noqa: E402
+from spanish_tok.t5.pretrain import Pretraining, config_of, model_of  # noqa: E402
 
 SMALL = Recipe.load().with_values(
     {
@@ -102,7 +103,6 @@ def uninterrupted(
 
 
 def test_a_run_writes_log_curve_and_model(uninterrupted: Path) -> None:
-    from spanish_tok.t5.model import T5
 
     rows = read_log(uninterrupted / "log.csv", Row)
     assert [row.step for row in rows] == list(range(1, 13))
@@ -291,14 +291,42 @@ def test_the_scaled_step_is_in_proportion_to_the_matrix() -> None:
     assert moved == pytest.approx([0.01, 0.0005, 0.00001], rel=1e-3)
 
 
+def test_biases_of_positions_take_steps_like_embeddings() -> None:
+    model = torch.nn.ModuleDict(
+        {"relative_attention_bias": torch.nn.Embedding(4, 2), "q": torch.nn.Linear(2, 2)}
+    )
+    moved = {}
+    for parameter in model.parameters():
+        torch.nn.init.constant_(parameter, 0.05)
+        parameter.grad = torch.ones_like(parameter)
+    optimizer_for(Recipe.load(), model).step()
+    moved = {name: 0.05 - float(parameter.detach().max()) for name, parameter in model.named_parameters()}
+    assert moved["relative_attention_bias.weight"] == pytest.approx(0.03, rel=1e-3)
+    assert moved["q.weight"] == pytest.approx(0.03 * 0.05, rel=1e-3)
+
+
+def test_a_training_can_start_from_a_model(
+    uninterrupted: Path, arrays: TokenArrays, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    """It begins where that model ended, and refuses a model of another vocabulary."""
+    start = str(newest_checkpoint(uninterrupted))
+    training = trained(arrays, tokenizer, replace(SMALL, start=start), tmp_path)
+    ended = T5.load(start).state_dict()
+    assert all(torch.equal(tensor, ended[name]) for name, tensor in training.model.state_dict().items())
+    assert training.reached.step == 0
+    other = train_vocabulary(count_runs(["el perro come y la perra duerme"] * 50), size=192, sentinels=100)
+    other.save(tmp_path / "vocabulary")
+    with pytest.raises(SpanishTokError, match="another vocabulary"):
+        model_of(replace(SMALL, start=start), other)
+
+
 def test_adafactor_trains_too(
     arrays: TokenArrays, tokenizer: Tokenizer, small_model: str, tmp_path: Path
 ) -> None:
     recipe = replace(SMALL, model=small_model, optimizer="adafactor", steps=6)
     trained(arrays, tokenizer, recipe, tmp_path).run()
     assert trained(arrays, tokenizer, replace(recipe, steps=8), tmp_path).reached.step == 6
-    parameters = [torch.nn.Parameter(torch.zeros(2, 2))]
-    assert isinstance(optimizer_for(recipe, parameters), torch.optim.Adafactor)
+    assert isinstance(optimizer_for(recipe, torch.nn.Linear(2, 2)), torch.optim.Adafactor)
 
 
 def test_autocast_is_bfloat16_or_nothing() -> None:
@@ -347,7 +375,7 @@ def test_without_torch_the_verb_says_what_to_install(shards: Path, tmp_path: Pat
     assert finished.returncode == 2
     assert finished.stderr == "spanish-tok: This needs torch. Install it: pip install 'spanish-tok[t5]'\n"
     shown = subprocess.run([*command[:4], "--show-recipe"], capture_output=True, text=True, check=True)
-    assert "learning_rate = 0.02" in shown.stdout
+    assert "learning_rate = 0.03" in shown.stdout
 
 
 def test_the_demo_trains_and_fills_masks(

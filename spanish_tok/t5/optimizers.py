@@ -5,7 +5,9 @@ from typing import Any, Literal, Protocol, overload
 
 import torch
 
-SMALLEST_SCALE = 1e-3  # a matrix of zeros must be able to leave them
+SMALLEST_SIZE = 1e-3  # a matrix of zeros must be able to leave them
+BIAS_SIZE = 1.0  # a bias starts near 0 and must reach several units before attention looks at neighbours
+BIASES = "relative_attention_bias"
 
 
 class ScaledAdamW(torch.optim.Optimizer):
@@ -17,13 +19,15 @@ class ScaledAdamW(torch.optim.Optimizer):
 
     def __init__(
         self,
-        parameters: Iterable[torch.Tensor],
+        parameters: Iterable[torch.Tensor] | Iterable[dict[str, Any]],
         lr: float,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-6,
         weight_decay: float = 0.0,
+        smallest_size: float = SMALLEST_SIZE,
     ) -> None:
-        super().__init__(parameters, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(parameters, {**defaults, "smallest_size": smallest_size})
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -53,7 +57,7 @@ class ScaledAdamW(torch.optim.Optimizer):
         mean, square = state["exp_avg"], state["exp_avg_sq"]
         mean.lerp_(gradient, 1 - first)
         square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
-        size = max(SMALLEST_SCALE, parameter.square().mean().sqrt().item())
+        size = max(group["smallest_size"], parameter.square().mean().sqrt().item())
         step = group["lr"] * size * (1 - second**number) ** 0.5 / (1 - first**number)
         parameter.addcdiv_(mean, square.sqrt().add_(group["eps"]), value=-step)
         if group["weight_decay"]:
@@ -71,8 +75,18 @@ class Choice(Protocol):
     def weight_decay(self) -> float: ...
 
 
-def optimizer_for(choice: Choice, parameters: Iterable[torch.Tensor]) -> torch.optim.Optimizer:
-    """The optimizer that a recipe names."""
+def optimizer_for(choice: Choice, model: torch.nn.Module) -> torch.optim.Optimizer:
+    """The optimizer that a recipe names, for all parameters of a model.
+
+    The biases of relative positions take steps like those of the embeddings: in proportion to their own size,
+    which is 0.06 at the start, they would need most of a short training to matter.
+    """
     if choice.optimizer == "adafactor":
-        return torch.optim.Adafactor(parameters, lr=choice.learning_rate, weight_decay=choice.weight_decay)
-    return ScaledAdamW(parameters, lr=choice.learning_rate, weight_decay=choice.weight_decay)
+        rate, decay = choice.learning_rate, choice.weight_decay
+        return torch.optim.Adafactor(model.parameters(), lr=rate, weight_decay=decay)
+    named = list(model.named_parameters())
+    groups: list[dict[str, Any]] = [
+        {"params": [parameter for name, parameter in named if BIASES not in name]},
+        {"params": [parameter for name, parameter in named if BIASES in name], "smallest_size": BIAS_SIZE},
+    ]
+    return ScaledAdamW(groups, lr=choice.learning_rate, weight_decay=choice.weight_decay)

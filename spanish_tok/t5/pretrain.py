@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from spanish_tok.batches import PackedBatches
 from spanish_tok.corruption import SpanCorruption
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.progress import SILENT, Progress
+from spanish_tok.t5.checkpoint import Checkpoint
 from spanish_tok.t5.config import PRESETS, T5Config
 from spanish_tok.t5.held_out import split
 from spanish_tok.t5.log import Log, Row
@@ -33,7 +34,7 @@ from spanish_tok.t5.training_state import (
 )
 from spanish_tok.t5.validation import Validation
 from spanish_tok.tokenizer import Tokenizer
-from spanish_tok.vocabulary import PAD
+from spanish_tok.vocabulary import PAD, Vocabulary
 
 FLAT_AFTER = 300  # steps
 FLAT = 0.05  # nats that the loss must have fallen by then
@@ -73,8 +74,8 @@ class Pretraining:
             )
             self.validation = Validation(held_out, tokenizer, recipe.validation_records)
         torch.manual_seed(recipe.seed)
-        self.model = T5(config_of(recipe, len(tokenizer.vocabulary))).to(device)
-        self.optimizer = optimizer_for(recipe, self.model.parameters())
+        self.model = model_of(recipe, tokenizer.vocabulary).to(device)
+        self.optimizer = optimizer_for(recipe, self.model)
         self.autocast = autocast(recipe.precision, device)
         self.reached = Reached()
         if newest := newest_checkpoint(folder):
@@ -193,7 +194,7 @@ class Pretraining:
 
     def _refuse_flat(self, row: Row) -> None:
         """Stop a training that does not learn: its loss after 300 steps is where it began."""
-        if row.step != FLAT_AFTER:
+        if row.step != FLAT_AFTER or self.recipe.start:
             return
         first, last = self.log.mean_loss(0, 20), self.log.mean_loss(FLAT_AFTER - 20, FLAT_AFTER)
         if first - last < FLAT:
@@ -202,6 +203,23 @@ class Pretraining:
                 f"{row.learning_rate:g}",
                 "Try another learning rate, and look at the data.",
             )
+
+
+def model_of(recipe: Recipe, vocabulary: Vocabulary) -> T5:
+    """The model that a recipe begins with: random weights of its shape, or those of the folder `start`.
+
+    Raises SpanishTokError where that folder is damaged or its model reads another vocabulary.
+    """
+    if not recipe.start:
+        return T5(config_of(recipe, len(vocabulary)))
+    checkpoint = Checkpoint.load(recipe.start)
+    if checkpoint.vocabulary.fingerprint != vocabulary.fingerprint:
+        raise SpanishTokError(
+            f"The model of {recipe.start} reads another vocabulary than the shards hold",
+            "Make shards with the model's own vocabulary: spanish-tok shard --vocab FOLDER.",
+        )
+    config = replace(checkpoint.config, dropout_rate=recipe.dropout)
+    return T5.from_tensors(config, checkpoint.tensors)
 
 
 def config_of(recipe: Recipe, vocab_size: int) -> T5Config:

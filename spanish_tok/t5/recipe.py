@@ -23,6 +23,7 @@ class Recipe:
     """
 
     model: str
+    start: str
     dropout: float
     seed: int
     input_length: int

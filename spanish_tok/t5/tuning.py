@@ -83,7 +83,7 @@ class FineTuning:
         self.model, self.codec, self.tuned = model, codec, tuned
         self.parts, self.options, self.folder = parts, options, folder
         self.predictor = Predictor(model, codec, tuned)
-        self.optimizer = optimizer_for(options, model.parameters())
+        self.optimizer = optimizer_for(options, model)
         self.autocast = autocast(options.precision, model.shared.weight.device.type)
         torch.manual_seed(options.seed)
         self.reached = Reached()
