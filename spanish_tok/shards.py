@@ -6,7 +6,7 @@ tokens: list<uint16>), and manifest.json, written last. A shard ends with the re
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from spanish_tok.counts import available_cores
+from spanish_tok.engines import EngineName, check_shared, connected
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import atomic_path, read_json, sha256_of_file
 from spanish_tok.progress import SILENT, Progress
@@ -44,6 +45,9 @@ class ShardOptions:
     shard_bytes: int = 32 << 20
 
 
+Made = tuple[list[dict[str, Any]], list[FileReport]]  # rows of the manifest; what was read
+
+
 class TokenArrays(NamedTuple):
     """Records as two arrays: record r is ids[offsets[r]:offsets[r + 1]]."""
 
@@ -59,12 +63,15 @@ def write_shards(
     options: ShardOptions | None = None,
     reading: ReadOptions | None = None,
     workers: int | None = None,
+    engine: EngineName = "local",
+    address: str | None = None,
     progress: Progress = SILENT,
 ) -> dict[str, Any]:
     """Encode files of text (see `spanish_tok.records`) into a folder of token shards; return its manifest.
 
     Run again after an interruption, it makes the shards that are missing. The bytes depend on the input,
-    the vocabulary and the options, not on `workers` (threads; all cores by default).
+    the vocabulary and the options, not on `workers` (threads; all cores by default), nor on `engine`: "ray"
+    gives each file to a task on the cluster at `address` (see engines.py), whose nodes must share `output`.
 
     Raises SpanishTokError where the folder holds anything else, and for what cannot be read.
 
@@ -81,19 +88,52 @@ def write_shards(
     options, reading = options or ShardOptions(), reading or ReadOptions()
     files = expand_folders(paths)
     job = token_job(files, tokenizer or Tokenizer.load(), options, reading)
-    reports = [FileReport(os.fspath(path)) for path in files]
+    folder, reports = Path(output).absolute(), [FileReport(os.fspath(path)) for path in files]
 
-    def sources() -> Iterator[Source]:
-        for place, (path, report) in enumerate(zip(files, reports, strict=True)):
-            yield from cut(read_file(path, reading, report), place, options.shard_bytes)
+    def shards() -> list[dict[str, Any]]:
+        parts = [(job, [(place, path)], folder, reading) for place, path in enumerate(files)]
+        if engine == "ray":
+            made = _make_on_ray(parts, address, progress)
+        else:
+            made = [make_shards(job, list(enumerate(files)), folder, reading, workers, progress)]
+        rows = [row for rows, _ in made for row in rows]
+        reports[:] = [report for _, read in made for report in read]
         check_rows(sum(report.rows for report in reports), reading.rows, "the input")
+        return rows
 
     def found() -> dict[str, int]:
         return {name: sum(getattr(report, name) for report in reports) for name in ("rejected", "repaired")}
 
-    return fill_folder(
-        job, Path(output), lambda: _make(job, sources(), Path(output), workers, progress), found
+    return fill_folder(job, folder, shards, found)
+
+
+def make_shards(
+    job: ShardJob,
+    files: Sequence[tuple[int, Location]],
+    folder: Path,
+    reading: ReadOptions,
+    workers: int | None = 1,
+    progress: Progress = SILENT,
+) -> Made:
+    """Make the shards of some input files, each given with its place in the input: a task of any engine."""
+    reports = [FileReport(os.fspath(path)) for _, path in files]
+    sources = (
+        source
+        for (place, path), report in zip(files, reports, strict=True)
+        for source in cut(read_file(path, reading, report), place, job.options["shard_bytes"])
     )
+    return list(_make(job, sources, folder, workers, progress)), reports
+
+
+def _make_on_ray(parts: Sequence[tuple[Any, ...]], address: str | None, progress: Progress) -> list[Made]:
+    """Make the shards of all parts on a cluster; in the order of the parts."""
+    made: dict[int, Made] = {}
+    with connected(address) as cluster:
+        for place, (rows, reports) in cluster.map(make_shards, parts):
+            made[place] = rows, reports
+            progress.advance(sum(row["records"] for row in rows))
+            check_shared([parts[place][2] / row["file"] for row in rows])
+    return [made[place] for place in sorted(made)]
 
 
 def token_job(

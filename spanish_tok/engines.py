@@ -1,0 +1,173 @@
+"""Where one machine and a Ray cluster differ: who calls the functions of a job, and what becomes of their failures.
+
+The work itself is the local engine's: a task on the cluster calls `counts.count_files`, `shards.make_shards` or
+`candidates.gather` over a part of the input, whole files, with one thread. What comes back is small and does
+not depend on how the input was parted, nor on which task ended first: counts are added up as a tree in the
+cluster, shards have their names from the input, the records of a sample their order from their keys.
+
+Ray's own readers are not used, on purpose: in Ray 2.60 `read_text` drops empty lines and splits at other ends
+of lines than "\\n", `read_json` guesses types (an id "007" or "1e5" is read as a number, a null becomes a
+text), `read_csv` fails on a bare tab or quote, none counts what it drops or mends, none names the row that is
+wrong, and the blocks of `read_parquet` do not tell which rows of a file they are, so that shards could not be
+cut where the local engine cuts them. A task reads its files with the readers of this package from any path
+that fsspec knows (s3://, gs://, hf://, a shared disk). That also keeps the text out of Ray's object store: no
+block is copied, spilled or lost with a node.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from spanish_tok.counts import available_cores
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.progress import SILENT, Progress
+
+EngineName = Literal["local", "ray"]
+
+RETRIES = 3  # times that a part is begun again after its worker or its node died
+FAN_IN = 8  # results that are merged by one task
+OBJECT_STORE = 200 << 20  # bytes, of a cluster that is started here: only results lie in it
+SETTINGS = {  # of Ray, unless the environment says otherwise; they are read when it is imported
+    "RAY_USAGE_STATS_ENABLED": "0",  # no calls home
+    "RAY_task_oom_retries": str(RETRIES),  # the default is for ever
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # silences a warning about a future default
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # of the compiled part, which writes to standard error
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+}
+
+
+class RayEngine:
+    """A Ray cluster this process is connected to; `connected` gives one."""
+
+    def __init__(self, ray: Any) -> None:
+        self._ray = ray
+
+    @property
+    def cores(self) -> int:
+        """The cores of all nodes, as they are now."""
+        return max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+
+    def map(
+        self, function: Callable[..., Any], parts: Sequence[tuple[Any, ...]]
+    ) -> Iterator[tuple[int, Any]]:
+        """Call `function(*part)` for every part; give (the part's place, the result) as they are done.
+
+        After a failure no other part is begun, but those that run are still given, so that their work is kept;
+        then the failure is raised: as SpanishTokError where the function raised that, or where workers died.
+        """
+        task, coming = self._task(function), iter(range(len(parts)))
+        running: dict[Any, int] = {}
+        failure: BaseException | None = None
+        while True:
+            room = 0 if failure else 2 * self.cores - len(running)
+            for _, place in zip(range(room), coming, strict=False):
+                running[task.remote(*parts[place])] = place
+            if not running:
+                break
+            done, _ = self._ray.wait(list(running), num_returns=1)
+            place = running.pop(done[0])
+            try:
+                result = self._ray.get(done[0])
+            except self._ray.exceptions.RayError as error:
+                failure = failure or _explained(error)
+                continue
+            yield place, result
+        if failure:
+            raise failure
+
+    def merged(
+        self,
+        function: Callable[..., Any],
+        parts: Sequence[tuple[Any, ...]],
+        merge: Callable[[Sequence[Any]], Any],
+        progress: Progress = SILENT,
+    ) -> Any:
+        """The results of `function(*part)` for all parts, merged on the cluster as a tree of FAN_IN branches.
+
+        What is ready first is merged first, so `merge` must be associative and commutative.
+        """
+        task, merging = self._task(function), self._task(_merge)
+        waiting = [task.remote(*part) for part in parts]
+        try:
+            while len(waiting) > 1:
+                count = min(FAN_IN, len(waiting))
+                ready, waiting = self._ray.wait(waiting, num_returns=count, fetch_local=False)
+                waiting.append(merging.remote(merge, *ready))
+                progress.note(f"{len(waiting):,} tables to be merged")
+            return self._ray.get(waiting[0])
+        except self._ray.exceptions.RayError as error:
+            raise _explained(error) from None
+
+    def _task(self, function: Callable[..., Any]) -> Any:
+        return self._ray.remote(num_cpus=1, max_retries=RETRIES, scheduling_strategy="SPREAD")(function)
+
+
+@contextmanager
+def connected(address: str | None = None) -> Iterator[RayEngine]:
+    """A connection to the cluster at `address`; without one to RAY_ADDRESS, or to a cluster of this machine's cores.
+
+    A connection that this process has already is used, and left open.
+
+    Raises SpanishTokError where Ray is not installed or nobody answers at the address.
+    """
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray
+    except ModuleNotFoundError:
+        raise SpanishTokError("The engine ray needs Ray", "pip install 'spanish-tok[ray]'") from None
+    if ray.is_initialized():
+        yield RayEngine(ray)
+        return
+    address = address or os.environ.get("RAY_ADDRESS")
+    own = {} if address else {"num_cpus": available_cores(), "object_store_memory": OBJECT_STORE}
+    try:
+        ray.init(
+            address or "local", include_dashboard=None if address else False, log_to_driver=False,
+            logging_level=logging.ERROR, **own,
+        )  # fmt: skip
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise SpanishTokError(
+            f"There is no Ray cluster at {address} ({error})",
+            "Begin one with `ray start --head`, or give no --address to use this machine alone.",
+        ) from None
+    try:
+        yield RayEngine(ray)
+    finally:
+        ray.shutdown()
+
+
+def check_shared(paths: Sequence[Path]) -> None:
+    """Raise SpanishTokError where a file that a worker wrote is not seen here."""
+    if missing := [path for path in paths if not path.exists()]:
+        raise SpanishTokError(
+            f"{missing[0]} was written by a worker and is not seen here",
+            "Give a folder on a disk that all nodes share under the same path.",
+        )
+
+
+def _merge(merge: Callable[[Sequence[Any]], Any], *results: Any) -> Any:
+    """One branch of the tree; Ray puts results in the place of references that are arguments."""
+    return merge(results)
+
+
+def _explained(error: Any) -> BaseException:
+    """What a task failed with: the error of its function, or that its worker died too often."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, SpanishTokError | OSError):
+        return cause
+    if "OutOfMemory" in type(error).__name__ or "OutOfMemory" in str(error):
+        return SpanishTokError(
+            f"A task ran out of memory {RETRIES + 1} times",
+            "Take smaller --shard-bytes, fewer cores a node, or nodes with more memory; then run it again: "
+            "what is done is kept.",
+        )
+    if cause is not None:
+        return error if isinstance(error, BaseException) else RuntimeError(str(error))
+    return SpanishTokError(
+        f"Workers died {RETRIES + 1} times at one part ({type(error).__name__}: {str(error).splitlines()[0]})",
+        "See the logs of Ray; then run it again: what is done is kept.",
+    )
