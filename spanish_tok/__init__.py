@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from spanish_tok.columns import normalize_column as normalize_column
     from spanish_tok.corruption import SpanCollator as SpanCollator
     from spanish_tok.corruption import SpanCorruption as SpanCorruption
+    from spanish_tok.counting import count_files as count_files
     from spanish_tok.counts import Counts as Counts
-    from spanish_tok.counts import count_files as count_files
     from spanish_tok.counts import count_runs as count_runs
     from spanish_tok.counts import merge as merge
     from spanish_tok.errors import SpanishTokError as SpanishTokError
@@ -64,7 +64,7 @@ _HOMES = {
     "Vocabulary": "vocabulary",
     "build_table": "alphabet",
     "clean_files": "prepare",
-    "count_files": "counts",
+    "count_files": "counting",
     "count_runs": "counts",
     "decode_shards": "shards",
     "evaluate": "t5.evaluate",

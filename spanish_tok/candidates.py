@@ -4,18 +4,20 @@ Every so often the pass notes how far it came, so that an interrupted one goes o
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from spanish_tok.engines import absolute, connected
+from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import read_json, write_json
-from spanish_tok.inputs import Inputs
+from spanish_tok.inputs import Input, Inputs
 from spanish_tok.progress import SILENT, Progress
 from spanish_tok.reading import FileReport, batch_of
-from spanish_tok.sample import Keys, Source, Threshold, candidates_of
+from spanish_tok.sample import SCHEMA, Keys, Source, Threshold, admitted, candidates_of
 from spanish_tok.spill import Spill
 from spanish_tok.threads import map_in_order
 
@@ -24,6 +26,10 @@ NOTHING = batch_of(None, pa.array([], pa.string()))  # stands for the end of a f
 
 # a batch, its keys where they depend on the order of batches, its source, and the place and state of its file
 Read = tuple[pa.RecordBatch, Keys | None, Source, int, FileReport]
+
+
+# batches of (key, id, text), and the place and state of each file once those are among the candidates
+Found = tuple[list[pa.RecordBatch], list[tuple[int, FileReport]]]
 
 
 class CandidatePass:
@@ -51,20 +57,31 @@ class CandidatePass:
 
     def run(self, workers: int, bar: Progress = SILENT) -> None:
         """Go over the input, or over what is left of it; then `keys` holds the candidates' keys in order."""
-        done = self._resume()
-        if not done:
+        self._gather(map_in_order(self._candidates, self._read(bar), workers))
+
+    def run_on_ray(self, address: str | None, bar: Progress = SILENT) -> None:
+        """The same on the cluster at `address`; after a failure what was gathered so far is kept."""
+        try:
+            self._gather(self._gathered_on_ray(address, bar))
+        except SpanishTokError:
+            self._save(done=False)
+            raise
+
+    def _gather(self, found: Iterable[Found]) -> None:
+        if not self._resume():
             saved = time.monotonic()
-            for candidates, place, report in map_in_order(self._candidates, self._read(bar), workers):
-                self._threshold.add(candidates.column("key").to_numpy().copy())
-                self.spill.append(candidates)
-                self.reports[place] = report
+            for batches, reports in found:
+                for candidates in batches:
+                    self._threshold.add(candidates.column("key").to_numpy().copy())
+                    self.spill.append(candidates)
+                for place, report in reports:
+                    self.reports[place] = report
                 if time.monotonic() - saved > CHECKPOINT_SECONDS and not self._order_matters:
                     self._save(done=False)
                     saved = time.monotonic()
             self.inputs.check(self.reports)
-        self.keys = self._threshold.settle()
-        if not done:
             self._save(done=True)
+        self.keys = self._threshold.settle()
 
     def close(self) -> None:
         """Delete the candidates."""
@@ -89,10 +106,34 @@ class CandidatePass:
                 bar.note(f"{self.spill.size / 1e6:,.0f} MB of candidates")
             yield NOTHING, None, source, place, replace(report)
 
-    def _candidates(self, read: Read) -> tuple[pa.RecordBatch, int, FileReport]:
+    def _candidates(self, read: Read) -> Found:
         batch, keys, source, place, report = read
         keys = source.keys_of(batch) if keys is None else keys
-        return candidates_of(batch, keys, self._threshold), place, report
+        return [candidates_of(batch, keys, self._threshold)], [(place, report)]
+
+    def _gathered_on_ray(self, address: str | None, bar: Progress) -> Iterator[Found]:
+        """What tasks find, each in one source, whose records without ids must be one stream."""
+        streams: dict[str, list[int]] = {}
+        for place, item in enumerate(self.inputs.items):
+            if not self.reports[place].complete:
+                streams.setdefault(item.source, []).append(place)
+        parts = (self._part(places) for places in streams.values())  # with the threshold of when it begins
+        with connected(address) as cluster:
+            for number, (found, reports) in cluster.map(gather, parts):
+                places = list(streams.values())[number]
+                bar.advance(sum(report.rows for report in reports))
+                batches = [admitted(batch, self._threshold) for batch in found.to_batches()]
+                yield batches, list(zip(places, reports, strict=True))
+
+    def _part(self, places: list[int]) -> tuple[Any, ...]:
+        items = [self.inputs.items[place] for place in places]
+        afar = [
+            replace(item, name=absolute(item.name, item.hub_set), options=replace(item.options, workers=1))
+            for item in items
+        ]
+        threshold = self._threshold
+        reports = [self.reports[place] for place in places]
+        return afar, reports, self._sources[items[0].source], threshold.size, threshold.low, threshold.high
 
     def _resume(self) -> bool:
         """Open the spill where an earlier run left it; whether that run had gone over all input."""
@@ -111,3 +152,23 @@ class CandidatePass:
         self.spill.sync()
         reports = [asdict(report) for report in self.reports]
         write_json(self._state, {"runs": self.spill.runs, "reports": reports, "done": done})
+
+
+def gather(
+    items: Sequence[Input], reports: Sequence[FileReport], source: Source, size: int, low: int, high: int
+) -> tuple[pa.Table, Sequence[FileReport]]:
+    """The records of one source that are among its `size` smallest keys from `low` to `high`: a task of a cluster.
+
+    Holds at most about four times what it gives, as the records that fell out are let go now and then.
+    """
+    threshold = Threshold(size, low)
+    threshold.high = swept = high
+    held: list[pa.RecordBatch] = []
+    for item, report in zip(items, reports, strict=True):
+        for batch in item.read(report):
+            held.append(candidates_of(batch, source.keys_of(batch), threshold))
+            threshold.add(held[-1].column("key").to_numpy().copy())
+            if threshold.high < swept // 2:
+                held = [admitted(candidates, threshold) for candidates in held]
+                swept = threshold.high
+    return pa.Table.from_batches([admitted(candidates, threshold) for candidates in held], SCHEMA), reports

@@ -14,8 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import reduce
 from math import inf
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,11 +27,7 @@ from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import atomic_path
 from spanish_tok.kernels.count import SEEN_AT_FIRST, count_records, finish_counting
 from spanish_tok.kernels.runs import merge_runs, new_runs
-from spanish_tok.progress import SILENT, Progress
 from spanish_tok.threads import Shared
-
-if TYPE_CHECKING:
-    from spanish_tok.reading import ReadOptions
 
 SCHEMA = pa.schema([("run", pa.large_string()), ("count", pa.int64())])
 METADATA_KEY = b"spanish-tok"
@@ -71,12 +66,12 @@ class Counts:
         digest.update(self.table["count"].to_numpy().astype("<i8").tobytes())
         return digest.hexdigest()
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write Parquet with the fingerprint in its metadata, atomically."""
+    def save(self, path: str | os.PathLike[str], *, level: int = 19) -> None:
+        """Write Parquet with the fingerprint in its metadata, atomically; `level` is of zstd."""
         notes = {"fingerprint": self.fingerprint, "records": self.records, "cut": self.cut}
         table = self.table.replace_schema_metadata({METADATA_KEY: json.dumps(notes).encode()})
         with atomic_path(path) as partial:
-            pq.write_table(table, partial, compression="zstd", compression_level=19)
+            pq.write_table(table, partial, compression="zstd", compression_level=level)
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> "Counts":
@@ -149,49 +144,6 @@ def count_runs(
     with ThreadPoolExecutor(threads) as pool, closing(Shared(_slices(texts))) as slices:
         tables, records = zip(*pool.map(work, [slices] * threads), strict=True)
     return _as_counts(reduce(merge_runs, tables), sum(records))
-
-
-def count_files(
-    paths: Iterable[str | os.PathLike[str]],
-    *,
-    options: "ReadOptions | None" = None,
-    threads: int | None = None,
-    table: Table | None = None,
-    progress: Progress = SILENT,
-) -> Counts:
-    """Count the runs of files of text: Parquet, TSV, CSV, JSON lines or plain text, also compressed.
-
-    `options` say which columns and what to do with damaged rows (see `spanish_tok.records`). Files that hold
-    counts already (columns run and count) are added to the result.
-
-    Raises SpanishTokError, which names file and row, for what cannot be read.
-    """
-    from spanish_tok.records import read_records
-
-    counted: list[str | os.PathLike[str]] = []
-    texts: list[str | os.PathLike[str]] = []
-    for path in paths:
-        (counted if is_counts_file(path) else texts).append(path)
-
-    def columns() -> Iterator[Column]:
-        for batch in read_records(texts, options):
-            progress.advance(batch.num_rows)
-            yield batch.column("text")
-
-    parts = [Counts.load(path) for path in counted]
-    if texts:
-        parts.append(count_runs(columns(), threads=threads, table=table))
-    return parts[0] if len(parts) == 1 else merge(parts)
-
-
-def is_counts_file(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is a Parquet file with the columns run and count."""
-    if not str(path).endswith(".parquet") or not Path(path).is_file():
-        return False
-    try:
-        return is_counts(pq.read_schema(path))
-    except pa.ArrowInvalid:
-        return False  # whoever reads it as text will say what is wrong
 
 
 def _slices(texts: Column | Iterable[Column]) -> Iterator[pa.LargeStringArray]:

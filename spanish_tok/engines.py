@@ -1,6 +1,6 @@
 """Where one machine and a Ray cluster differ: who calls the functions of a job, and what becomes of their failures.
 
-The work itself is the local engine's: a task on the cluster calls `counts.count_files`, `shards.make_shards` or
+The work itself is the local engine's: a task on the cluster calls `counting.count_part`, `shards.make_shards` or
 `candidates.gather` over a part of the input, whole files, with one thread. What comes back is small and does
 not depend on how the input was parted, nor on which task ended first: counts are added up as a tree in the
 cluster, shards have their names from the input, the records of a sample their order from their keys.
@@ -16,14 +16,17 @@ block is copied, spilled or lost with a node.
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 from spanish_tok.counts import available_cores
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.progress import SILENT, Progress
+from spanish_tok.reading import Location
+from spanish_tok.streams import is_remote
 
 EngineName = Literal["local", "ray"]
 
@@ -34,8 +37,7 @@ SETTINGS = {  # of Ray, unless the environment says otherwise; they are read whe
     "RAY_USAGE_STATS_ENABLED": "0",  # no calls home
     "RAY_task_oom_retries": str(RETRIES),  # the default is for ever
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # silences a warning about a future default
-    "RAY_BACKEND_LOG_LEVEL": "fatal",  # of the compiled part, which writes to standard error
-    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "RAY_worker_niceness": "0",  # the default is 15: any other work of the machine would starve them
 }
 
 
@@ -51,20 +53,20 @@ class RayEngine:
         return max(1, int(self._ray.cluster_resources().get("CPU", 1)))
 
     def map(
-        self, function: Callable[..., Any], parts: Sequence[tuple[Any, ...]]
+        self, function: Callable[..., Any], parts: Iterable[tuple[Any, ...]]
     ) -> Iterator[tuple[int, Any]]:
         """Call `function(*part)` for every part; give (the part's place, the result) as they are done.
 
         After a failure no other part is begun, but those that run are still given, so that their work is kept;
         then the failure is raised: as SpanishTokError where the function raised that, or where workers died.
         """
-        task, coming = self._task(function), iter(range(len(parts)))
+        task, coming = self._task(function), enumerate(parts)
         running: dict[Any, int] = {}
         failure: BaseException | None = None
         while True:
             room = 0 if failure else 2 * self.cores - len(running)
-            for _, place in zip(range(room), coming, strict=False):
-                running[task.remote(*parts[place])] = place
+            for place, part in islice(coming, max(room, 0)):
+                running[task.remote(*part)] = place
             if not running:
                 break
             done, _ = self._ray.wait(list(running), num_returns=1)
@@ -123,7 +125,9 @@ def connected(address: str | None = None) -> Iterator[RayEngine]:
         yield RayEngine(ray)
         return
     address = address or os.environ.get("RAY_ADDRESS")
-    own = {} if address else {"num_cpus": available_cores(), "object_store_memory": OBJECT_STORE}
+    own: dict[str, Any] = (
+        {} if address else {"num_cpus": available_cores(), "object_store_memory": OBJECT_STORE}
+    )
     try:
         ray.init(
             address or "local", include_dashboard=None if address else False, log_to_driver=False,
@@ -138,6 +142,13 @@ def connected(address: str | None = None) -> Iterator[RayEngine]:
         yield RayEngine(ray)
     finally:
         ray.shutdown()
+
+
+def absolute(location: Location, hub_set: object = None) -> str:
+    """A path that another process finds, too. Raises SpanishTokError for standard input."""
+    if str(location) == "-":
+        raise SpanishTokError("A cluster cannot read standard input", "Write it to a file first.")
+    return str(location) if hub_set or is_remote(location) else os.path.abspath(location)
 
 
 def check_shared(paths: Sequence[Path]) -> None:

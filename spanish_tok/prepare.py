@@ -12,6 +12,7 @@ import pyarrow as pa
 from spanish_tok.candidates import CandidatePass
 from spanish_tok.clean import CleanOptions
 from spanish_tok.counts import available_cores
+from spanish_tok.engines import EngineName
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.folders import SHARD_ROWS, Chunk, RecordFolder, finished
 from spanish_tok.inputs import Inputs
@@ -44,6 +45,8 @@ def sample_files(
     clean_all: bool = False,
     at_most: bool = False,
     threads: int | None = None,
+    engine: EngineName = "local",
+    address: str | None = None,
     display: Display = nothing_shown,
     announce: Announce = lambda _: None,
 ) -> dict[str, Any]:
@@ -53,6 +56,9 @@ def sample_files(
     `clean` is None), in the order of their keys, which is random. Only candidates are cleaned, unless
     `clean_all`, which reports on the whole input and gives the same sample. The shards depend on the input,
     `size`, `seed` and `clean` alone. A call that was interrupted is gone on with by the same call.
+
+    With the engine "ray" the candidates are found by tasks on the cluster at `address`, one for each source,
+    which must see the input under the same paths; cleaning and writing are done here.
 
     Memory: 16 bytes for each record of the sample, 32 more with cleaning, about 32 for each distinct text of
     a source without ids, and 400 MB. Disk: the text of the candidates while it runs.
@@ -66,7 +72,8 @@ def sample_files(
     folder = RecordFolder(output, job, _changed(inputs))
     if inputs.rows is not None and size > inputs.rows and not at_most:
         raise _too_few(size, inputs.rows, "the input holds")
-    sampling = _Sampling(inputs, folder, size, seed, clean, clean_all, threads or available_cores(), display)
+    threads = threads or available_cores()
+    sampling = _Sampling(inputs, folder, size, seed, clean, clean_all, threads, engine, address, display)
     gathered, enough = sampling.go_over(folder.position or sampling.beginning())
     while not enough:
         position = folder.position
@@ -96,6 +103,8 @@ class _Sampling:
     clean: CleanOptions | None
     clean_all: bool
     threads: int
+    engine: EngineName
+    address: str | None
     display: Display
 
     def beginning(self) -> dict[str, int]:
@@ -112,7 +121,10 @@ class _Sampling:
         folder, wanted, low = self.folder, position["wanted"], position["low"]
         gathered = CandidatePass(self.inputs, self.seed, folder.unfinished, wanted, low, guess)
         with self.display("reading", rows) as bar:
-            gathered.run(self.threads, bar)
+            if self.engine == "ray":
+                gathered.run_on_ray(self.address, bar)
+            else:
+                gathered.run(self.threads, bar)
         keys, exhausted = usable(gathered.keys, gathered.rows - position["before"])
         with self.display("cleaning" if self.clean else "writing", self.size) as bar:
             bar.advance(folder.kept)

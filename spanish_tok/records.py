@@ -16,7 +16,7 @@ from spanish_tok import lines, tables
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import read_json
 from spanish_tok.reading import FileReport, Location, ReadOptions, check_rows
-from spanish_tok.streams import base_name, is_remote
+from spanish_tok.streams import base_name, is_remote, matching
 
 __all__ = [
     "FileReport",
@@ -124,12 +124,15 @@ def format_of(path: Location) -> str:
 
 
 def expand_folders(paths: Iterable[Location]) -> list[Location]:
-    """Replace a folder that `sample` or `clean` wrote by its shards; leave files as they are."""
+    """Replace a folder that `sample` or `clean` wrote by its shards, a pattern in an object store by its files."""
     expanded: list[Location] = []
     for path in paths:
         if not is_remote(path) and not Path(path).exists():
             raise SpanishTokError(f"{path} does not exist", "Check the path.")
-        if is_remote(path) or not Path(path).is_dir():
+        if is_remote(path):
+            expanded += matching(str(path))
+            continue
+        if not Path(path).is_dir():
             expanded.append(path)
             continue
         if not (Path(path) / "manifest.json").exists():

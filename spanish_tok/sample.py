@@ -124,6 +124,11 @@ def candidates_of(batch: pa.RecordBatch, keys: Keys, threshold: Threshold) -> pa
     return pa.record_batch([pa.array(keys[places]), kept.column("id"), kept.column("text")], schema=SCHEMA)
 
 
+def admitted(candidates: pa.RecordBatch, threshold: Threshold) -> pa.RecordBatch:
+    """The candidates that the threshold admits still."""
+    return candidates.filter(pa.array(threshold.admits(candidates.column("key").to_numpy())))
+
+
 def in_order(parts: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
     """Candidates of any order as one batch in the order of the sample: by key, equal keys by id and text."""
     (batch,) = pa.Table.from_batches(parts, SCHEMA).combine_chunks().to_batches() or [empty_batch()]

@@ -7,7 +7,7 @@ tokens: list<uint16>), and manifest.json, written last. A shard ends with the re
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from spanish_tok.counts import available_cores
-from spanish_tok.engines import EngineName, check_shared, connected
+from spanish_tok.engines import EngineName, absolute, check_shared, connected
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import atomic_path, read_json, sha256_of_file
 from spanish_tok.progress import SILENT, Progress
@@ -91,9 +91,8 @@ def write_shards(
     folder, reports = Path(output).absolute(), [FileReport(os.fspath(path)) for path in files]
 
     def shards() -> list[dict[str, Any]]:
-        parts = [(job, [(place, path)], folder, reading) for place, path in enumerate(files)]
         if engine == "ray":
-            made = _make_on_ray(parts, address, progress)
+            made = _make_on_ray(job, files, folder, reading, address, progress)
         else:
             made = [make_shards(job, list(enumerate(files)), folder, reading, workers, progress)]
         rows = [row for rows, _ in made for row in rows]
@@ -125,14 +124,23 @@ def make_shards(
     return list(_make(job, sources, folder, workers, progress)), reports
 
 
-def _make_on_ray(parts: Sequence[tuple[Any, ...]], address: str | None, progress: Progress) -> list[Made]:
-    """Make the shards of all parts on a cluster; in the order of the parts."""
+def _make_on_ray(
+    job: ShardJob,
+    files: Sequence[Location],
+    folder: Path,
+    reading: ReadOptions,
+    address: str | None,
+    progress: Progress,
+) -> list[Made]:
+    """Make the shards of each file on a cluster; in the order of the files."""
     made: dict[int, Made] = {}
+    reading = replace(reading, workers=1)
+    parts = [(job, [(place, absolute(path))], folder, reading) for place, path in enumerate(files)]
     with connected(address) as cluster:
         for place, (rows, reports) in cluster.map(make_shards, parts):
             made[place] = rows, reports
             progress.advance(sum(row["records"] for row in rows))
-            check_shared([parts[place][2] / row["file"] for row in rows])
+            check_shared([folder / row["file"] for row in rows])
     return [made[place] for place in sorted(made)]
 
 

@@ -1,4 +1,6 @@
-"""The bytes of a file wherever it lies: on disk, on the Hub (hf://), at a URL, on standard input.
+"""The bytes of a file wherever it lies: on disk, on the Hub (hf://), at a URL, in an object store, on standard input.
+
+An object store is any address that fsspec knows: s3:// (needs s3fs), gs:// (gcsfs), file:// and more.
 
 Compressed files (gzip, zstd, xz, by their suffix) are read decompressed. A remote file that stops
 answering is opened again where it stopped; a stream that ends too early is an error, never an end.
@@ -38,12 +40,23 @@ def base_name(location: str | os.PathLike[str]) -> str:
 
 
 def is_remote(location: str | os.PathLike[str]) -> bool:
-    """Whether a location is on the Hub or at a URL, rather than a path.
+    """Whether a location is an address, on the Hub, at a URL or in an object store, rather than a path.
 
     >>> is_remote("hf://datasets/usuaria/corpus/es.tsv"), is_remote("es.tsv")
     (True, False)
     """
-    return str(location).startswith(("hf://", "http://", "https://"))
+    return "://" in str(location)
+
+
+def matching(location: str) -> list[str]:
+    """The addresses that a pattern such as s3://bucket/es/*.parquet stands for, in order; other ones as they are."""
+    if "*" not in location or location.startswith(("http://", "https://")):
+        return [location]
+    filesystem, pattern = _filesystem(location)
+    found = [filesystem.unstrip_protocol(path) for path in sorted(filesystem.glob(pattern))]
+    if not found:
+        raise SpanishTokError(f"Nothing matches {location}", "Check the address.")
+    return found
 
 
 @contextmanager
@@ -90,10 +103,10 @@ def _damaged(location: str | os.PathLike[str], error: Exception) -> SpanishTokEr
 def _open_raw(location: str | os.PathLike[str]) -> io.RawIOBase:
     if str(location) == "-":
         return cast(io.RawIOBase, sys.stdin.buffer)
-    if str(location).startswith("hf://"):
-        return RetriedStream(str(location), _open_hub_file)
-    if is_remote(location):
+    if str(location).startswith(("http://", "https://")):
         return RetriedStream(str(location), _open_url)
+    if is_remote(location):
+        return RetriedStream(str(location), _open_stored)
     return open(location, "rb", buffering=0)
 
 
@@ -200,10 +213,20 @@ class RetriedStream(io.RawIOBase):
         raise AssertionError("unreachable")
 
 
-def _open_hub_file(location: str, offset: int) -> tuple[Any, int | None]:
-    from huggingface_hub import HfFileSystem
+def _filesystem(location: str) -> tuple[Any, str]:
+    from fsspec.core import url_to_fs
 
-    file = HfFileSystem().open(location.removeprefix("hf://"), "rb", block_size=4 << 20)
+    try:
+        filesystem, path = url_to_fs(location)
+    except (ImportError, ValueError) as error:
+        raise SpanishTokError(f"{location} cannot be read ({error})", "Check the address.") from None
+    return filesystem, path
+
+
+def _open_stored(location: str, offset: int) -> tuple[Any, int | None]:
+    """Open a file on the Hub or in an object store."""
+    filesystem, path = _filesystem(location)
+    file = filesystem.open(path, "rb", block_size=4 << 20)
     file.seek(offset)
     return file, file.size
 

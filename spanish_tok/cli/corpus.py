@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spanish_tok.cli.options import reading, reads_files, threads_option
+from spanish_tok.cli.options import reading, reads_files, runs_on_engines, threads_option
 from spanish_tok.errors import SpanishTokError
 
 if TYPE_CHECKING:
     from spanish_tok.clean import CleanOptions
+    from spanish_tok.engines import EngineName
     from spanish_tok.inputs import Inputs
 
 FILES = click.argument("files", nargs=-1, type=click.Path(), metavar="RECIPE | FILES...")
@@ -61,6 +62,7 @@ def recipes() -> None:
 @SOURCE
 @reads_files
 @threads_option
+@runs_on_engines
 def sample(
     files: tuple[str, ...],
     size: int,
@@ -73,6 +75,8 @@ def sample(
     rows: int | None,
     source: str | None,
     threads: int | None,
+    engine: "EngineName",
+    address: str | None,
     **options: Any,
 ) -> None:
     """Draw a clean, uniform, reproducible sample of a RECIPE or of FILES.
@@ -92,7 +96,7 @@ def sample(
     )
     manifest = sample_files(
         inputs, folder, size, seed=seed, clean=clean, clean_all=clean_all, at_most=at_most, threads=threads,
-        display=progress, announce=lambda message: click.echo(message, err=True),
+        engine=engine, address=address, display=progress, announce=lambda message: click.echo(message, err=True),
     )  # fmt: skip
     _conclude(manifest, folder)
 

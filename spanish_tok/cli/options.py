@@ -36,6 +36,25 @@ READING = [
 ]
 
 
+ENGINE = [
+    click.option(
+        "--engine",
+        type=click.Choice(["local", "ray"]),
+        default="local",
+        show_default=True,
+        help="ray: the tasks of a Ray cluster. Never changes the result.",
+    ),
+    click.option("--address", metavar="HOST:PORT", help="Of the cluster; default: this machine's cores."),
+]
+
+
+def runs_on_engines(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options `engine` and `address`."""
+    for option in reversed(ENGINE):
+        command = option(command)
+    return command
+
+
 def reads_files(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say how files of records are read; `reading` takes them."""
     for option in reversed(READING):

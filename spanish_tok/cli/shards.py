@@ -1,12 +1,15 @@
 """The verb on token shards."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from spanish_tok.cli.options import reading, reads_files, threads_option, vocab_option
+from spanish_tok.cli.options import reading, reads_files, runs_on_engines, threads_option, vocab_option
 from spanish_tok.errors import SpanishTokError
+
+if TYPE_CHECKING:
+    from spanish_tok.engines import EngineName
 
 
 @click.command()
@@ -14,6 +17,7 @@ from spanish_tok.errors import SpanishTokError
 @reads_files
 @vocab_option
 @threads_option
+@runs_on_engines
 @click.option("--eos", is_flag=True, help="End every record with </s>.")
 @click.option(
     "--shard-bytes",
@@ -28,6 +32,8 @@ def shard(
     files: tuple[str, ...],
     vocab: Path | None,
     threads: int | None,
+    engine: "EngineName",
+    address: str | None,
     eos: bool,
     shard_bytes: int,
     decode: bool,
@@ -46,6 +52,8 @@ def shard(
     tokenizer = Tokenizer.load(vocab)
     if decode and len(files) > 1:
         raise SpanishTokError("--decode takes one folder", "Give a folder that `spanish-tok shard` wrote.")
+    if decode and engine == "ray":
+        raise SpanishTokError("--decode runs on this machine alone", "Leave --engine ray out.")
     with progress("decoding records" if decode else "encoding records") as bar:
         if decode:
             manifest = decode_shards(files[0], output, tokenizer, workers=threads, progress=bar)
@@ -53,8 +61,9 @@ def shard(
             chosen = ShardOptions(append_eos=eos, shard_bytes=shard_bytes)
             how = reading(**options)
             manifest = write_shards(
-                files, output, tokenizer, options=chosen, reading=how, workers=threads, progress=bar
-            )
+                files, output, tokenizer, options=chosen, reading=how, workers=threads,
+                engine=engine, address=address, progress=bar,
+            )  # fmt: skip
     for what in ("rejected", "repaired"):
         if manifest.get(what):
             click.echo(f"{manifest[what]:,} rows {what}.", err=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spanish_tok.cli.options import reading, reads_files, threads_option
+from spanish_tok.cli.options import reading, reads_files, runs_on_engines, threads_option
 from spanish_tok.errors import SpanishTokError
 
 if TYPE_CHECKING:
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 RECORDS = click.argument("files", nargs=-1, required=True, type=click.Path())
 
 
-def _count(files: tuple[str, ...], threads: int | None, options: dict[str, Any]) -> "Counts":
+def _count(files: tuple[str, ...], threads: int | None, options: dict[str, Any], **engine: Any) -> "Counts":
     """The counts of files of text or of counts; what was cut is told on standard error."""
-    from spanish_tok.counts import count_files
+    from spanish_tok.counting import count_files
     from spanish_tok.progress import progress
 
     with progress("counting records") as bar:
-        counts = count_files(files, options=reading(**options), threads=threads, progress=bar)
+        counts = count_files(files, options=reading(**options), threads=threads, progress=bar, **engine)
     if counts.cut:
         click.echo(f"Runs longer than 64 characters, which were cut: {counts.cut:,}", err=True)
     return counts
@@ -31,13 +31,23 @@ def _count(files: tuple[str, ...], threads: int | None, options: dict[str, Any])
 @RECORDS
 @reads_files
 @threads_option
+@runs_on_engines
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Parquet file to write.")
-def count(files: tuple[str, ...], threads: int | None, output: Path, **options: Any) -> None:
+def count(
+    files: tuple[str, ...],
+    threads: int | None,
+    engine: str,
+    address: str | None,
+    output: Path,
+    **options: Any,
+) -> None:
     """Count the runs of FILES into one table (run, count).
 
     FILES are text (Parquet, TSV, CSV, JSON lines, plain, also compressed) or counts, which are added up.
+    With the engine ray the counts of parts lie beside --output until all is done: a call that failed goes on.
     """
-    counts = _count(files, threads, options)
+    kept = output.with_name(f".{output.name}.parts") if engine == "ray" else None
+    counts = _count(files, threads, options, engine=engine, address=address, kept=kept)
     counts.save(output)
     click.echo(f"{len(counts):,} distinct runs of {counts.total:,}, {counts.records:,} records: {output}")
 

@@ -1,0 +1,119 @@
+"""The counts of files: of text, and of counts that are added; on the threads of one machine, or on a cluster."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from spanish_tok.alphabet import Table
+from spanish_tok.columns import Column
+from spanish_tok.counts import Counts, count_runs, is_counts, merge
+from spanish_tok.engines import EngineName, absolute, connected
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.progress import SILENT, Progress
+from spanish_tok.reading import Location, ReadOptions, check_rows
+from spanish_tok.records import expand_folders, read_records
+from spanish_tok.streams import is_remote, size_of
+
+PARTS_A_CORE = 4  # of the input, so that cores end at about the same time
+MOST_FILES = 64  # in a part, so that little is begun again
+
+
+def count_files(
+    paths: Iterable[Location],
+    *,
+    options: ReadOptions | None = None,
+    threads: int | None = None,
+    table: Table | None = None,
+    engine: EngineName = "local",
+    address: str | None = None,
+    kept: Location | None = None,
+    progress: Progress = SILENT,
+) -> Counts:
+    """Count the runs of files of text: Parquet, TSV, CSV, JSON lines or plain text, also compressed.
+
+    `options` say which columns and what to do with damaged rows (see `spanish_tok.records`). Files that hold
+    counts already (columns run and count) are added to the result. The engine "ray" counts parts of the files
+    on the cluster at `address` and adds them up there as a tree; where a folder `kept` is given, which its
+    nodes must share, each part lies there until all is counted, and a call that failed is gone on with.
+
+    Raises SpanishTokError, which names file and row, for what cannot be read.
+    """
+    options = options or ReadOptions()
+    counted: list[Location] = []
+    texts: list[Location] = []
+    for path in paths:
+        (counted if is_counts_file(path) else texts).append(path)
+    counts = [Counts.load(path) for path in counted]
+    if texts and engine == "ray":
+        folder = None if kept is None else Path(kept).absolute()
+        counts.append(_count_on_ray(expand_folders(texts), options, table, address, folder, progress))
+    elif texts:
+        counts.append(count_runs(_columns(texts, options, progress), threads=threads, table=table))
+    return counts[0] if len(counts) == 1 else merge(counts)
+
+
+def _columns(
+    paths: Iterable[Location], options: ReadOptions, progress: Progress = SILENT
+) -> Iterator[Column]:
+    for batch in read_records(paths, options):
+        progress.advance(batch.num_rows)
+        yield batch.column("text")
+
+
+def count_part(
+    paths: Sequence[Location], options: ReadOptions, table: Table | None, kept: Path | None
+) -> Counts:
+    """Count some files on one thread, or take the counts that lie at `kept` already: a task of the cluster."""
+    if kept and kept.exists():
+        return Counts.load(kept)
+    counts = count_runs(_columns(paths, options), threads=1, table=table)
+    if kept:
+        counts.save(kept, level=1)
+    return counts
+
+
+def _count_on_ray(
+    paths: Sequence[Location],
+    options: ReadOptions,
+    table: Table | None,
+    address: str | None,
+    kept: Path | None,
+    progress: Progress,
+) -> Counts:
+    if options.rows is not None and "reject" in (options.malformed, options.invalid_utf8):
+        raise SpanishTokError("The engine ray cannot check rows some of which are rejected", "Leave one out.")
+    reading = replace(options, rows=None, workers=1)
+    with connected(address) as cluster:
+        number = min(len(paths), max(PARTS_A_CORE * cluster.cores, -(-len(paths) // MOST_FILES)))
+        files = [list(map(absolute, paths[first::number])) for first in range(number)]
+        places = [kept and kept / f"{_key(part, reading)}.parquet" for part in files]
+        parts = [(part, reading, table, place) for part, place in zip(files, places, strict=True)]
+        counts: Counts = cluster.merged(count_part, parts, merge, progress)
+    progress.advance(counts.records)
+    check_rows(counts.records, options.rows, "the input")
+    if kept:
+        shutil.rmtree(kept, ignore_errors=True)
+    return counts
+
+
+def _key(paths: Sequence[str], options: ReadOptions) -> str:
+    """What tells a part from another: names, sizes and times of its files, and how they are read."""
+    states = [(path, size_of(path), None if is_remote(path) else os.path.getmtime(path)) for path in paths]
+    return hashlib.sha256(json.dumps([states, asdict(options)]).encode()).hexdigest()[:32]
+
+
+def is_counts_file(path: Location) -> bool:
+    """Whether a path is a Parquet file with the columns run and count."""
+    if not str(path).endswith(".parquet") or not Path(path).is_file():
+        return False
+    try:
+        return is_counts(pq.read_schema(path))
+    except pa.ArrowInvalid:
+        return False  # whoever reads it as text will say what is wrong
