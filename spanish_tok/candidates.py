@@ -128,7 +128,7 @@ class CandidatePass:
     def _part(self, places: list[int]) -> tuple[Any, ...]:
         items = [self.inputs.items[place] for place in places]
         afar = [
-            replace(item, name=absolute(item.name, item.hub_set), options=replace(item.options, workers=1))
+            replace(item, name=absolute(item.name), options=replace(item.options, workers=1))
             for item in items
         ]
         threshold = self._threshold

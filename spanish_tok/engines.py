@@ -16,8 +16,10 @@ block is copied, spilled or lost with a node.
 
 import logging
 import os
+import socket
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -33,6 +35,7 @@ EngineName = Literal["local", "ray"]
 RETRIES = 3  # times that a part is begun again after its worker or its node died
 FAN_IN = 8  # results that are merged by one task
 OBJECT_STORE = 200 << 20  # bytes, of a cluster that is started here: only results lie in it
+TIMEOUT = 10.0  # seconds for a cluster to answer
 SETTINGS = {  # of Ray, unless the environment says otherwise; they are read when it is imported
     "RAY_USAGE_STATS_ENABLED": "0",  # no calls home
     "RAY_task_oom_retries": str(RETRIES),  # the default is for ever
@@ -124,31 +127,35 @@ def connected(address: str | None = None) -> Iterator[RayEngine]:
     if ray.is_initialized():
         yield RayEngine(ray)
         return
-    address = address or os.environ.get("RAY_ADDRESS")
-    own: dict[str, Any] = (
-        {} if address else {"num_cpus": available_cores(), "object_store_memory": OBJECT_STORE}
-    )
+    with redirect_stdout(sys.stderr):  # where Ray prints what happens to workers and nodes
+        _connect(ray, address or os.environ.get("RAY_ADDRESS"))
+        try:
+            yield RayEngine(ray)
+        finally:
+            ray.shutdown()
+
+
+def _connect(ray: Any, address: str | None) -> None:
+    """Connect to a cluster, or begin one here; no dashboard, nothing of what workers print."""
+    own: dict[str, Any] = {"num_cpus": available_cores(), "object_store_memory": OBJECT_STORE}
+    own |= {"include_dashboard": False}
     try:
+        if address and address != "auto":
+            host, _, port = address.removeprefix("ray://").rpartition(":")
+            socket.create_connection((host, int(port)), TIMEOUT).close()  # Ray itself would end this process
         ray.init(
-            address or "local", include_dashboard=None if address else False, log_to_driver=False,
-            logging_level=logging.ERROR, **own,
-        )  # fmt: skip
-    except (ConnectionError, RuntimeError, ValueError) as error:
+            address or "local", log_to_driver=False, logging_level=logging.ERROR, **({} if address else own)
+        )
+    except (OSError, RuntimeError, ValueError) as error:
         raise SpanishTokError(
             f"There is no Ray cluster at {address} ({error})",
             "Begin one with `ray start --head`, or give no --address to use this machine alone.",
         ) from None
-    try:
-        yield RayEngine(ray)
-    finally:
-        ray.shutdown()
 
 
-def absolute(location: Location, hub_set: object = None) -> str:
-    """A path that another process finds, too. Raises SpanishTokError for standard input."""
-    if str(location) == "-":
-        raise SpanishTokError("A cluster cannot read standard input", "Write it to a file first.")
-    return str(location) if hub_set or is_remote(location) else os.path.abspath(location)
+def absolute(location: Location) -> str:
+    """A path that another process finds, too."""
+    return str(location) if is_remote(location) else os.path.abspath(location)
 
 
 def check_shared(paths: Sequence[Path]) -> None:
@@ -170,7 +177,7 @@ def _explained(error: Any) -> BaseException:
     cause = getattr(error, "cause", None)
     if isinstance(cause, SpanishTokError | OSError):
         return cause
-    if "OutOfMemory" in type(error).__name__ or "OutOfMemory" in str(error):
+    if isinstance(cause, MemoryError) or "OutOfMemory" in f"{type(error).__name__} {error}":
         return SpanishTokError(
             f"A task ran out of memory {RETRIES + 1} times",
             "Take smaller --shard-bytes, fewer cores a node, or nodes with more memory; then run it again: "

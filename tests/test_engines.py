@@ -1,0 +1,303 @@
+"""The Ray engine: the same bytes as on one machine, on clusters of several nodes and while parts of them die."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from spanish_tok import ReadOptions, ShardOptions, SpanishTokError, count_files, inputs_of, sample_files
+from spanish_tok import write_shards as write
+from spanish_tok.engines import RETRIES, SETTINGS, connected
+from spanish_tok.files import sha256_of_file
+
+ray = pytest.importorskip("ray", reason="needs Ray: pip install 'spanish-tok[ray]'")
+pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, and of sockets that killed nodes leave open
+
+WORDS = ["el", "la", "niña", "canción", "¿dónde?", "1.234", "pingüino", "corazón,", "«casa»", "año;", "azul"]
+SMALL = ShardOptions(shard_bytes=6000)  # many shards, so that a job lasts long enough to be disturbed
+NODE = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A cluster whose first node has one core; tests add nodes and take them away again."""
+    from ray.cluster_utils import Cluster
+
+    before = {name: os.environ.get(name) for name in (*SETTINGS, "RAY_health_check_period_ms")}
+    os.environ.update(SETTINGS | {"RAY_health_check_period_ms": "500"})  # when a node is taken for dead
+    cluster = Cluster(initialize_head=True, connect=False, head_node_args=NODE)
+    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+    for name, value in before.items():
+        os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+@pytest.fixture
+def nodes(cluster: Any) -> Iterator[Callable[[int], list[Any]]]:
+    """Bring the cluster to a number of nodes; those that were added go when the test ends."""
+    added: list[Any] = []
+
+    def bring_to(number: int) -> list[Any]:
+        added.extend(cluster.add_node(**NODE) for _ in range(number - 1))
+        cluster.wait_for_nodes()
+        return added
+
+    yield bring_to
+    for node in added:
+        if node in cluster.worker_nodes:
+            cluster.remove_node(node)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Six files in five forms, one of which is given by an address; texts without ids among them."""
+    folder = tmp_path_factory.mktemp("input")
+    chance = random.Random(8)
+    for number in range(6):
+        texts = [" ".join(chance.choices(WORDS, k=chance.randrange(30))) for _ in range(1200)]
+        _write(folder, number, texts)
+    names = sorted(map(str, folder.iterdir()))
+    return [f"file://{names[0]}", *names[1:]]
+
+
+def _write(folder: Path, number: int, texts: list[str]) -> None:
+    ids = [f"{number}-{place}" for place in range(len(texts))]
+    if number < 3:
+        table = pa.table({"id": ids, "text": texts})
+        pq.write_table(table, folder / f"{number}.parquet", row_group_size=500, use_dictionary=False)
+    elif number == 3:
+        (folder / "3.tsv").write_text("".join(f"{i}\t{t}\n" for i, t in zip(ids, texts, strict=True)))
+    elif number == 4:
+        rows = [json.dumps({"id": i, "text": t}) for i, t in zip(ids, texts, strict=True)]
+        (folder / "4.jsonl").write_text("\n".join(rows))
+    else:
+        (folder / "5.txt").write_text("\n".join(texts))
+
+
+@pytest.fixture(scope="module")
+def shards(files: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What the local engine makes of the files."""
+    folder = tmp_path_factory.mktemp("local") / "tokens"
+    write(files, folder, options=SMALL)
+    return bytes_of(folder)
+
+
+def bytes_of(folder: Path) -> dict[str, str]:
+    """The SHA-256 of every file of a folder."""
+    return {
+        str(path.relative_to(folder)): sha256_of_file(path) for path in folder.rglob("*") if path.is_file()
+    }
+
+
+def workers(name: str) -> list[psutil.Process]:
+    """The processes of this test's cluster that run a task."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            found += [process] if name in " ".join(process.cmdline()) else []
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def disturb(action: Callable[[], None], when: Callable[[], bool]) -> threading.Thread:
+    """Do something in the middle of what comes next."""
+
+    def wait() -> None:
+        while not when():
+            time.sleep(0.02)
+        action()
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("number", [1, 2, 4])
+def test_every_output_has_the_bytes_of_the_local_engine(
+    number: int,
+    nodes: Callable[[int], list[Any]],
+    files: list[str],
+    shards: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    nodes(number)
+    blocks = ReadOptions(block_bytes=5000 * number)
+    write(files, tmp_path / "tokens", options=SMALL, reading=blocks, engine="ray")
+    assert bytes_of(tmp_path / "tokens") == shards
+    counts = count_files(files, options=blocks, engine="ray")
+    assert counts.fingerprint == count_files(files).fingerprint
+    assert (counts.records, counts.cut) == (7200, 0)
+    sample_files(inputs_of(files, blocks), tmp_path / "ray", 900, seed=3, engine="ray")
+    sample_files(inputs_of(files), tmp_path / "local", 900, seed=3)
+    assert bytes_of(tmp_path / "ray") == bytes_of(tmp_path / "local")
+
+
+@pytest.mark.usefixtures("cluster")
+def test_texts_without_ids_of_one_source_are_one_stream(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.txt").write_text("el mismo texto\n" * 40 + f"otro {number}\n" * 2)
+    inputs = inputs_of(sorted(tmp_path.glob("*.txt")), source="foros")
+    made = [sample_files(inputs, tmp_path / engine, 50, engine=engine) for engine in ("local", "ray")]
+    assert made[0] == made[1]
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_worker_is_killed(files: list[str], shards: dict[str, str], tmp_path: Path) -> None:
+    killed: list[int] = []
+
+    def kill() -> None:
+        for worker in workers("ray::make_shards"):
+            worker.send_signal(signal.SIGKILL)
+            killed.append(worker.pid)
+
+    disturb(
+        kill, lambda: len(list(tmp_path.glob("tokens/*.parquet"))) > 20 and bool(workers("ray::make_shards"))
+    )
+    write(files, tmp_path / "tokens", options=SMALL, engine="ray")
+    assert killed
+    assert bytes_of(tmp_path / "tokens") == shards
+
+
+@pytest.mark.parametrize(
+    "turn", [*range(2), *(pytest.param(turn, marks=pytest.mark.slow) for turn in range(2, 20))]
+)
+def test_a_node_is_removed_in_the_middle(
+    turn: int,
+    cluster: Any,
+    nodes: Callable[[int], list[Any]],
+    files: list[str],
+    shards: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    added = nodes(3)
+    removed: list[int] = []
+
+    def remove() -> None:
+        removed.append(len(list(tmp_path.glob("tokens/*.parquet"))))
+        cluster.remove_node(added[turn % 2], allow_graceful=False)
+
+    some = 10 + 5 * turn
+    thread = disturb(remove, lambda: len(list(tmp_path.glob("tokens/*.parquet"))) >= some)
+    write(files, tmp_path / "tokens", options=SMALL, engine="ray")
+    thread.join(20)
+    assert bytes_of(tmp_path / "tokens") == shards
+    assert removed
+    assert removed[0] < len(shards) - 1, "the job was done before the node was removed"
+    assert count_files(files, engine="ray").fingerprint == count_files(files).fingerprint
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_damaged_block_is_named_and_what_is_done_is_kept(files: list[str], tmp_path: Path) -> None:
+    whole = Path(files[2]).read_bytes()
+    damaged = tmp_path / "dañado.parquet"
+    damaged.write_bytes(whole[:2000] + bytes(3000) + whole[5000:])
+    names = [f"file://{damaged}", *files[1:2], *files[3:]]
+    for verb in (_count, _sample, _shard):
+        with pytest.raises(SpanishTokError, match=r"dañado\.parquet is cut off, damaged"):
+            verb(names, tmp_path)
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.glob("tokens/*.parquet")}
+    parts = list(tmp_path.glob("kept/*.parquet"))
+    assert parts
+    damaged.write_bytes(whole)
+    assert _count(names, tmp_path).fingerprint == count_files(names).fingerprint
+    assert not (tmp_path / "kept").exists()
+    _shard(names, tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in made} == made
+    write(names, tmp_path / "local", options=SMALL)
+    assert bytes_of(tmp_path / "tokens") == bytes_of(tmp_path / "local")
+    sample_files(inputs_of(names), tmp_path / "sample-local", 500)
+    _sample(names, tmp_path)
+    assert bytes_of(tmp_path / "sample") == bytes_of(tmp_path / "sample-local")
+
+
+def _count(names: list[str], folder: Path) -> Any:
+    return count_files(names, engine="ray", kept=folder / "kept")
+
+
+def _sample(names: list[str], folder: Path) -> Any:
+    return sample_files(inputs_of(names), folder / "sample", 500, engine="ray")
+
+
+def _shard(names: list[str], folder: Path) -> Any:
+    return write(names, folder / "tokens", options=SMALL, engine="ray")
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_task_without_memory_ends_in_one_error() -> None:
+    def hungry() -> None:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+        bytearray(2 << 30)
+
+    def killed() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with connected() as engine:
+        with pytest.raises(SpanishTokError, match="ran out of memory"):
+            list(engine.map(hungry, [()]))
+        with pytest.raises(SpanishTokError, match=f"died {RETRIES + 1} times"):
+            list(engine.map(killed, [()]))
+
+
+def test_the_command_line_survives_a_node_without_memory(
+    files: list[str], shards: dict[str, str], tmp_path: Path
+) -> None:
+    """Ray's watch over memory kills every task where the limit lies below what the machine uses anyway."""
+    command = [sys.executable, "-m", "spanish_tok", "shard", *files, "--shard-bytes", "6000"]
+    command += ["--engine", "ray", "--output", str(tmp_path / "tokens")]
+    strict = {
+        "RAY_memory_usage_threshold": "0.001",
+        "RAY_memory_monitor_refresh_ms": "50",
+        "RAY_task_oom_retries": "1",
+    }
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    starved = subprocess.run(command, env=environment | strict, capture_output=True, text=True, timeout=120)
+    assert (starved.returncode, starved.stdout) == (2, "")
+    assert starved.stderr.splitlines()[-1].startswith("spanish-tok: A task ran out of memory")
+    enough = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert (enough.returncode, enough.stderr) == (0, "")
+    assert enough.stdout.count("\n") == 1
+    assert bytes_of(tmp_path / "tokens") == shards
+
+
+@pytest.mark.usefixtures("cluster")
+def test_the_real_corpus_gives_equal_bytes(shared: Path, tmp_path: Path) -> None:
+    names = sorted(map(str, (shared / "corpus").glob("*.parquet")))
+    made = {engine: write(names, tmp_path / engine, engine=engine) for engine in ("local", "ray")}
+    assert made["local"] == made["ray"]
+
+
+@pytest.mark.usefixtures("cluster")
+def test_errors_say_what_to_do(tmp_path: Path) -> None:
+    rejecting = ReadOptions(rows=3, malformed="reject")
+    (tmp_path / "a.txt").write_text("uno\ndos\n")
+    with pytest.raises(SpanishTokError, match="cannot check rows"):
+        count_files([tmp_path / "a.txt"], options=rejecting, engine="ray")
+    with pytest.raises(SpanishTokError, match="2 rows were read"):
+        count_files([tmp_path / "a.txt"], options=ReadOptions(rows=3), engine="ray")
+    with pytest.raises(SpanishTokError, match="does not exist"):
+        count_files([tmp_path / "no.parquet"], engine="ray")
+
+
+def test_nobody_answers_at_an_address() -> None:
+    command = [sys.executable, "-m", "spanish_tok", "count", "README.md", "--format", "text"]
+    command += ["--output", "never.parquet", "--engine", "ray", "--address", "127.0.0.1:1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert "There is no Ray cluster at 127.0.0.1:1" in done.stderr
