@@ -135,9 +135,9 @@ def _make_on_ray(
     """Make the shards of each file on a cluster; in the order of the files."""
     made: dict[int, Made] = {}
     reading = replace(reading, workers=1)
-    parts = [(job, [(place, absolute(path))], folder, reading) for place, path in enumerate(files)]
+    parts = [([(place, absolute(path))], folder, reading) for place, path in enumerate(files)]
     with connected(address) as cluster:
-        for place, (rows, reports) in cluster.map(make_shards, parts):
+        for place, (rows, reports) in cluster.map(make_shards, parts, shared=job):
             made[place] = rows, reports
             progress.advance(sum(row["records"] for row in rows))
             check_shared([folder / row["file"] for row in rows])

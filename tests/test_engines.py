@@ -17,7 +17,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from spanish_tok import ReadOptions, ShardOptions, SpanishTokError, count_files, inputs_of, sample_files
+from spanish_tok import (
+    ReadOptions,
+    ShardOptions,
+    SpanishTokError,
+    Tokenizer,
+    count_files,
+    inputs_of,
+    sample_files,
+)
 from spanish_tok import write_shards as write
 from spanish_tok.engines import RETRIES, SETTINGS, connected
 from spanish_tok.files import sha256_of_file
@@ -27,6 +35,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, and of sockets t
 
 WORDS = ["el", "la", "niña", "canción", "¿dónde?", "1.234", "pingüino", "corazón,", "«casa»", "año;", "azul"]
 SMALL = ShardOptions(shard_bytes=6000)  # many shards, so that a job lasts long enough to be disturbed
+TASK = "ray::_call"  # the name of a process that runs one
 NODE = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}
 
 
@@ -161,13 +170,11 @@ def test_a_worker_is_killed(files: list[str], shards: dict[str, str], tmp_path: 
     killed: list[int] = []
 
     def kill() -> None:
-        for worker in workers("ray::make_shards"):
+        for worker in workers(TASK):
             worker.send_signal(signal.SIGKILL)
             killed.append(worker.pid)
 
-    disturb(
-        kill, lambda: len(list(tmp_path.glob("tokens/*.parquet"))) > 20 and bool(workers("ray::make_shards"))
-    )
+    disturb(kill, lambda: len(list(tmp_path.glob("tokens/*.parquet"))) > 20 and bool(workers(TASK)))
     write(files, tmp_path / "tokens", options=SMALL, engine="ray")
     assert killed
     assert bytes_of(tmp_path / "tokens") == shards
@@ -301,3 +308,18 @@ def test_nobody_answers_at_an_address() -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
     assert "There is no Ray cluster at 127.0.0.1:1" in done.stderr
+
+
+@pytest.mark.usefixtures("cluster")
+def test_the_functions_run_inside_a_pipeline_of_ray_data(files: list[str], tokenizer: Tokenizer) -> None:
+    """The example of docs/scale.md."""
+
+    def encoded(batch: pa.Table) -> pa.Table:
+        return pa.table({"id": batch["id"], "tokens": tokenizer.encode_column(batch["text"], threads=1)})
+
+    table = pq.read_table(files[1])
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    rows = ray.data.from_arrow(table).map_batches(encoded, batch_format="pyarrow", batch_size=500)
+    expected = tokenizer.encode_column(table["text"]).to_pylist()
+    found = {row["id"]: list(row["tokens"]) for row in rows.take_all()}
+    assert found == dict(zip(table["id"].to_pylist(), expected, strict=True))
