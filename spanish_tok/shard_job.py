@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -65,9 +66,9 @@ class ShardJob:
             "inputs": self.inputs,
         }
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """SHA-256 of what is described."""
+        """SHA-256 of what is described; cached, as the list of inputs may be long."""
         return hashlib.sha256(json.dumps(self.described, sort_keys=True).encode()).hexdigest()
 
     def convert(self, records: pa.RecordBatch | pa.Table) -> pa.Table:
