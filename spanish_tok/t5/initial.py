@@ -77,4 +77,5 @@ def aimed_biases(config: T5Config, bidirectional: bool) -> NDArray[np.float32]:
     step = heads // 2 if bidirectional else heads
     side = np.where(bidirectional & (heads % 2 == 1), 1, -1)
     away = np.abs(mean[:, None] - side * 2.0**step)
-    return np.maximum(0.0 - away * 0.5**step, LOWEST).astype(np.float32)
+    biases: NDArray[np.float32] = np.maximum(0.0 - away * 0.5**step, LOWEST).astype(np.float32)
+    return biases
