@@ -117,7 +117,7 @@ FAULTS: dict[str, tuple[float, Maker]] = {  # rule that should find it -> share 
     "signs": (0.001, lambda _, random: str(random.choice([".", "?", "-", "$ "])) * int(random.integers(1, 60))),
     "repeated": (0.001, lambda _, random: " ".join([str(random.choice(WORDS))] * 50)),
     "short": (0.001, lambda _, random: " ".join(random.choice(WORDS, int(random.integers(1, 3)), replace=False))),
-    "long": (0.0002, lambda text, _: " ".join(f"{text} {number}" for number in range(80))),
+    "long": (0.0002, lambda text, _: " ".join(f"{text} {number}" for number in range(10_000 // len(text) + 1))),
     "letters": (0.001, _letters),
     "spanish": (0.002, _english),
     "duplicate": (0.002, lambda text, _: text),  # the text of the row before: see `_spoil`

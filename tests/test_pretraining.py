@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -301,8 +302,8 @@ def test_biases_of_positions_take_steps_like_embeddings() -> None:
         parameter.grad = torch.ones_like(parameter)
     optimizer_for(Recipe.load(), model).step()
     moved = {name: 0.05 - float(parameter.detach().max()) for name, parameter in model.named_parameters()}
-    assert moved["relative_attention_bias.weight"] == pytest.approx(0.03, rel=1e-3)
-    assert moved["q.weight"] == pytest.approx(0.03 * 0.05, rel=1e-3)
+    assert moved["relative_attention_bias.weight"] == pytest.approx(0.02, rel=1e-3)
+    assert moved["q.weight"] == pytest.approx(0.02 * 0.05, rel=1e-3)
 
 
 def test_a_training_can_start_from_a_model(
@@ -375,7 +376,7 @@ def test_without_torch_the_verb_says_what_to_install(shards: Path, tmp_path: Pat
     assert finished.returncode == 2
     assert finished.stderr == "spanish-tok: This needs torch. Install it: pip install 'spanish-tok[t5]'\n"
     shown = subprocess.run([*command[:4], "--show-recipe"], capture_output=True, text=True, check=True)
-    assert "learning_rate = 0.03" in shown.stdout
+    assert "learning_rate = 0.02" in shown.stdout
 
 
 def test_the_demo_trains_and_fills_masks(
@@ -395,7 +396,7 @@ def test_the_demo_trains_and_fills_masks(
         demo.run(tmp_path / f"run-{text}", text and str(tmp_path / text), 1e-4, out)
         shown = out.getvalue()
         assert f"{60 if text is None else 30} records of" in shown
-        assert "loss 8." in shown
+        assert re.search(r"loss [789]\.\d", shown)
         assert "<extra_id_0>" in shown
     with pytest.raises(SpanishTokError, match="holds a model already"):
         demo.run(tmp_path / "run-None", None, 1e-4, StringIO())

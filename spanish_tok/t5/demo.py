@@ -68,7 +68,7 @@ def _texts(path: str) -> list[str]:
 
 def _recipe(much: bool) -> Recipe:
     """Few records are learnt in small batches, and none of them is held out."""
-    values = {"batch_size": "16", "held_out": "0.02"} if much else {"batch_size": "4", "held_out": "0"}
+    values = {"held_out": "0.02"} if much else {"batch_size": "4", "held_out": "0"}
     return Recipe.load().with_values(
         {**values, "warmup": "40", "validate_every": "100000", "save_every": "100000"}
     )

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from spanish_tok.t5.checkpoint import Checkpoint, Precision, Tensors
 from spanish_tok.t5.config import T5Config
+from spanish_tok.t5.initial import draw_weights
 from spanish_tok.t5.positions import buckets
 from spanish_tok.vocabulary import Vocabulary
 
@@ -234,30 +235,7 @@ class T5(nn.Module):
         self.decoder = Stack(config, decoder=True)
         if not config.tie_word_embeddings:
             self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
-        self.initialize()
-
-    @torch.no_grad()
-    def initialize(self) -> None:
-        """Draw the weights as T5 does: fan-in^-0.5 for matrices, (d_model d_kv)^-0.5 for queries, which stands
-        for the missing scaling of scores; norms are 1.
-
-        Two deviations keep the first loss near ln V. Tied embeddings get 0.8 where T5 has 1: a narrow, shallow
-        model otherwise starts by repeating what it reads (ln V + 1.0 for spanish_tiny, + 2.2 gated). An untied
-        head gets d_model^-0.5 where some have 1, which starts at ln V + 100.
-        """
-        c = self.config
-        deviations = {
-            "shared": 0.8 if c.tie_word_embeddings else 1.0,
-            "q": (c.d_model * c.d_kv) ** -0.5,
-            "o": c.inner**-0.5,
-            "wo": c.d_ff**-0.5,
-        }
-        for name, parameter in self.named_parameters():
-            matrix = name.split(".")[-2]
-            if "norm" in matrix:
-                parameter.fill_(1.0)
-            else:
-                parameter.normal_(0.0, deviations.get(matrix, c.d_model**-0.5))
+        draw_weights(self, config)
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """(batch, length) of ids -> hidden states (batch, length, d_model)."""

@@ -18,6 +18,7 @@ from spanish_tok.progress import SILENT, Progress
 from spanish_tok.t5.checkpoint import Checkpoint
 from spanish_tok.t5.config import PRESETS, T5Config
 from spanish_tok.t5.held_out import split
+from spanish_tok.t5.initial import aim_attention
 from spanish_tok.t5.log import Log, Row
 from spanish_tok.t5.model import T5
 from spanish_tok.t5.optimizers import optimizer_for
@@ -211,7 +212,10 @@ def model_of(recipe: Recipe, vocabulary: Vocabulary) -> T5:
     Raises SpanishTokError where that folder is damaged or its model reads another vocabulary.
     """
     if not recipe.start:
-        return T5(config_of(recipe, len(vocabulary)))
+        model = T5(config_of(recipe, len(vocabulary)))
+        if recipe.aim_attention:
+            aim_attention(model, model.config)
+        return model
     checkpoint = Checkpoint.load(recipe.start)
     if checkpoint.vocabulary.fingerprint != vocabulary.fingerprint:
         raise SpanishTokError(

@@ -24,6 +24,7 @@ class Recipe:
 
     model: str
     start: str
+    aim_attention: bool
     dropout: float
     seed: int
     input_length: int
@@ -94,7 +95,8 @@ class Recipe:
         It rises in a line through the warm-up. "cosine" then falls to zero at `steps`; "inverse-square-root" falls with
         the root of the step, and in a line to zero over the last `cooldown` of the steps.
 
-        >>> recipe = Recipe.load().with_values({"steps": "1000", "warmup": "100", "learning_rate": "0.02"})
+        >>> changes = {"schedule": "inverse-square-root", "steps": "1000", "warmup": "100", "learning_rate": "0.02"}
+        >>> recipe = Recipe.load().with_values(changes)
         >>> [round(recipe.learning_rate_at(step), 5) for step in (0, 99, 399, 999)]
         [0.0002, 0.02, 0.01, 3e-05]
         """
@@ -125,6 +127,8 @@ def _typed(name: str, value: Any) -> Any:
     """A value of a TOML file or of the command line as the type of its entry."""
     kind = next(field.type for field in fields(Recipe) if field.name == name)
     wanted = kind if isinstance(kind, type) else str
+    if wanted is bool and str(value).lower() in ("true", "false"):
+        return str(value).lower() == "true"
     if isinstance(value, str) and wanted in (int, float):
         try:
             return wanted(value)
