@@ -20,7 +20,7 @@ from spanish_tok import SpanishTokError
 from spanish_tok.files import write_json
 from spanish_tok.lines import repair_utf8
 from spanish_tok.reading import FileReport, ReadOptions
-from spanish_tok.records import ReadReport, format_of, read_records
+from spanish_tok.records import ReadReport, expand_folders, format_of, read_records
 from spanish_tok.streams import RetriedStream, open_stream, size_of
 
 Record = tuple[str | None, str]
@@ -380,3 +380,15 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", Input)
     with open_stream("-") as stream:
         assert stream.read() == b"1\tuno\n"
+
+
+def test_a_pattern_at_an_address_stands_for_its_files(tmp_path: Path) -> None:
+    for name in ("b.txt", "a.txt", "c.tsv"):
+        (tmp_path / name).write_text(f"{name}\n")
+    found = expand_folders([f"file://{tmp_path}/*.txt"])
+    assert found == [f"file://{tmp_path}/a.txt", f"file://{tmp_path}/b.txt"]
+    assert [batch["text"].to_pylist() for batch in read_records(found)] == [["a.txt"], ["b.txt"]]
+    with pytest.raises(SpanishTokError, match="Nothing matches"):
+        expand_folders([f"file://{tmp_path}/*.parquet"])
+    with pytest.raises(SpanishTokError, match="cannot be read"):
+        list(read_records(["nonsense://bucket/a.txt"]))
