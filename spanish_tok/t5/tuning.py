@@ -94,6 +94,7 @@ class FineTuning:
 
     def run(self, progress: Progress = SILENT) -> None:
         """Train; Ctrl-C saves the state first."""
+        torch.set_flush_denormal(True)  # as in pretraining
         progress.advance(self.reached.step)
         try:
             while not self.finished:
