@@ -111,7 +111,9 @@ class Pretraining:
     def steps(self) -> Iterator[Row]:
         """Train step by step; gives the row of the log after each."""
         recipe = self.recipe
-        torch.set_flush_denormal(True)  # sharp attention makes numbers so small that a step takes three times as long
+        torch.set_flush_denormal(
+            True
+        )  # sharp attention makes numbers so small that a step takes three times as long
         while self.reached.step < recipe.steps:
             row = self._step()
             last = row.step == recipe.steps
