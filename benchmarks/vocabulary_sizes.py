@@ -36,6 +36,7 @@ from spanish_tok.records import read_records
 from spanish_tok.segmenters import Segmenter, load_segmenter
 from spanish_tok.t5.bits_per_byte import bits_per_byte
 from spanish_tok.t5.config import T5Config
+from spanish_tok.t5.initial import aim_attention
 from spanish_tok.t5.model import T5
 from spanish_tok.t5.optimizers import optimizer_for
 from spanish_tok.t5.recipe import Recipe
@@ -131,7 +132,9 @@ def train_tiny(coder: Coder, texts: pa.Array, recipe: Recipe) -> tuple[T5, dict[
     steps = batches.batches_per_epoch
     recipe = replace(recipe, steps=steps, warmup=steps // 10)
     torch.manual_seed(recipe.seed)
+    torch.set_flush_denormal(True)  # as in pretraining
     model = T5(T5Config.spanish_tiny(vocab_size=coder.size, dropout_rate=0.0))
+    aim_attention(model, model.config)
     optimizer = optimizer_for(recipe, model)
     begun, losses = time.process_time(), []
     for step in range(steps):
