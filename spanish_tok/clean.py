@@ -118,6 +118,7 @@ def explain(text: str, options: CleanOptions | None = None) -> list[tuple[str, s
     [('signs', None)]
     """
     options = options or CleanOptions()
+    cleaned = clean_batch(pa.record_batch({"text": [text]}), options)
     steps: list[tuple[str, str | None]] = []
     for rule, repair in STEPS.items():
         parameter = getattr(options, rule)
@@ -125,7 +126,6 @@ def explain(text: str, options: CleanOptions | None = None) -> list[tuple[str, s
         if repaired != text:
             steps.append((rule, repaired))
         text = repaired
-    cleaned = clean_batch(pa.record_batch({"text": [text]}), options)
     reason = reason_of(int(cleaned.reasons[0]))
     return [*steps, (reason, None)] if reason else steps
 

@@ -27,7 +27,8 @@ INVISIBLE = re.compile(
 def undo_mojibake(text: str, layers: int) -> str:
     """The text as it was before it was decoded wrongly.
 
-    A text that turns into UTF-8 as a whole is taken so; ftfy settles what is wrong in parts.
+    A text that turns into UTF-8 as a whole is taken so, one layer at a time; ftfy, which undoes all that it sees
+    at once, settles what is wrong in parts.
 
     >>> undo_mojibake("El aÃ±o â€œprÃ³ximoâ€\\x9d", 2)
     'El año “próximo”'
@@ -38,14 +39,21 @@ def undo_mojibake(text: str, layers: int) -> str:
     for _ in range(layers):
         if not DECODED_WRONGLY.search(text):
             return text
-        try:
-            repaired = text.encode("sloppy-windows-1252").decode("utf-8")
-        except UnicodeError:
-            repaired = ftfy.fix_encoding(text)
+        repaired = (
+            _decoded(text, "sloppy-windows-1252") or _decoded(text, "latin-1") or ftfy.fix_encoding(text)
+        )
         if repaired == text:
             break
         text = repaired
     return fix_c1_controls(text)
+
+
+def _decoded(text: str, encoding: str) -> str | None:
+    """The UTF-8 that the whole text is in another encoding, or None where it is none."""
+    try:
+        return text.encode(encoding).decode("utf-8")
+    except UnicodeError:
+        return None
 
 
 def resolve_entities(text: str, passes: int) -> str:
