@@ -20,7 +20,7 @@ from spanish_tok.files import atomic_path, write_json
 from spanish_tok.t5.held_out import split
 from spanish_tok.t5.model import T5
 from spanish_tok.t5.optimizers import optimizer_for
-from spanish_tok.t5.pretrain import config_of
+from spanish_tok.t5.pretrain import random_model
 from spanish_tok.t5.recipe import Recipe
 from spanish_tok.vocabulary import PAD
 
@@ -94,7 +94,7 @@ def main() -> None:
     recipe = Recipe.load().with_values({**values, "input_length": arguments.input_length})
     batches = batches_of(arguments.shards, recipe)
     torch.manual_seed(recipe.seed)
-    ours = T5(config_of(recipe, 5000))
+    ours = random_model(recipe, 5000)
     theirs = theirs_with_weights_of(ours)
     (our_losses, our_seconds), (their_losses, their_seconds) = (
         train(model, batches, recipe) for model in (ours, theirs)

@@ -35,10 +35,10 @@ from spanish_tok.quality import measure_quality, word_counts
 from spanish_tok.records import read_records
 from spanish_tok.segmenters import Segmenter, load_segmenter
 from spanish_tok.t5.bits_per_byte import bits_per_byte
-from spanish_tok.t5.config import T5Config
-from spanish_tok.t5.initial import aim_attention
 from spanish_tok.t5.model import T5
 from spanish_tok.t5.optimizers import optimizer_for
+from spanish_tok.t5.precision import flush_denormals
+from spanish_tok.t5.pretrain import random_model
 from spanish_tok.t5.recipe import Recipe
 from spanish_tok.t5.scoring import loss_of, scorer_of
 from spanish_tok.texts import size_of
@@ -47,7 +47,6 @@ HELD_OUT = 20
 MASKED_RECORDS = 500
 SENTINELS = 100
 SIZES = [1000, 2000, 4000, 5000, 8000, 16000]
-BATCH = 8  # sequences: many small steps, since the text is short
 BPE = "bpe-5000"
 
 
@@ -132,9 +131,8 @@ def train_tiny(coder: Coder, texts: pa.Array, recipe: Recipe) -> tuple[T5, dict[
     steps = batches.batches_per_epoch
     recipe = replace(recipe, steps=steps, warmup=steps // 10)
     torch.manual_seed(recipe.seed)
-    torch.set_flush_denormal(True)  # as in pretraining
-    model = T5(T5Config.spanish_tiny(vocab_size=coder.size, dropout_rate=0.0))
-    aim_attention(model, model.config)
+    flush_denormals()
+    model = random_model(recipe, coder.size)
     optimizer = optimizer_for(recipe, model)
     begun, losses = time.process_time(), []
     for step in range(steps):
@@ -167,7 +165,7 @@ def measure_fit(segmenter: Segmenter, held_out: pa.ChunkedArray) -> dict[str, An
 
 def measure_bits(coder: Coder, texts: pa.Array, held_out: pa.ChunkedArray) -> dict[str, Any]:
     """Bits per byte of held-out masks, after one pass of T5-tiny over `texts`."""
-    model, took = train_tiny(coder, texts, replace(Recipe.load(), batch_size=BATCH))
+    model, took = train_tiny(coder, texts, Recipe.load())
     places = np.linspace(0, len(held_out) - 1, MASKED_RECORDS).astype(np.int64)
     found = bits_per_byte(scorer_of(model), coder, held_out.take(pa.array(places)).to_pylist())  # type: ignore[arg-type]
     parameters = sum(parameter.numel() for parameter in model.parameters())

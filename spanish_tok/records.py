@@ -127,11 +127,11 @@ def expand_folders(paths: Iterable[Location]) -> list[Location]:
     """Replace a folder that `sample` or `clean` wrote by its shards, a pattern in an object store by its files."""
     expanded: list[Location] = []
     for path in paths:
-        if not is_remote(path) and not Path(path).exists():
-            raise SpanishTokError(f"{path} does not exist", "Check the path.")
         if is_remote(path):
             expanded += matching(str(path))
             continue
+        if not Path(path).exists():
+            raise SpanishTokError(f"{path} does not exist", "Check the path.")
         if not Path(path).is_dir():
             expanded.append(path)
             continue

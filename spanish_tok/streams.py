@@ -48,9 +48,13 @@ def is_remote(location: str | os.PathLike[str]) -> bool:
     return "://" in str(location)
 
 
+def _is_url(location: str | os.PathLike[str]) -> bool:
+    return str(location).startswith(("http://", "https://"))
+
+
 def matching(location: str) -> list[str]:
     """The addresses that a pattern such as s3://bucket/es/*.parquet stands for, in order; other ones as they are."""
-    if "*" not in location or location.startswith(("http://", "https://")):
+    if "*" not in location or _is_url(location):
         return [location]
     filesystem, pattern = _filesystem(location)
     found = [filesystem.unstrip_protocol(path) for path in sorted(filesystem.glob(pattern))]
@@ -103,7 +107,7 @@ def _damaged(location: str | os.PathLike[str], error: Exception) -> SpanishTokEr
 def _open_raw(location: str | os.PathLike[str]) -> io.RawIOBase:
     if str(location) == "-":
         return cast(io.RawIOBase, sys.stdin.buffer)
-    if str(location).startswith(("http://", "https://")):
+    if _is_url(location):
         return RetriedStream(str(location), _open_url)
     if is_remote(location):
         return RetriedStream(str(location), _open_stored)

@@ -2,7 +2,6 @@
 
 import math
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -104,7 +103,6 @@ def uninterrupted(
 
 
 def test_a_run_writes_log_curve_and_model(uninterrupted: Path) -> None:
-
     rows = read_log(uninterrupted / "log.csv", Row)
     assert [row.step for row in rows] == list(range(1, 13))
     assert all(math.isfinite(row.loss) and row.gradient_norm > 0 for row in rows)
@@ -296,7 +294,6 @@ def test_biases_of_positions_take_steps_like_embeddings() -> None:
     model = torch.nn.ModuleDict(
         {"relative_attention_bias": torch.nn.Embedding(4, 2), "q": torch.nn.Linear(2, 2)}
     )
-    moved = {}
     for parameter in model.parameters():
         torch.nn.init.constant_(parameter, 0.05)
         parameter.grad = torch.ones_like(parameter)
@@ -316,7 +313,6 @@ def test_a_training_can_start_from_a_model(
     assert all(torch.equal(tensor, ended[name]) for name, tensor in training.model.state_dict().items())
     assert training.reached.step == 0
     other = train_vocabulary(count_runs(["el perro come y la perra duerme"] * 50), size=192, sentinels=100)
-    other.save(tmp_path / "vocabulary")
     with pytest.raises(SpanishTokError, match="another vocabulary"):
         model_of(replace(SMALL, start=start), other)
 
@@ -386,7 +382,7 @@ def test_the_demo_trains_and_fills_masks(
 
     from spanish_tok.t5 import demo
 
-    recipe = replace(SMALL, model=small_model, held_out=0.0, save_every=1000)
+    recipe = replace(SMALL, model=small_model, held_out=0.0, save_every=1000, aim_attention=False)
     monkeypatch.setattr(demo, "_recipe", lambda _: recipe)
     monkeypatch.setattr(demo, "FEWEST", 8)
     lines = shipped("corpus/sentences-es.txt").read_text(encoding="utf-8").splitlines()
@@ -396,7 +392,7 @@ def test_the_demo_trains_and_fills_masks(
         demo.run(tmp_path / f"run-{text}", text and str(tmp_path / text), 1e-4, out)
         shown = out.getvalue()
         assert f"{60 if text is None else 30} records of" in shown
-        assert re.search(r"loss [789]\.\d", shown)
+        assert "loss 8." in shown
         assert "<extra_id_0>" in shown
     with pytest.raises(SpanishTokError, match="holds a model already"):
         demo.run(tmp_path / "run-None", None, 1e-4, StringIO())

@@ -275,7 +275,7 @@ def test_dropout_equals_its_twin_and_keeps_the_share() -> None:
 
 
 def test_dropout_is_drawn_from_the_random_state_and_has_the_right_gradient() -> None:
-    from spanish_tok.t5.model import Dropout
+    from spanish_tok.t5.layers import Dropout
 
     dropout = Dropout(T5Config.spanish_tiny(dropout_rate=0.25)).train()
     x = torch.ones(64, 64, requires_grad=True)

@@ -50,14 +50,16 @@ ENGINE = [
 
 def runs_on_engines(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options `engine` and `address`."""
-    for option in reversed(ENGINE):
-        command = option(command)
-    return command
+    return _with_options(command, ENGINE)
 
 
 def reads_files(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say how files of records are read; `reading` takes them."""
-    for option in reversed(READING):
+    return _with_options(command, READING)
+
+
+def _with_options(command: Callable[..., Any], options: list[Callable[..., Any]]) -> Callable[..., Any]:
+    for option in reversed(options):
         command = option(command)
     return command
 

@@ -57,8 +57,8 @@ def aimed_biases(config: T5Config, bidirectional: bool) -> NDArray[np.float32]:
     Head by head that is 1, 2, 4, ... tokens away, for every second head of an encoder after the token, else
     before it; the further, the wider: a token more costs 1, 1/2, 1/4, ...
 
-    >>> aimed_biases(T5Config.spanish_tiny(), bidirectional=False)[:4, 0].tolist()  # 0, 1, 2, 3 tokens before
-    [-1.0, 0.0, -1.0, -2.0]
+    >>> aimed_biases(T5Config.spanish_tiny(), bidirectional=False)[:4, 0].astype(int).tolist()  # 0, 1, 2, 3 before
+    [-1, 0, -1, -2]
     """
     distance = np.arange(1 - REACH, REACH)
     number = buckets(
@@ -77,5 +77,5 @@ def aimed_biases(config: T5Config, bidirectional: bool) -> NDArray[np.float32]:
     step = heads // 2 if bidirectional else heads
     side = np.where(bidirectional & (heads % 2 == 1), 1, -1)
     away = np.abs(mean[:, None] - side * 2.0**step)
-    biases: NDArray[np.float32] = np.maximum(0.0 - away * 0.5**step, LOWEST).astype(np.float32)
+    biases: NDArray[np.float32] = np.maximum(-away * 0.5**step, LOWEST).astype(np.float32)
     return biases

@@ -22,7 +22,7 @@ from spanish_tok.t5.initial import aim_attention
 from spanish_tok.t5.log import Log, Row
 from spanish_tok.t5.model import T5
 from spanish_tok.t5.optimizers import optimizer_for
-from spanish_tok.t5.precision import autocast
+from spanish_tok.t5.precision import autocast, flush_denormals
 from spanish_tok.t5.recipe import Recipe
 from spanish_tok.t5.scoring import loss_of
 from spanish_tok.t5.training_state import (
@@ -111,9 +111,7 @@ class Pretraining:
     def steps(self) -> Iterator[Row]:
         """Train step by step; gives the row of the log after each."""
         recipe = self.recipe
-        torch.set_flush_denormal(
-            True
-        )  # sharp attention makes numbers so small that a step takes three times as long
+        flush_denormals()
         while self.reached.step < recipe.steps:
             row = self._step()
             last = row.step == recipe.steps
@@ -215,10 +213,7 @@ def model_of(recipe: Recipe, vocabulary: Vocabulary) -> T5:
     Raises SpanishTokError where that folder is damaged or its model reads another vocabulary.
     """
     if not recipe.start:
-        model = T5(config_of(recipe, len(vocabulary)))
-        if recipe.aim_attention:
-            aim_attention(model, model.config)
-        return model
+        return random_model(recipe, len(vocabulary))
     checkpoint = Checkpoint.load(recipe.start)
     if checkpoint.vocabulary.fingerprint != vocabulary.fingerprint:
         raise SpanishTokError(
@@ -227,6 +222,14 @@ def model_of(recipe: Recipe, vocabulary: Vocabulary) -> T5:
         )
     config = replace(checkpoint.config, dropout_rate=recipe.dropout)
     return T5.from_tensors(config, checkpoint.tensors)
+
+
+def random_model(recipe: Recipe, vocab_size: int) -> T5:
+    """A model of the recipe's shape with random weights, its attention aimed where the recipe says so."""
+    model = T5(config_of(recipe, vocab_size))
+    if recipe.aim_attention:
+        aim_attention(model, model.config)
+    return model
 
 
 def config_of(recipe: Recipe, vocab_size: int) -> T5Config:

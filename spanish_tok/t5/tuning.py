@@ -17,7 +17,7 @@ from spanish_tok.t5.folders import save_folder
 from spanish_tok.t5.log import Log
 from spanish_tok.t5.model import T5
 from spanish_tok.t5.optimizers import optimizer_for
-from spanish_tok.t5.precision import autocast
+from spanish_tok.t5.precision import autocast, flush_denormals
 from spanish_tok.t5.predict import Predictor
 from spanish_tok.t5.training_state import load_state, save_state
 from spanish_tok.t5.tuning_options import TuningOptions
@@ -94,7 +94,7 @@ class FineTuning:
 
     def run(self, progress: Progress = SILENT) -> None:
         """Train; Ctrl-C saves the state first."""
-        torch.set_flush_denormal(True)  # as in pretraining
+        flush_denormals()
         progress.advance(self.reached.step)
         try:
             while not self.finished:
