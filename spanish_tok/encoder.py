@@ -26,7 +26,7 @@ Arrow: TypeAlias = pa.Array | pa.ChunkedArray
 IDS = pa.list_(pa.uint16())
 MOST_IDS = 1 << 16
 SLICE = 1 << 22  # bytes of text that a thread takes at a time
-KNOWN_SETS = 1 << 18  # of one cache line each: the table of known chunks of one thread
+KNOWN_SETS = 1 << 19  # of one cache line each, 32 MB: the table of known chunks of one thread
 LINE = 64  # bytes
 
 

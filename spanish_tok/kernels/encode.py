@@ -39,9 +39,9 @@ NUMBER_SHIFT = np.uint64(48)
 
 @inner_kernel
 def _set_of(low, high, sets):
-    """The set where a key belongs, of `sets`, a power of two."""
+    """The set where a key belongs, of up to 2^32 `sets`: from the upper bits, for every bit of the key is in them."""
     mixed = (low ^ high * SECOND_MULTIPLIER) * FIRST_MULTIPLIER
-    return np.int64((mixed >> np.uint64(32)) & np.uint64(sets - 1))
+    return np.int64((mixed >> np.uint64(32)) * np.uint64(sets) >> np.uint64(32))
 
 
 @inner_kernel
