@@ -109,7 +109,7 @@ def write_parquet(table: pa.Table, path: Path) -> None:
     with atomic_path(path) as partial:
         pq.write_table(
             table, partial, ROW_GROUP, compression="zstd", compression_level=1,
-            use_dictionary=False, column_encoding=streams,
+            use_dictionary=False, column_encoding=streams, write_statistics=["id"],
         )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from spanish_tok.counts import Counts, count_runs
 from spanish_tok.kernels import memory
 from spanish_tok.kernels.lattice import Lattice, best_path, count_best, expect, keep_edges
 from spanish_tok.kernels.normalize import decode_character, normalize_records
+from spanish_tok.kernels.utf8 import ROWS, invalid_rows
 from spanish_tok.unigram import Model, maximize, rank, seed_model
 
 
@@ -48,6 +49,30 @@ def test_equal_bytes_and_hashes(contents: list[bytes], before: int) -> None:
         memory.hash_bytes(padded, before, before + len(right)),
     )
     assert (hashes[0] == hashes[1]) == same
+
+
+def test_invalid_rows_are_those_that_python_does_not_decode() -> None:
+    """Rows of ASCII, accents, dashes, every length of character; damaged by one byte, cut off, run together."""
+    draw = random.Random(5)
+    for trial in range(400):
+        letters = ("a b", "a bñ", "añ—€", "añ—\ud7ff\ue000😀\u0800", "\u0080\u07ff\u0fff\ud000")[trial % 5]
+        rows = []
+        for _ in range(draw.choice((1, 5, ROWS + 3))):
+            row = bytearray("".join(draw.choices(letters, k=draw.choice((0, 3, 70, 140)))).encode())
+            if row and draw.random() < 0.02:
+                row[draw.randrange(len(row))] = draw.choice((0x80, 0xBF, 0xC0, 0xC3, 0xE0, 0xED, 0xF0, 0xFF))
+            rows.append(bytes(row[: -draw.randint(1, 3)] if draw.random() < 0.02 else row))
+        offsets = np.cumsum([0, *map(len, rows)], dtype=np.int32)
+        found = invalid_rows(data_of(b"".join(rows)), offsets)
+        assert found.tolist() == [not decodes(row) for row in rows]
+
+
+def decodes(row: bytes) -> bool:
+    try:
+        row.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 @given(st.binary(max_size=12) | st.text(max_size=6).map(str.encode))

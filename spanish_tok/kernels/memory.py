@@ -15,6 +15,7 @@ HIGHS = np.uint64(0x8080808080808080)
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio
 SECOND_MULTIPLIER = np.uint64(0xC2B2AE3D27D4EB4F)  # a prime of xxHash
 BLOCK = 64  # bytes that `places_of` looks at
+BYTES = ir.VectorType(ir.IntType(8), BLOCK)
 
 # Chunks of text are kept in tables by a key of 16 bytes: up to 15 of the chunk, and its length. What a chunk of
 # each length keeps of the first 8 bytes and of the next 8: 3 bytes -> 0xFFFFFF, 0; 9 bytes -> all, 0xFF
@@ -53,21 +54,43 @@ def store_word(_context: Any, data: Any, index: Any, _value: Any) -> Any:
     return types.void(data, index, types.uint64), generate
 
 
+def _block(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """The 64 bytes data[index:index + 64] as a vector."""
+    array = context.make_array(signature.args[0])(context, builder, arguments[0])
+    block = builder.load(builder.bitcast(builder.gep(array.data, [arguments[1]]), BYTES.as_pointer()))
+    block.align = 1
+    return block
+
+
+def _repeated(builder: Any, byte: Any) -> Any:
+    """A byte in all 64 places of a vector."""
+    first = builder.insert_element(ir.Constant(BYTES, ir.Undefined), byte, ir.IntType(32)(0))
+    return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(ir.IntType(32), BLOCK), None))
+
+
 @intrinsic
 def places_of(_context: Any, data: Any, index: Any, _byte: Any) -> Any:
     """A uint64 whose bit k tells whether data[index + k] is the byte, k = 0 to 63. The caller checks bounds."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        vector = ir.VectorType(ir.IntType(8), BLOCK)
-        block = builder.load(builder.bitcast(builder.gep(array.data, [arguments[1]]), vector.as_pointer()))
-        block.align = 1
-        wanted = builder.insert_element(ir.Constant(vector, ir.Undefined), arguments[2], ir.IntType(32)(0))
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), BLOCK), None)
-        wanted = builder.shuffle_vector(wanted, wanted, zeros)
-        return builder.bitcast(builder.icmp_unsigned("==", block, wanted), ir.IntType(64))
+        block = _block(context, builder, signature, arguments)
+        equal = builder.icmp_unsigned("==", block, _repeated(builder, arguments[2]))
+        return builder.bitcast(equal, ir.IntType(64))
 
     return types.uint64(data, index, types.uint8), generate
+
+
+@intrinsic
+def bits_of(_context: Any, data: Any, index: Any, _mask: Any, _value: Any) -> Any:
+    """A uint64 whose bit k tells whether data[index + k] & mask == value, k = 0 to 63. The caller checks bounds."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        block = _block(context, builder, signature, arguments)
+        masked = builder.and_(block, _repeated(builder, arguments[2]))
+        equal = builder.icmp_unsigned("==", masked, _repeated(builder, arguments[3]))
+        return builder.bitcast(equal, ir.IntType(64))
+
+    return types.uint64(data, index, types.uint8, types.uint8), generate
 
 
 @inner_kernel

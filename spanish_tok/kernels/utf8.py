@@ -4,15 +4,56 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spanish_tok.kernels import kernel
+from spanish_tok.kernels.memory import BLOCK, bits_of
+
+ROWS = 64  # that are looked at together
 
 
 @kernel
 def invalid_rows(data: NDArray[np.uint8], offsets: NDArray[np.int32]) -> NDArray[np.bool_]:
     """True for each row data[offsets[i]:offsets[i + 1]] that is not valid UTF-8."""
     invalid = np.zeros(len(offsets) - 1, np.bool_)
-    for row in range(len(invalid)):
-        invalid[row] = not is_valid(data, offsets[row], offsets[row + 1])
+    for first in range(0, len(invalid), ROWS):
+        last = min(first + ROWS, len(invalid))
+        if not is_surely_valid(data, offsets[first : last + 1]):
+            for row in range(first, last):
+                invalid[row] = not is_valid(data, offsets[row], offsets[row + 1])
     return invalid
+
+
+@kernel
+def is_surely_valid(data: NDArray[np.uint8], offsets: NDArray[np.int32]) -> bool:
+    """Whether 64 bytes at a time are enough to tell that all rows are valid: the usual case.
+
+    They are where every character has at most three bytes and no lead byte needs a second look (E0, ED, and
+    what is in no valid text, C0 and C1): then it is valid to have continuation bytes after leads and nowhere else.
+    """
+    begin, end = np.int64(offsets[0]), np.int64(offsets[-1])
+    before = np.uint64(0)  # bit 0 and 1: the next bytes that must be continuations
+    while begin + BLOCK <= end:
+        if bits_of(data, begin, 0x80, 0x80) == 0:  # all ASCII
+            if before != 0:
+                return False
+            begin += BLOCK
+            continue
+        three = bits_of(data, begin, 0xF0, 0xE0)
+        two = bits_of(data, begin, 0xE0, 0xC0)
+        following = bits_of(data, begin, 0xC0, 0x80)
+        odd = bits_of(data, begin, 0xFE, 0xC0) | bits_of(data, begin, 0xF0, 0xF0)
+        odd |= bits_of(data, begin, 0xFF, 0xE0) | bits_of(data, begin, 0xFF, 0xED)
+        leads = two | three
+        wanted = leads << np.uint64(1) | three << np.uint64(2) | before
+        if odd != 0 or following != wanted:
+            return False
+        before = leads >> np.uint64(63) | three >> np.uint64(62)
+        begin += BLOCK
+    for row in range(len(offsets) - 1):  # no row begins within a character
+        if offsets[row] < end and data[offsets[row]] & 0xC0 == 0x80:
+            return False
+    while before != 0:  # the rest, from the beginning of a character on
+        begin += 1
+        before >>= np.uint64(1)
+    return bool(begin <= end and is_valid(data, begin, end))
 
 
 @kernel
