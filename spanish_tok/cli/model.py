@@ -88,7 +88,9 @@ def _stream(generator: "Generator", lines: Iterator[str], options: "SearchOption
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--to", "form", required=True, type=click.Choice(["transformers", "ctranslate2", "int8"]))
+@click.option(
+    "--to", "form", required=True, type=click.Choice(["transformers", "ctranslate2", "onnx", "int8"])
+)
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder to write.")
 @click.option(
     "--precision",

@@ -6,10 +6,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.t5.checkpoint import Checkpoint, Precision
+from spanish_tok.files import write_json
+from spanish_tok.t5.checkpoint import CONFIG, GENERATION, Checkpoint, Precision, generation_config
 from spanish_tok.vocabulary import check_folder
 
-FORMS = ("transformers", "ctranslate2", "int8")
+FORMS = ("transformers", "ctranslate2", "onnx", "int8")
 
 
 def export(
@@ -20,8 +21,8 @@ def export(
 ) -> None:
     """Write the model of `folder` for another library into the folder `output`.
 
-    `form` is "transformers" (precision float32 or bfloat16), "ctranslate2" (a quantization of its converter), or
-    "int8": this package's own, a quarter of the size, which `Generator.load` reads.
+    `form` is "transformers" (precision float32 or bfloat16), "ctranslate2" (a quantization of its converter),
+    "onnx" (float32), or "int8": this package's own, a quarter of the size, which `Generator.load` reads.
     Raises SpanishTokError for a damaged model, an unknown form or precision, a missing library, and where output
     holds files already.
     """
@@ -31,10 +32,13 @@ def export(
     if output.is_dir() and any(output.iterdir()):
         raise SpanishTokError(f"{output} is not empty", "Give a new folder.")
     checkpoint = Checkpoint.load(folder)
+    only = {"int8": "int8", "onnx": "float32"}
+    if form in only and precision not in (None, only[form]):
+        raise SpanishTokError(f"{form} has no precision {precision!r}", "Leave it out.")
     if form == "int8":
-        if precision not in (None, "int8"):
-            raise SpanishTokError(f"int8 has no precision {precision!r}", "Leave it out.")
         checkpoint.save(output, "int8")
+    elif form == "onnx":
+        to_onnx(checkpoint, output)
     elif form == "transformers":
         to_transformers(checkpoint, output, precision or "float32")
     else:
@@ -51,7 +55,7 @@ def to_transformers(checkpoint: Checkpoint, output: Path, precision: str) -> Non
 
 def to_ctranslate2(checkpoint: Checkpoint, folder: Path, output: Path, precision: str) -> None:
     """CTranslate2's model.bin by its own converter, which reads the folder through transformers."""
-    _need("ctranslate2", "transformers")
+    _need("export", "ctranslate2", "transformers")
     from ctranslate2.converters import TransformersConverter
     from ctranslate2.specs.model_spec import ACCEPTED_MODEL_TYPES
 
@@ -71,9 +75,31 @@ def to_ctranslate2(checkpoint: Checkpoint, folder: Path, output: Path, precision
         raise
 
 
-def _need(*packages: str) -> None:
+def to_onnx(checkpoint: Checkpoint, output: Path) -> None:
+    """encoder.onnx and decoder.onnx by torch's exporter, the configuration, and the vocabulary's files."""
+    _need("onnx", "torch", "onnx", "onnxscript")
+    from spanish_tok.t5.model import T5
+    from spanish_tok.t5.onnx import write_graphs
+
+    # beside the output, and moved there when all is written: a decoder without its encoder is of no use
+    output = output.resolve()
+    partial = output.with_name(f".{output.name}.{os.getpid()}.partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    try:
+        checkpoint.vocabulary.save(partial)
+        write_json(partial / CONFIG, {**checkpoint.config.to_dict(), "dtype": "float32"})
+        write_json(partial / GENERATION, generation_config(checkpoint.config))
+        write_graphs(T5.from_checkpoint(checkpoint), partial)
+        if output.is_dir():
+            output.rmdir()  # an empty one; not every system replaces it
+        os.replace(partial, output)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _need(extra: str, *packages: str) -> None:
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
         raise SpanishTokError(
-            f"{' and '.join(missing)} must be installed", "pip install 'spanish-tok[export]'"
+            f"{' and '.join(missing)} must be installed", f"pip install 'spanish-tok[{extra}]'"
         )
