@@ -82,11 +82,15 @@ class ShardJob:
         return pa.Table.from_arrays([records["id"], made], schema=schema).combine_chunks()
 
     def make(self, source: Source, folder: Path) -> dict[str, Any]:
-        """Write a shard, whole or not at all, unless it lies there already; return its row of the manifest."""
+        """Write a shard, whole or not at all, unless it lies there already; return its row of the manifest.
+
+        Takes the batches out of `source`: nobody else is to hold them.
+        """
         path = folder / source.name
         row = self.row_of(path)
         if row is None:
             table = self.convert(pa.Table.from_batches(source.batches))
+            source.batches.clear()  # the text, which would lie about while the ids are written
             row = {"records": table.num_rows}
             if self.kind == "tokens":
                 row["ids"] = pc.sum(pc.list_value_length(table["tokens"])).as_py() or 0

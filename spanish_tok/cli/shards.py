@@ -45,10 +45,16 @@ def shard(
     FILES are text (Parquet, TSV, CSV, JSON lines, plain, also compressed) or a folder that `sample` or
     `clean` wrote. If it is interrupted, run it again: it goes on.
     """
+    import pyarrow
+
     from spanish_tok.progress import progress
     from spanish_tok.shards import ShardOptions, decode_shards, write_shards
     from spanish_tok.tokenizer import Tokenizer
 
+    if (
+        "jemalloc" in pyarrow.supported_memory_backends()
+    ):  # gives memory back: 549 MB where mimalloc takes 652
+        pyarrow.set_memory_pool(pyarrow.jemalloc_memory_pool())
     tokenizer = Tokenizer.load(vocab)
     if decode and len(files) > 1:
         raise SpanishTokError("--decode takes one folder", "Give a folder that `spanish-tok shard` wrote.")
