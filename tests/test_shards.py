@@ -322,9 +322,7 @@ def test_a_full_disk_keeps_what_is_whole(files: list[Path], tmp_path: Path) -> N
         assert done.stderr == "spanish-tok: The disk is full. Nothing that looks finished was written.\n"
         assert not (disk / "out" / "manifest.json").exists()
         assert not list((disk / "out").glob(".*.partial"))
-        for shard in (disk / "out").glob(
-            "*.parquet"
-        ):  # a file that a thread of Arrow's still holds keeps the disk busy
+        for shard in (disk / "out").glob("*.parquet"):  # a file that Arrow still holds keeps the disk busy
             assert pq.read_table(pa.BufferReader(shard.read_bytes())).num_rows
     finally:
         subprocess.run(["umount", str(disk)], check=True)
