@@ -67,6 +67,14 @@ def test_invalid_rows_are_those_that_python_does_not_decode() -> None:
         assert found.tolist() == [not decodes(row) for row in rows]
 
 
+@pytest.mark.parametrize("cut", ["ñ".encode()[:1], "—".encode()[:1], "—".encode()[:2]])
+@pytest.mark.parametrize("after", [b"", b"a", b"ab", b"a" * 70, "ñ".encode()])
+def test_a_character_cut_anywhere_makes_its_row_invalid(cut: bytes, after: bytes) -> None:
+    for before in range(135):
+        row = b"a" * before + cut + after
+        assert invalid_rows(data_of(row), np.array([0, len(row)], np.int32)).tolist() == [True]
+
+
 def decodes(row: bytes) -> bool:
     try:
         row.decode()

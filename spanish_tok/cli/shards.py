@@ -51,9 +51,8 @@ def shard(
     from spanish_tok.shards import ShardOptions, decode_shards, write_shards
     from spanish_tok.tokenizer import Tokenizer
 
-    if (
-        "jemalloc" in pyarrow.supported_memory_backends()
-    ):  # gives memory back: 549 MB where mimalloc takes 652
+    # gives memory back: 549 MB where mimalloc, the default, takes 603
+    if "jemalloc" in pyarrow.supported_memory_backends():
         pyarrow.set_memory_pool(pyarrow.jemalloc_memory_pool())
     tokenizer = Tokenizer.load(vocab)
     if decode and len(files) > 1:

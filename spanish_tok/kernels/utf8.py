@@ -50,10 +50,11 @@ def is_surely_valid(data: NDArray[np.uint8], offsets: NDArray[np.int32]) -> bool
     for row in range(len(offsets) - 1):  # no row begins within a character
         if offsets[row] < end and data[offsets[row]] & 0xC0 == 0x80:
             return False
-    while before != 0:  # the rest, from the beginning of a character on
-        begin += 1
-        before >>= np.uint64(1)
-    return bool(begin <= end and is_valid(data, begin, end))
+    if before != 0:  # the rest, from the character on that the last block cut
+        begin -= 1
+        while data[begin] & 0xC0 == 0x80:
+            begin -= 1
+    return bool(is_valid(data, begin, end))
 
 
 @kernel
