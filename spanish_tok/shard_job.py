@@ -89,32 +89,53 @@ class ShardJob:
         path = folder / source.name
         row = self.row_of(path)
         if row is None:
-            table = self.convert(pa.Table.from_batches(source.batches))
-            source.batches.clear()  # the text, which would lie about while the ids are written
-            row = {"records": table.num_rows}
-            if self.kind == "tokens":
-                row["ids"] = pc.sum(pc.list_value_length(table["tokens"])).as_py() or 0
-            note = {"key": self.key, "vocabulary": self.tokenizer.vocabulary.fingerprint, "row": row}
-            write_parquet(table.replace_schema_metadata({METADATA_KEY: json.dumps(note).encode()}), path)
+            row = self._write(source.batches, path)
         return {"file": path.name, **row, "sha256": sha256_of_file(path)}
+
+    def _write(self, batches: list[pa.RecordBatch], path: Path) -> dict[str, int]:
+        """Convert and write one row group after the other, each in memory of its own."""
+        row, tokens = {"records": 0}, self.kind == "tokens"
+        if tokens:
+            row["ids"] = 0
+        with atomic_path(path) as partial, parquet_writer(partial, TOKENS if tokens else TEXTS) as writer:
+            while batches:
+                group = self.convert(take_rows(batches, ROW_GROUP))
+                writer.write_table(group, ROW_GROUP)
+                row["records"] += group.num_rows
+                if tokens:
+                    row["ids"] += pc.sum(pc.list_value_length(group["tokens"])).as_py()
+            note = {"key": self.key, "vocabulary": self.tokenizer.vocabulary.fingerprint, "row": row}
+            writer.add_key_value_metadata({METADATA_KEY: json.dumps(note)})
+        return row
 
     def row_of(self, path: Path) -> dict[str, int] | None:
         """How many records and ids a shard holds, or None where no shard of this very job lies whole."""
         try:
-            note = json.loads((pq.read_schema(path).metadata or {}).get(METADATA_KEY, b"{}"))
+            note = json.loads((pq.read_metadata(path).metadata or {}).get(METADATA_KEY, b"{}"))
         except (OSError, ValueError):  # no file; no Parquet
             return None
         return note["row"] if note.get("key") == self.key else None
 
 
-def write_parquet(table: pa.Table, path: Path) -> None:
-    """Write Parquet; the bytes of ids as streams, which is smaller and faster here than a dictionary."""
-    streams = {"tokens.list.element": "BYTE_STREAM_SPLIT"} if "tokens" in table.column_names else None
-    with atomic_path(path) as partial:
-        pq.write_table(
-            table, partial, ROW_GROUP, compression="zstd", compression_level=1,
-            use_dictionary=False, column_encoding=streams, write_statistics=["id"],
-        )  # fmt: skip
+def take_rows(batches: list[pa.RecordBatch], count: int) -> pa.Table:
+    """The first `count` rows, or all where there are fewer; they are taken out of `batches`."""
+    taken = []
+    while batches and count:
+        batch = batches.pop(0)
+        if batch.num_rows > count:
+            batches.insert(0, batch.slice(count))
+        taken.append(batch.slice(0, count))
+        count -= taken[-1].num_rows
+    return pa.Table.from_batches(taken)
+
+
+def parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """A writer of Parquet; the bytes of ids as streams, which is smaller and faster here than a dictionary."""
+    streams = {"tokens.list.element": "BYTE_STREAM_SPLIT"} if "tokens" in schema.names else None
+    return pq.ParquetWriter(
+        path, schema, compression="zstd", compression_level=1,
+        use_dictionary=False, column_encoding=streams, write_statistics=["id"],
+    )  # fmt: skip
 
 
 def cut(batches: Iterable[pa.RecordBatch], file: int, shard_bytes: int) -> Iterator[Source]:

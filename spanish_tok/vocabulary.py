@@ -74,7 +74,7 @@ class Vocabulary:
             notes={"normalization": table.origin, **(notes or {})},
         )
 
-    @property
+    @cached_property
     def special_ids(self) -> frozenset[int]:
         """The ids that text never becomes: specials and sentinels."""
         return frozenset({*range(len(SPECIALS)), *range(len(self) - self.sentinels, len(self))})

@@ -1,5 +1,6 @@
 """The bulk encoder equals sentencepiece, and an exact twin where sentencepiece is not exact."""
 
+import os
 from itertools import pairwise
 from typing import Any
 
@@ -178,6 +179,18 @@ def test_chunks_that_collide_in_the_table(sets: int) -> None:
         lists = [ids[start:end].tolist() for start, end in pairwise(ends)]
         assert lists == reference(texts)
         assert missed > len(words) // 4
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_learns_words_on_its_own() -> None:
+    """Otherwise two processes would write one table, and read what the other has half written."""
+    known = encoder.new_table()
+    child = os.fork()
+    if child == 0:
+        known[:] = 1
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert not known.any()
 
 
 def test_chunks_around_the_length_of_a_key() -> None:

@@ -25,6 +25,7 @@ from spanish_tok import (
     write_shards,
 )
 from spanish_tok.reading import ReadOptions
+from spanish_tok.shard_job import ShardJob
 from spanish_tok.shards import read_manifest
 from spanish_tok.verify import sample_sentences
 
@@ -75,7 +76,10 @@ def test_every_record_in_order(files: list[Path], tmp_path: Path, tokenizer: Tok
     assert sorted(contents(tmp_path / "out")) == ["manifest.json", *names]
 
 
-def test_the_same_bytes_for_any_workers_and_blocks(files: list[Path], tmp_path: Path) -> None:
+def test_the_same_bytes_for_any_workers_and_blocks(
+    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_job, "ROW_GROUP", 111)
     write_shards(files, tmp_path / "1", options=SMALL, workers=1)
     for workers, block in ((2, 1000), (4, 70)):
         write_shards(
@@ -86,6 +90,10 @@ def test_the_same_bytes_for_any_workers_and_blocks(files: list[Path], tmp_path: 
             reading=ReadOptions(block_bytes=block),
         )
         assert contents(tmp_path / f"{workers}") == contents(tmp_path / "1")
+    shard = pq.ParquetFile(tmp_path / "1" / "tokens-00000-00000.parquet").metadata
+    sizes = [shard.row_group(number).num_rows for number in range(shard.num_row_groups)]
+    assert len(sizes) > 2
+    assert set(sizes[:-1]) == {111}
 
 
 @pytest.mark.parametrize("place", [0, 3])
@@ -93,15 +101,15 @@ def test_an_interrupted_job_goes_on(
     files: list[Path], tmp_path: Path, place: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_shards(files, tmp_path / "whole", options=SMALL)
-    write, written, again = shard_job.write_parquet, list[str](), list[str]()
+    write, written, again = ShardJob._write, list[str](), list[str]()
 
-    def failing(table: pa.Table, path: Path) -> None:
+    def failing(job: ShardJob, batches: list[pa.RecordBatch], path: Path) -> dict[str, int]:
         if len(written) == place:
             raise KeyboardInterrupt
         written.append(path.name)
-        write(table, path)
+        return write(job, batches, path)
 
-    monkeypatch.setattr(shard_job, "write_parquet", failing)
+    monkeypatch.setattr(ShardJob, "_write", failing)
     with pytest.raises(KeyboardInterrupt):
         write_shards(files, tmp_path / "out", options=SMALL, workers=1)
     assert not (tmp_path / "out" / "manifest.json").exists()
@@ -109,11 +117,11 @@ def test_an_interrupted_job_goes_on(
         read_shards(tmp_path / "out")
     left = set(contents(tmp_path / "whole")) - set(written) - {"manifest.json"}
 
-    def noting(table: pa.Table, path: Path) -> None:
+    def noting(job: ShardJob, batches: list[pa.RecordBatch], path: Path) -> dict[str, int]:
         again.append(path.name)
-        write(table, path)
+        return write(job, batches, path)
 
-    monkeypatch.setattr(shard_job, "write_parquet", noting)
+    monkeypatch.setattr(ShardJob, "_write", noting)
     write_shards(files, tmp_path / "out", options=SMALL)
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
     assert set(again) == left
@@ -123,12 +131,13 @@ def test_an_interrupted_job_goes_on(
 def test_kill_9_and_again(files: list[Path], tmp_path: Path) -> None:
     write_shards(files, tmp_path / "whole", options=SMALL)
     code = (
-        "import os, signal, sys; from spanish_tok import ShardOptions, shard_job, write_shards\n"
-        "write, count = shard_job.write_parquet, iter(range(99))\n"
-        "def killing(table, path):\n"
+        "import os, signal, sys; from spanish_tok import ShardOptions, write_shards\n"
+        "from spanish_tok.shard_job import ShardJob\n"
+        "write, count = ShardJob._write, iter(range(99))\n"
+        "def killing(job, batches, path):\n"
         "    next(count) == 4 and os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    write(table, path)\n"
-        "shard_job.write_parquet = killing\n"
+        "    return write(job, batches, path)\n"
+        "ShardJob._write = killing\n"
         "write_shards(sys.argv[2:], sys.argv[1], options=ShardOptions(shard_bytes=20_000), workers=2)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "out"), *map(str, files)])

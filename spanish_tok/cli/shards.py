@@ -51,9 +51,10 @@ def shard(
     from spanish_tok.shards import ShardOptions, decode_shards, write_shards
     from spanish_tok.tokenizer import Tokenizer
 
-    # gives memory back: 549 MB where mimalloc, the default, takes 603
+    # gives memory back, at once: 580 MB on two threads where 1 s later it is 680
     if "jemalloc" in pyarrow.supported_memory_backends():
         pyarrow.set_memory_pool(pyarrow.jemalloc_memory_pool())
+        pyarrow.jemalloc_set_decay_ms(0)
     tokenizer = Tokenizer.load(vocab)
     if decode and len(files) > 1:
         raise SpanishTokError("--decode takes one folder", "Give a folder that `spanish-tok shard` wrote.")
