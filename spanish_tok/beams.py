@@ -8,11 +8,13 @@ from numpy.typing import NDArray
 
 from spanish_tok.search import (
     Allowed,
+    AllowedInRows,
     Backend,
     Hypothesis,
     Ids,
     Logits,
     SearchOptions,
+    in_rows,
     log_softmax,
     restricted,
     write,
@@ -23,7 +25,7 @@ def search(
     backend: Backend,
     batch: Sequence[Ids],
     options: SearchOptions,
-    allowed: Allowed | None = None,
+    allowed: AllowedInRows = None,
     size: int = 0,
 ) -> list[Hypothesis]:
     """The best hypothesis for each row of ids; `size` bounds the ids (0: the model's rows)."""
@@ -51,6 +53,7 @@ class Beams:
 
     texts: list[list[int]]
     scores: NDArray[np.float32]
+    allowed: Allowed | None = None
     finished: list[tuple[float, Hypothesis]] = field(default_factory=list)
     done: bool = False
 
@@ -94,7 +97,7 @@ def beam_search(
     backend: Backend,
     batch: Sequence[Ids],
     options: SearchOptions,
-    allowed: Allowed | None = None,
+    allowed: AllowedInRows = None,
     size: int = 0,
 ) -> list[Hypothesis]:
     """The best hypothesis of each row by beam search, as transformers' with its defaults finds it."""
@@ -102,13 +105,14 @@ def beam_search(
     state = backend.start(batch, options.max_new_tokens)
     state.reorder(np.repeat(np.arange(len(batch)), k))
     first = np.array([0.0] + [-np.inf] * (k - 1), dtype=np.float32)  # all beams are alike at first
-    beams = [Beams([[] for _ in range(k)], first) for _ in batch]
+    beams = [Beams([[] for _ in range(k)], first, rule) for rule in in_rows(allowed, len(batch))]
     alive = list(beams)
     last = np.full(len(batch) * k, backend.config.decoder_start_token_id)
     while True:
         scores = log_softmax(state.step(last)[:, :size])
         if allowed is not None:
-            scores = restricted(scores, [text for item in alive for text in item.texts], allowed)
+            scores = restricted(scores, [(text, item.allowed) for item in alive for text in item.texts])
+            scores = log_softmax(scores) if options.renormalize else scores
         parents = [
             item.advance(scores[place * k : (place + 1) * k] + item.scores[:, None], end, options) + place * k
             for place, item in enumerate(alive)

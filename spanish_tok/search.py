@@ -4,7 +4,7 @@ A backend computes, a search decides. A backend (`Backend`) takes a batch of id 
 state takes the last id of each row and gives the logits of the next, as a NumPy array.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -19,6 +19,7 @@ Ids = Sequence[int]
 Logits = NDArray[np.float32]
 # what was written so far -> the ids that may follow; None: all
 Allowed = Callable[[Ids], Collection[int] | None]
+AllowedInRows = Allowed | Sequence[Allowed] | None  # the same for all rows of a batch, or one for each
 
 
 class State(Protocol):
@@ -62,7 +63,8 @@ class SearchOptions:
     `temperature` above 0 samples, from the `top_k` most probable ids (0: all) and among these from the fewest
     that hold the share `top_p`. A draw depends on `seed` and the input alone, not on the batch around it.
     `num_beams` above 1 is beam search, whose scores are divided by length^`length_penalty`. `scores` makes greedy
-    and sampling compute the log-probability of what they write, which costs a little time.
+    and sampling compute the log-probability of what they write, which costs a little time. With `renormalize` it
+    is that among the ids that are allowed there, and not among all.
     """
 
     max_new_tokens: int = 128
@@ -73,6 +75,7 @@ class SearchOptions:
     length_penalty: float = 1.0
     seed: int = 0
     scores: bool = False
+    renormalize: bool = False
 
     def __post_init__(self) -> None:
         checks = [
@@ -114,12 +117,13 @@ def write(
     backend: Backend,
     batch: Sequence[Ids],
     options: SearchOptions,
-    allowed: Allowed | None = None,
+    allowed: AllowedInRows = None,
     size: int = 0,
 ) -> Iterator[Written]:
     """Greedy or sampled ids, each as soon as it is known, `</s>` included, for a batch of any lengths."""
     end, size = backend.config.eos_token_id, size or backend.config.vocab_size
     state = backend.start(batch, options.max_new_tokens)
+    rules = in_rows(allowed, len(batch))
     uniform = [uniform_numbers(options.seed, " ".join(map(str, row))) for row in batch]
     texts: list[list[int]] = [[] for _ in batch]
     rows = np.arange(len(batch))  # the request of each row
@@ -132,11 +136,11 @@ def write(
         if quick is not None:
             last = quick.best(last)
         else:
-            logits = state.step(last)[:, :size]
-            if options.scores:
-                scored = log_softmax(logits)
+            every = logits = state.step(last)[:, :size]
             if allowed is not None:
-                logits = restricted(logits, [texts[request] for request in rows], allowed)
+                logits = restricted(logits, [(texts[request], rules[request]) for request in rows])
+            if options.scores:
+                scored = log_softmax(logits if options.renormalize else every)
             if options.temperature:
                 draws = [next(uniform[request]) for request in rows]
                 last = np.array([draw(row, u, options) for row, u in zip(logits, draws, strict=True)])
@@ -177,11 +181,16 @@ def log_softmax(logits: Logits) -> Logits:
     return result
 
 
-def restricted(scores: Logits, texts: Sequence[Ids], allowed: Allowed) -> Logits:
-    """A copy of scores (rows, ids) where what may not follow the row's text is -infinity."""
+def in_rows(allowed: AllowedInRows, rows: int) -> list[Allowed | None]:
+    """The rule for each row of a batch."""
+    return [allowed] * rows if allowed is None or callable(allowed) else list(allowed)
+
+
+def restricted(scores: Logits, rows: Iterable[tuple[Ids, Allowed | None]]) -> Logits:
+    """A copy of scores (rows, ids) where what may not follow the row's text, by its rule, is -infinity."""
     result = scores.copy()
-    for row, text in enumerate(texts):
-        ids = allowed(text)
+    for row, (text, allowed) in enumerate(rows):
+        ids = allowed(text) if allowed else None
         if ids is None:
             continue
         chosen = np.fromiter(ids, dtype=np.int64)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra t5")
 
 from spanish_tok import Generator, SearchOptions, SpanishTokError, T5Config, Tokenizer, Vocabulary  # noqa: E402
+from spanish_tok.beams import search  # noqa: E402
 from spanish_tok.prompts import Prompt  # noqa: E402
 from spanish_tok.search import draw  # noqa: E402
 from spanish_tok.t5.backend import TorchBackend  # noqa: E402
 from spanish_tok.t5.model import T5  # noqa: E402
+from spanish_tok.tasks.choices import Choices  # noqa: E402
 
 Rows = list[list[int]]
 SENTENCES = [
@@ -204,6 +207,31 @@ def test_only_allowed_ids_are_written(generator: Generator, beams: int) -> None:
     assert all(len(one.ids) == 3 and one.complete and set(one.ids) <= {20, 21} for one in found)
     with pytest.raises(SpanishTokError, match="allowed after"):
         generator.write_ids(rows, SearchOptions(num_beams=beams), allowed=lambda _: [])
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_each_row_has_a_rule_of_its_own_and_scores_are_of_what_it_allows(
+    generator: Generator, beams: int
+) -> None:
+    """Where only one id may follow, it costs nothing; the best of all texts that are allowed is found."""
+    rows, ids = random_rows(4, 4900), [(20, 30), (21, 31), (20, 32)]
+    choices = [Choices(tuple((*one, 1) for one in ids[: place + 1])) for place in range(3)]
+    rules = [*(one.allowed for one in choices), lambda _: None]
+    options = SearchOptions(6, num_beams=beams, scores=True, renormalize=True)
+    found = search(generator.backend, rows, options, rules)
+    assert found[0].ids == ids[0]
+    assert found[0].score == pytest.approx(0, abs=1e-6)
+    assert found[1].ids in ids[:2]
+    assert found[2].ids in ids
+    (free,) = search(generator.backend, rows[3:], replace(options, renormalize=False))
+    assert found[3].ids == free.ids
+    (alone,) = search(generator.backend, rows[2:3], options, choices[2].allowed)
+    assert alone.ids == found[2].ids
+    assert alone.score == pytest.approx(found[2].score, abs=1e-4)
+    state = generator.backend.start(rows[1:2], 3)
+    first = state.step(np.array([generator.backend.config.decoder_start_token_id]))[0, [20, 21]]
+    expected = float(first.max() - np.logaddexp(*first))
+    assert found[1].score == pytest.approx(expected, abs=1e-4)
 
 
 def test_no_id_outside_the_vocabulary_is_written(folder: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from spanish_tok import SpanishTokError, Tokenizer, normalize
 from spanish_tok.tasks.batches import IGNORED, batch_of, order_of
+from spanish_tok.tasks.choices import spans_of
 from spanish_tok.tasks.codec import Codec
 from spanish_tok.tasks.examples import Example, Report, divide, example_of, read_examples
 from spanish_tok.tasks.labels import Labels
@@ -285,6 +286,34 @@ def test_the_trie_allows_labels_only(codec: Codec) -> None:
         assert labels.allowed(ids) == (END,)
     assert set(labels.allowed([])) == {ids[0] for ids in labels.ids}
     assert END in labels.allowed(codec.encode("decreto"))
+
+
+def test_spans_are_the_whole_words_of_a_text(codec: Codec) -> None:
+    text = "  «Ñandú» corrió, ¿sí?\n—Sí (12,5 %)… "
+    spans = spans_of(text, codec, END, 48)
+    words = ["ñandú", "corrió", "sí", "sí", "12,5", "%"]
+    texts = {codec.decode(ids[:-1]) for ids in spans.ids}
+    assert texts >= {*words, "ñandú» corrió", "corrió, ¿sí", "12,5 %", "sí (12,5 %"}
+    assert not texts & {"", "«ñandú", "ñand", "corrió,", "sí?"}
+    for ids in spans.ids:
+        assert all(number in spans.allowed(ids[:place]) for place, number in enumerate(ids))
+
+
+def test_spans_are_bounded(codec: Codec) -> None:
+    long = " ".join(f"palabra{n}" for n in range(40))
+    assert max(codec.decode(ids).count("palabra") for ids in spans_of(long, codec, END, 999).ids) == 16
+    assert max(map(len, spans_of(long, codec, END, 9).ids)) <= 9
+    for nothing in ("", " … ", "x" * 500):
+        assert spans_of(nothing, codec, END, 48).allowed([]) == (END,)
+
+
+def test_a_task_of_spans_needs_their_field_and_a_metric_of_answers() -> None:
+    entries = {"name": "t", "input": "{a}", "target": "{b}", "metric": "f1"}
+    assert Task.from_dict({**entries, "spans": "a"}).spans == "a"
+    with pytest.raises(SpanishTokError, match="no field b"):
+        Task.from_dict({**entries, "spans": "b"})
+    with pytest.raises(SpanishTokError, match="does not measure answers"):
+        Task.from_dict({**entries, "spans": "a", "metric": "rougeL"})
 
 
 def test_a_foreign_tokenizer_is_read_from_its_file(tmp_path: Path, folder: Path, codec: Codec) -> None:

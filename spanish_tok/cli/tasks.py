@@ -29,7 +29,9 @@ device_option = click.option("--device", default="cpu", show_default=True, help=
 
 @click.command()
 @click.argument("data")
-@click.option("--model", required=True, type=FOLDER, help="Folder to start from: ours, or a transformers T5.")
+@click.option(
+    "--model", type=FOLDER, help="Folder to start from: ours, or a transformers T5.  [default: shipped]"
+)
 @click.option("--task", "task_name", required=True, metavar="NAME|FILE", help="A preset, or a TOML file.")
 @click.option(
     "--output", required=True, type=FOLDER, help="Folder of the result; run again, it goes on there."
@@ -54,7 +56,7 @@ device_option = click.option("--device", default="cpu", show_default=True, help=
 @malformed_option
 @device_option
 @threads_option
-def finetune(data: str, model: Path, task_name: str, output: Path, **options: Any) -> None:
+def finetune(data: str, model: Path | None, task_name: str, output: Path, **options: Any) -> None:
     """Fine-tune a model on DATA: a .parquet, .jsonl or .csv file, or a Hub set as owner/name:split.
 
     TASK is summarization, question-answering, classification, or a TOML file of your own.

@@ -87,7 +87,7 @@ class Checkpoint:
         manifest = _checked_manifest(folder)
         config = T5Config.from_json(folder / CONFIG)
         if vocabulary is None:
-            vocabulary = _vocabulary_of(folder, manifest)
+            vocabulary = vocabulary_of(folder)
         _check_vocabulary(config, vocabulary, str(folder))
         if manifest and manifest["vocabulary"] != vocabulary.fingerprint:
             raise SpanishTokError(
@@ -263,9 +263,10 @@ def _shipped() -> Vocabulary:
     return Vocabulary.load(shipped("vocab/es-5000"))
 
 
-def _vocabulary_of(folder: Path, manifest: Mapping[str, Any]) -> Vocabulary:
+def vocabulary_of(folder: Path) -> Vocabulary:
     """The folder's own vocabulary, or the shipped one where model.json says that it is the model's."""
     if not (folder / VOCABULARY_MANIFEST).exists():
+        manifest = _checked_manifest(folder)
         if manifest and (ours := _shipped()).fingerprint == manifest["vocabulary"]:
             return ours
         raise SpanishTokError(

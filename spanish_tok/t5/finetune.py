@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.files import write_json
+from spanish_tok.files import shipped, write_json
+from spanish_tok.generation import SHIPPED_MODEL
 from spanish_tok.progress import SILENT, Progress
 from spanish_tok.reading import Location
 from spanish_tok.t5.evaluate import evaluate_examples
@@ -21,7 +22,7 @@ from spanish_tok.tasks.tuned import Tuned
 
 
 def finetune(
-    model: Location,
+    model: Location | None,
     source: Location,
     task: Task,
     output: Location,
@@ -33,7 +34,7 @@ def finetune(
     report: Report | None = None,
     progress: Progress = SILENT,
 ) -> Evaluation | None:
-    """Fine-tune the model of a folder on a data set, and write the best model into the folder `output`.
+    """Fine-tune a folder's model, or the shipped one (None), on a data set; write the best into the folder `output`.
 
     Records are divided by `options`; with `validation_source` the validation records come from there. Returns the
     evaluation of the best model on the held-out records, or on the validation records where none are held out, or
@@ -44,7 +45,9 @@ def finetune(
     options, output = options or TuningOptions(), Path(output)
     report = report if report is not None else Report()
     torch.manual_seed(options.seed)
-    network, codec = load_folder(Path(model), options.dropout, random_weights)
+    network, codec = load_folder(
+        Path(model) if model is not None else shipped(SHIPPED_MODEL), options.dropout, random_weights
+    )
     network = network.to(device)
     end = network.config.eos_token_id
     examples = list(read_examples(source, task, codec, end, report, options.malformed))
@@ -60,7 +63,8 @@ def finetune(
             f"{source} leaves no record to train on ({report})", "Check the task's columns."
         )
     division = {"validation": validation, "held_out": options.held_out, "seed": options.seed}
-    notes = {"start": "random weights" if random_weights else str(model), "source": str(source)}
+    start = "random weights" if random_weights else str(model or SHIPPED_MODEL)
+    notes = {"start": start, "source": str(source)}
     tuned = Tuned(task, labels_of(task, parts.training), division, notes)
     tuning = FineTuning(network, codec, tuned, parts, options, output)
     tuning.run(progress)

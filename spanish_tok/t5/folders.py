@@ -9,15 +9,18 @@ from spanish_tok.files import write_json
 from spanish_tok.t5.checkpoint import (
     CONFIG,
     GENERATION,
+    MANIFEST,
     WEIGHTS,
     Checkpoint,
     generation_config,
     read_weights,
+    vocabulary_of,
     write_tensors,
 )
 from spanish_tok.t5.config import T5Config
 from spanish_tok.t5.model import T5
 from spanish_tok.tasks.codec import Codec
+from spanish_tok.tokenizer import Tokenizer
 
 
 def load_folder(folder: Path, dropout: float = 0.0, random_weights: bool = False) -> tuple[T5, Codec]:
@@ -28,7 +31,8 @@ def load_folder(folder: Path, dropout: float = 0.0, random_weights: bool = False
     """
     if not folder.is_dir():
         raise SpanishTokError(f"{folder} is not a folder", "Give the folder of a model.")
-    codec = Codec.of_folder(folder)
+    ours = (folder / MANIFEST).exists()
+    codec = Codec.of(Tokenizer(vocabulary_of(folder))) if ours else Codec.of_folder(folder)
     config = T5Config.from_json(folder / CONFIG)
     if codec.size > config.vocab_size:
         raise SpanishTokError(

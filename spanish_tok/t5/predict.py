@@ -20,6 +20,7 @@ from spanish_tok.t5.classify import Classifier
 from spanish_tok.t5.folders import load_folder
 from spanish_tok.t5.model import T5
 from spanish_tok.tasks.batches import padded
+from spanish_tok.tasks.choices import spans_of
 from spanish_tok.tasks.codec import Codec
 from spanish_tok.tasks.examples import Example, UnusableError, columns_of, example_of
 from spanish_tok.tasks.rows import Row, read_rows
@@ -65,35 +66,42 @@ class Predictor:
         owners = [place for place, example in enumerate(examples) for _ in example.inputs]
         inputs = [ids for example in examples for ids in example.inputs]
         best: list[Prediction | None] = [None] * len(examples)
-        for place, prediction in self._in_batches(inputs):
+        texts = [example.fields.get(self.task.spans, "") for example in examples for _ in example.inputs]
+        for place, prediction in self._in_batches(inputs, texts):
             rival = best[owners[place]]
             if rival is None or prediction.score > rival.score:
                 best[owners[place]] = prediction
             progress.advance()
         return [prediction for prediction in best if prediction is not None]
 
-    def _in_batches(self, inputs: Sequence[Ids]) -> Iterator[tuple[int, Prediction]]:
-        """(place in `inputs`, its prediction), inputs of about the same length together."""
+    def _in_batches(self, inputs: Sequence[Ids], texts: Sequence[str]) -> Iterator[tuple[int, Prediction]]:
+        """(place in `inputs`, its prediction), inputs of about the same length together.
+
+        texts: what the prediction is to be a stretch of, where the task says so.
+        """
         order = sorted(range(len(inputs)), key=lambda place: len(inputs[place]))
-        answer: Callable[[Sequence[Ids]], list[Prediction]]
+        answer: Callable[[Sequence[Ids], Sequence[str]], list[Prediction]]
         if self.labels:
             answer = partial(self._classify, classifier=Classifier(self.model, self.labels))
         else:
             answer = partial(self._write, backend=TorchBackend(self.model))
         for start in range(0, len(order), self.batch_size):
             places = order[start : start + self.batch_size]
-            yield from zip(places, answer([inputs[place] for place in places]), strict=True)
+            batch = [inputs[place] for place in places], [texts[place] for place in places]
+            yield from zip(places, answer(*batch), strict=True)
 
-    def _classify(self, inputs: Sequence[Ids], classifier: Classifier) -> list[Prediction]:
+    def _classify(self, inputs: Sequence[Ids], _: Sequence[str], classifier: Classifier) -> list[Prediction]:
         ids = torch.from_numpy(padded(inputs, self.pad)).to(self.model.shared.weight.device)
         lengths = torch.tensor([[len(row)] for row in inputs], device=ids.device)
         mask = (torch.arange(ids.shape[1], device=ids.device) < lengths).long()
         names = classifier.labels.names
         return [_ranked(names, row.tolist()) for row in classifier.log_probabilities(ids, mask)]
 
-    def _write(self, inputs: Sequence[Ids], backend: TorchBackend) -> list[Prediction]:
-        options = SearchOptions(self.task.target_tokens, num_beams=self.beams, scores=True)
-        found = search(backend, inputs, options, size=self.codec.size)
+    def _write(self, inputs: Sequence[Ids], texts: Sequence[str], backend: TorchBackend) -> list[Prediction]:
+        longest, spans = self.task.target_tokens, bool(self.task.spans)
+        options = SearchOptions(longest, num_beams=self.beams, scores=True, renormalize=spans)
+        rules = [spans_of(text, self.codec, self.end, longest).allowed for text in texts] if spans else None
+        found = search(backend, inputs, options, rules, self.codec.size)
         return [Prediction(self.codec.decode(one.ids).strip(), one.score or 0.0) for one in found]
 
 

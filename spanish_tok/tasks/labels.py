@@ -1,27 +1,22 @@
-"""The classes of a classification: checked, as ids, and as a trie of what may follow."""
+"""The classes of a classification: checked, and as ids."""
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.tasks.choices import Choices
 from spanish_tok.tasks.codec import Codec
-from spanish_tok.tasks.windows import Ids
 
 ADVICE = "Give the classes other names in the data."
 
 
 @dataclass(frozen=True)
-class Labels:
-    """Labels as they stand in the data, and the ids that the model writes for each, `</s>` last.
-
-    No label's ids begin with another's, since `</s>` ends each.
-    """
+class Labels(Choices):
+    """Labels as they stand in the data, and the ids that the model writes for each."""
 
     names: tuple[str, ...]
-    ids: tuple[Ids, ...]
 
     @classmethod
     def build(cls, names: Iterable[str], codec: Codec, end: int, longest: int) -> "Labels":
@@ -58,24 +53,7 @@ class Labels:
                     f"The label {name!r} has {len(sequence)} ids, the task allows {longest}",
                     "Raise target_tokens, or shorten it.",
                 )
-        return cls(names, ids)
-
-    @cached_property
-    def following(self) -> dict[Ids, tuple[int, ...]]:
-        """The trie: the ids of a label's beginning -> the ids that may follow it."""
-        trie: dict[Ids, set[int]] = {}
-        for ids in self.ids:
-            for place, number in enumerate(ids):
-                trie.setdefault(ids[:place], set()).add(number)
-        return {prefix: tuple(sorted(after)) for prefix, after in trie.items()}
-
-    def allowed(self, written: Sequence[int]) -> tuple[int, ...]:
-        """The ids that may follow those written so far; after a whole label, `</s>` again.
-
-        For `spanish_tok.search` as it is; transformers' `prefix_allowed_tokens_fn` is
-        `lambda _, ids: labels.allowed(ids.tolist()[1:])`.
-        """
-        return self.following.get(tuple(written), self.ids[0][-1:])
+        return cls(ids, names)
 
 
 def count_labels(names: Iterable[str]) -> dict[str, int]:

@@ -44,6 +44,8 @@ class Task:
     long_inputs: what becomes of longer inputs: "truncate" cuts the field `shorten` at its end, "windows"
         reads it in overlapping windows and takes the best answer, "reject" leaves the record out.
     shorten: the field that is cut, at a space; empty: the last one of the input.
+    spans: the field that every target is a stretch of: the model then chooses among its stretches of up to 16
+        words; empty: it writes freely.
     overlap: how many words neighbouring windows share.
     group: records with the same value of this field (or column) fall into the same part when data are split;
         empty: those with the same input.
@@ -64,6 +66,7 @@ class Task:
     target_tokens: int = 64
     long_inputs: str = "truncate"
     shorten: str = ""
+    spans: str = ""
     overlap: int = 48
     group: str = ""
     labels: tuple[str, ...] = ()
@@ -82,11 +85,15 @@ class Task:
             raise SpanishTokError(f"overlap is {self.overlap}", "Give 0 words or more.")
         if not self.input_fields or not self.target_fields:
             raise SpanishTokError("A template has no field", 'Write one, as in "texto: {text}".')
-        stray = {self.shortened, *self.optional} - set(self.input_fields)
+        stray = {self.shortened, *self.optional, *filter(None, [self.spans])} - set(self.input_fields)
         if stray:
             raise SpanishTokError(
                 f"The input has no field {', '.join(sorted(stray))}",
                 f"Its fields are {', '.join(self.input_fields)}.",
+            )
+        if self.spans and self.family != "answers":
+            raise SpanishTokError(
+                f"spans is {self.spans!r}, but {self.metric} does not measure answers", "Leave it out."
             )
 
     @cached_property
