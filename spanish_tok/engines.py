@@ -19,12 +19,15 @@ import logging
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
+
+import pyarrow as pa
 
 from spanish_tok.counts import available_cores
 from spanish_tok.errors import SpanishTokError
@@ -36,6 +39,8 @@ EngineName = Literal["local", "ray"]
 
 RETRIES = 3  # times that a part is begun again after its worker or its node died
 FAN_IN = 8  # results that are merged by one task
+HANDOVER_BYTES = 256 << 20  # of tables that are merged before one of them comes to who asks for it
+HANDOVER_SECONDS = 20.0  # the longest that they lie in the cluster alone
 OBJECT_STORE = 200 << 20  # bytes, of a cluster that is started here: only results lie in it
 TIMEOUT = 10.0  # seconds for a cluster to answer
 SETTINGS = {  # of Ray, unless the environment says otherwise; they are read when it is imported
@@ -67,26 +72,81 @@ class RayEngine:
         After a failure no other part is begun, but those that run are still given, so that their work is kept;
         then the failure is raised: as SpanishTokError where the function raised that, or where workers died.
         """
-        task, coming = self._task(_call), enumerate(parts)
+        task, failures = self._task(_call), list[BaseException]()
         sent = [] if shared is None else [self._ray.put(shared)]  # in a list, which Ray does not look into
-        running: dict[Any, int] = {}
-        failure: BaseException | None = None
+        yield from self._done(lambda _, part: task.remote(function, sent, *part), parts, failures)
+        if failures:
+            raise failures[0]
+
+    def gathered(
+        self,
+        function: Callable[..., tuple[Any, pa.Table]],
+        parts: Iterable[tuple[Any, ...]],
+        merge: Callable[..., pa.Table],
+        known: Callable[[], tuple[Any, ...]] = tuple,
+        noted: Callable[[Any], None] = lambda _: None,
+    ) -> Iterator[tuple[list[tuple[int, Any]], pa.Table]]:
+        """Call `function(*part)`, which gives a note and a table; give (places and notes, one table) now and then.
+
+        Only notes come here at once, and are shown to `noted`. Tables stay in the cluster, where
+        `merge(*known(), *tables)` makes one of FAN_IN, again and again. The merged table comes here after
+        HANDOVER_SECONDS or HANDOVER_BYTES of what is merged, and at the end: until then a failure of the
+        process that asks for it loses it. After a failure of a part it is as with `map`.
+        """
+        task, merging = self._task(_call, num_returns=2), self._task(_merge_known, num_cpus=0)
+        failures, made = list[BaseException](), dict[int, Any]()
+        notes, tables, size, since = list[tuple[int, Any]](), list[Any](), 0, time.monotonic()
+
+        def begin(place: int, part: tuple[Any, ...]) -> Any:
+            note, made[place] = task.remote(_sized, [], function, *part)
+            return note
+
+        def merged() -> Any:
+            return tables[0] if len(tables) == 1 else merging.remote(merge, known(), *tables)
+
+        for place, (note, held) in self._done(begin, parts, failures):
+            noted(note)
+            notes.append((place, note))
+            tables.append(made.pop(place))
+            size += held
+            if len(tables) == FAN_IN:
+                tables = [merged()]
+            if size > HANDOVER_BYTES or time.monotonic() - since > HANDOVER_SECONDS:
+                yield notes, self._get(merged())
+                notes, tables, size, since = [], [], 0, time.monotonic()
+        if notes:
+            yield notes, self._get(merged())
+        if failures:
+            raise failures[0]
+
+    def _done(
+        self,
+        begin: Callable[[int, tuple[Any, ...]], Any],
+        parts: Iterable[tuple[Any, ...]],
+        failures: list[BaseException],
+    ) -> Iterator[tuple[int, Any]]:
+        """What the tasks that `begin` begins give, as they are done, two a core at a time; none after a failure."""
+        coming, running = enumerate(parts), dict[Any, int]()
         while True:
-            room = 0 if failure else 2 * self.cores - len(running)
+            room = 0 if failures else 2 * self.cores - len(running)
             for place, part in islice(coming, max(room, 0)):
-                running[task.remote(function, sent, *part)] = place
+                running[begin(place, part)] = place
             if not running:
                 break
             done, _ = self._ray.wait(list(running), num_returns=1)
             place = running.pop(done[0])
             try:
-                result = self._ray.get(done[0])
-            except self._ray.exceptions.RayError as error:
-                failure = failure or _explained(error)
+                result = self._get(done[0])
+            except Exception as failure:  # what the function raised
+                failures.append(failure)
                 continue
             yield place, result
-        if failure:
-            raise failure
+
+    def _get(self, reference: Any) -> Any:
+        try:
+            return self._ray.get(reference)
+        except self._ray.exceptions.RayError as error:
+            raise _explained(error) from None
 
     def merged(
         self,
@@ -111,8 +171,9 @@ class RayEngine:
         except self._ray.exceptions.RayError as error:
             raise _explained(error) from None
 
-    def _task(self, function: Callable[..., Any]) -> Any:
-        return self._ray.remote(num_cpus=1, max_retries=RETRIES, scheduling_strategy="SPREAD")(function)
+    def _task(self, function: Callable[..., Any], *, num_cpus: int = 1, num_returns: int = 1) -> Any:
+        options = {"num_cpus": num_cpus, "num_returns": num_returns, "max_retries": RETRIES}
+        return self._ray.remote(**options, scheduling_strategy="SPREAD")(function)
 
 
 @contextmanager
@@ -188,6 +249,17 @@ def _received(reference: Any) -> Any:
 def _merge(merge: Callable[[Sequence[Any]], Any], *results: Any) -> Any:
     """One branch of the tree; Ray puts results in the place of references that are arguments."""
     return merge(results)
+
+
+def _merge_known(merge: Callable[..., Any], known: tuple[Any, ...], *results: Any) -> Any:
+    """One branch of the tree, where merging has to know more than the results."""
+    return merge(*known, *results)
+
+
+def _sized(function: Callable[..., tuple[Any, pa.Table]], *part: Any) -> tuple[tuple[Any, int], pa.Table]:
+    """What a function gives, with the bytes of its table beside its note."""
+    note, table = function(*part)
+    return (note, table.nbytes), table
 
 
 def _explained(error: Any) -> BaseException:

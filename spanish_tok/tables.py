@@ -67,13 +67,15 @@ def read_jsonl(path: Location, options: ReadOptions, report: FileReport) -> Iter
         yield from _batches(lines, parse, path, options, report)
 
 
-def read_parquet(path: Location, options: ReadOptions, report: FileReport) -> Iterator[pa.RecordBatch]:
-    """Read two columns of Parquet."""
+def read_parquet(
+    path: Location, options: ReadOptions, report: FileReport, end: int | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Read two columns of Parquet, up to row `end` where that is given, which must be the end of a row group."""
     if is_remote(path):
         with open_stream(path) as stream:
-            yield from _parquet_batches(stream, path, options, report)
+            yield from _parquet_batches(stream, path, options, report, end)
     else:
-        yield from _parquet_batches(path, path, options, report)
+        yield from _parquet_batches(path, path, options, report, end)
 
 
 def _characters(stream: io.RawIOBase, newline: str = "") -> io.TextIOWrapper:
@@ -155,14 +157,18 @@ def _mended(text: str) -> str:
 
 
 def _parquet_batches(
-    source: Location | io.RawIOBase, path: Location, options: ReadOptions, report: FileReport
+    source: Location | io.RawIOBase,
+    path: Location,
+    options: ReadOptions,
+    report: FileReport,
+    end: int | None,
 ) -> Iterator[pa.RecordBatch]:
     try:
         with pq.ParquetFile(source) as file:
             id_place, _ = places_of(file.schema_arrow.names, path, options)
             wanted = [options.text] if id_place is None else [options.id, options.text]
-            skip = report.rows
-            for batch in file.iter_batches(BATCH_ROWS, columns=wanted):
+            groups, skip = _row_groups(file.metadata, report.rows, end)
+            for batch in file.iter_batches(BATCH_ROWS, row_groups=groups, columns=wanted):
                 skipped = min(skip, batch.num_rows)
                 skip -= skipped
                 if skipped < batch.num_rows:
@@ -171,6 +177,17 @@ def _parquet_batches(
         raise SpanishTokError(
             f"{path} is cut off, damaged or no Parquet, after row {report.rows:,} ({error})", "Get it again."
         ) from error
+    if end is not None and report.rows != end:
+        raise SpanishTokError(f"{path} was changed while it was read", "Begin anew.")
+
+
+def _row_groups(footer: pq.FileMetaData, begin: int, end: int | None) -> tuple[list[int], int]:
+    """The row groups that hold the rows from `begin` to `end`, and how many rows of the first come before."""
+    number = footer.num_row_groups
+    starts = np.cumsum([0, *(footer.row_group(group).num_rows for group in range(number))])
+    first = int(np.searchsorted(starts, begin, side="right")) - 1
+    last = number if end is None else int(np.searchsorted(starts, end))
+    return list(range(first, last)), begin - int(starts[first])
 
 
 def table_batch(
