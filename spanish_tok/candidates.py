@@ -146,9 +146,8 @@ class CandidatePass:
         places = list(streams.values())
         parts = map(self._task, places)  # with the threshold of when it begins
         with connected(address) as cluster:
-            found = cluster.gathered(
-                gather, parts, merged, self._threshold_now, lambda note: bar.advance(note[0])
-            )
+            room, known = self._threshold.size, self._threshold_now
+            found = cluster.gathered(gather, parts, merged, known, room, lambda note: bar.advance(note[0]))
             for notes, table in found:
                 batches = [admitted(batch, self._threshold) for batch in table.to_batches()]
                 read = [
