@@ -163,16 +163,19 @@ def _parquet_batches(
     report: FileReport,
     end: int | None,
 ) -> Iterator[pa.RecordBatch]:
+    remote = is_remote(path)
     try:
-        with pq.ParquetFile(source) as file:
+        with pq.ParquetFile(source, pre_buffer=remote) as file:  # few and large requests
             id_place, _ = places_of(file.schema_arrow.names, path, options)
             wanted = [options.text] if id_place is None else [options.id, options.text]
             groups, skip = _row_groups(file.metadata, report.rows, end)
-            for batch in file.iter_batches(BATCH_ROWS, row_groups=groups, columns=wanted):
-                skipped = min(skip, batch.num_rows)
-                skip -= skipped
-                if skipped < batch.num_rows:
-                    yield table_batch(batch.slice(skipped), path, options, report)
+            asked_for = [[group] for group in groups] if remote else [groups]  # at once, which is then held
+            for some in asked_for:
+                for batch in file.iter_batches(BATCH_ROWS, row_groups=some, columns=wanted):
+                    skipped = min(skip, batch.num_rows)
+                    skip -= skipped
+                    if skipped < batch.num_rows:
+                        yield table_batch(batch.slice(skipped), path, options, report)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         raise SpanishTokError(
             f"{path} is cut off, damaged or no Parquet, after row {report.rows:,} ({error})", "Get it again."

@@ -392,3 +392,15 @@ def test_a_pattern_at_an_address_stands_for_its_files(tmp_path: Path) -> None:
         expand_folders([f"file://{tmp_path}/*.parquet"])
     with pytest.raises(SpanishTokError, match="cannot be read"):
         list(read_records(["nonsense://bucket/a.txt"]))
+
+
+def test_reading_a_large_parquet_file_holds_little_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "es.parquet"
+    texts = [f"{number} " * 200 for number in range(20_000)]
+    pq.write_table(
+        pa.table({"text": texts}), path, row_group_size=500, compression="none", use_dictionary=False
+    )
+    before = pa.total_allocated_bytes()
+    for location in (path, f"file://{path}"):
+        held = [pa.total_allocated_bytes() - before for _ in read_records([location])]
+        assert max(held) < path.stat().st_size / 2
