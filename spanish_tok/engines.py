@@ -16,7 +16,8 @@ names the row that is wrong. `read_parquet` divides a large file by row groups, 
   - all files must have one schema: ids that are strings here and integers there are an error, and a file
     without the column of texts gives nulls in silence, where the local engine names the file;
   - rows are told by a hash, and a damaged page ends the whole job, of which nothing is kept;
-  - its blocks are 128 MB, which are held whole: 1.2 to 1.5 GB a worker where batches of 8,192 rows take 0.4;
+  - its tasks hold blocks of 128 MB, and what Arrow reads ahead: 1.2 to 1.5 GB a worker, with a limit of 32 MB
+    for blocks, too, where batches of 8,192 rows take 0.4;
   - to count one file of 1,531 MB of text on two cores took 25 and 26 s (43 s the first time, as it starts
     actors), and the row groups that this package reads itself 19 to 22 s.
 So a task reads with the readers of this package, from any address that fsspec knows (s3://, gs://, hf://) or a

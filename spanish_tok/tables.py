@@ -21,6 +21,7 @@ from spanish_tok.reading import FileReport, Location, ReadOptions, batch_of, inv
 from spanish_tok.streams import is_remote, open_stream
 
 BATCH_ROWS = 8192
+BUFFER = 1 << 20  # bytes of a column of Parquet that are read at once
 LONGEST_FIELD = 2**31 - 1  # characters; the csv module's own limit is 131,072
 
 # Halves of surrogate pairs, which JSON can spell; U+DC80-DCFF stand for bytes that are not UTF-8 here
@@ -165,11 +166,12 @@ def _parquet_batches(
 ) -> Iterator[pa.RecordBatch]:
     remote = is_remote(path)
     try:
-        with pq.ParquetFile(source, pre_buffer=remote) as file:  # few and large requests
+        # afar few and large requests, of what is asked for as a whole; here pages as they are needed
+        with pq.ParquetFile(source, pre_buffer=remote, buffer_size=0 if remote else BUFFER) as file:
             id_place, _ = places_of(file.schema_arrow.names, path, options)
             wanted = [options.text] if id_place is None else [options.id, options.text]
             groups, skip = _row_groups(file.metadata, report.rows, end)
-            asked_for = [[group] for group in groups] if remote else [groups]  # at once, which is then held
+            asked_for = [[group] for group in groups] if remote else [groups]
             for some in asked_for:
                 for batch in file.iter_batches(BATCH_ROWS, row_groups=some, columns=wanted):
                     skipped = min(skip, batch.num_rows)
