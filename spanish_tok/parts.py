@@ -42,6 +42,9 @@ def parts_of(path: Location, options: ReadOptions, *, with_ids: bool = False) ->
     """A file as parts: row groups of Parquet of more than PART_BYTES, else the whole file as the only part.
 
     `with_ids`: divide it only where its footer says that each of its records has an id.
+
+    >>> parts_of("es.tsv", ReadOptions())
+    [Part(path='es.tsv', begin=0, end=None)]
     """
     whole = [Part(path)]
     if (options.format or format_of(path)) != "parquet":
