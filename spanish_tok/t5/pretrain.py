@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from spanish_tok.batches import PackedBatches
 from spanish_tok.corruption import SpanCorruption
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.files import claimed
 from spanish_tok.progress import SILENT, Progress
 from spanish_tok.t5.checkpoint import Checkpoint
 from spanish_tok.t5.config import PRESETS, T5Config
@@ -87,15 +88,16 @@ class Pretraining:
     def run(self, progress: Progress = SILENT) -> Path:
         """Train to the recipe's last step; returns the newest checkpoint. Ctrl-C saves one first."""
         progress.advance(self.reached.step)
-        try:
-            for row in self.steps():
-                progress.advance()
-                progress.note(row.shown())
-        except KeyboardInterrupt:
-            self.save()
-            raise
-        self.log.draw()
-        return self.save()
+        with claimed(self.folder):
+            try:
+                for row in self.steps():
+                    progress.advance()
+                    progress.note(row.shown())
+            except KeyboardInterrupt:
+                self.save()
+                raise
+            self.log.draw()
+            return self.save()
 
     def summary(self) -> str:
         """What is going to be trained on what, in a few lines."""

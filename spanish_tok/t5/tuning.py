@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.files import claimed
 from spanish_tok.progress import SILENT, Progress
 from spanish_tok.t5.evaluate import evaluate_examples
 from spanish_tok.t5.folders import save_folder
@@ -99,15 +100,16 @@ class FineTuning:
         """Train; Ctrl-C saves the state first."""
         flush_denormals()
         progress.advance(self.reached.step)
-        try:
-            while not self.finished:
-                for row in self._epoch():
-                    progress.advance()
-                    progress.note(self._note(row))
-        except KeyboardInterrupt:
-            self._save_state()
-            raise
-        self.log.draw()
+        with claimed(self.folder):
+            try:
+                while not self.finished:
+                    for row in self._epoch():
+                        progress.advance()
+                        progress.note(self._note(row))
+            except KeyboardInterrupt:
+                self._save_state()
+                raise
+            self.log.draw()
 
     @property
     def finished(self) -> bool:
