@@ -30,6 +30,7 @@ from spanish_tok.t5.training_state import (
     Reached,
     load_checkpoint,
     newest_checkpoint,
+    notes_at,
     notes_of,
     remove_older,
     save_checkpoint,
@@ -75,6 +76,7 @@ class Pretraining:
                 ids, offsets, parts.held_out, corruption, recipe.input_length, recipe.batch_size
             )
             self.validation = Validation(held_out, tokenizer, recipe.validation_records)
+        self._start = notes_at(Path(recipe.start)) if recipe.start else {}
         torch.manual_seed(recipe.seed)
         self.model = model_of(recipe, tokenizer.vocabulary).to(device)
         self.optimizer = optimizer_for(recipe, self.model)
@@ -169,6 +171,7 @@ class Pretraining:
             "records": self.batches.offsets.size - 1,
             "tokens_per_epoch": self.batches.tokens_per_epoch,
             "torch": torch.__version__,
+            "start": self._start,
         }
 
     def _refuse_another(self, checkpoint: Path) -> None:

@@ -20,14 +20,14 @@ from spanish_tok.t5.model import T5
 from spanish_tok.t5.optimizers import optimizer_for
 from spanish_tok.t5.precision import autocast, flush_denormals
 from spanish_tok.t5.predict import Predictor
+from spanish_tok.t5.scoring import mask_of
 from spanish_tok.t5.training_state import load_state, save_state
 from spanish_tok.t5.tuning_options import TuningOptions
 from spanish_tok.tasks.batches import Batch, batch_of, order_of
-from spanish_tok.tasks.choices import spans_of
+from spanish_tok.tasks.choices import SpanTargets
 from spanish_tok.tasks.codec import Codec
 from spanish_tok.tasks.examples import Example, Parts
 from spanish_tok.tasks.tuned import Tuned
-from spanish_tok.tasks.windows import Ids
 
 STATE = "resume.safetensors"
 CHANGEABLE = {"epochs", "patience", "save_every", "precision"}  # when a fine-tuning is taken up again
@@ -86,7 +86,7 @@ class FineTuning:
         self.model, self.codec, self.tuned = model, codec, tuned
         self.parts, self.options, self.folder = parts, options, folder
         self.predictor = Predictor(model, codec, tuned)
-        self._known: dict[tuple[str, Ids], list[Ids]] = {}
+        self._allowed = SpanTargets(tuned.task, codec, self.predictor.end) if tuned.task.spans else None
         self.optimizer = optimizer_for(options, model)
         self.autocast = autocast(options.precision, model.shared.weight.device.type)
         torch.manual_seed(options.seed)
@@ -174,29 +174,14 @@ class FineTuning:
         )
 
     def _batch(self, examples: Sequence[Example]) -> Batch:
-        return batch_of(
-            examples, self.model.config.pad_token_id, self._allowed if self.tuned.task.spans else None
-        )
-
-    def _allowed(self, example: Example) -> list[Ids]:
-        """What prediction allows at each place of the target of a task of spans; found once for each record."""
-        text = example.fields[self.tuned.task.spans]
-        key = (text, example.labels)
-        if key not in self._known:
-            longest = self.tuned.task.target_tokens
-            spans = spans_of(text, self.codec, self.predictor.end, longest)
-            self._known[key] = spans.beside(example.labels)
-        return self._known[key]
+        return batch_of(examples, self.model.config.pad_token_id, self._allowed)
 
     def _loss(self, batch: Batch, reduction: str = "mean") -> torch.Tensor:
         device = self.model.shared.weight.device
         inputs, mask, labels = (torch.from_numpy(array).to(device) for array in batch[:3])
         allowed = None
         if batch.allowed is not None:
-            allowed = torch.zeros((len(batch.allowed), self.model.config.vocab_size), dtype=torch.bool)
-            for place, ids in enumerate(batch.allowed):
-                allowed[place, list(ids)] = True
-            allowed = allowed.to(device)
+            allowed = mask_of(batch.allowed, self.model.config.vocab_size).to(device)
         with self.autocast():
             return self.model.loss(inputs, labels, mask, reduction, allowed)
 

@@ -6,6 +6,8 @@ from functools import cached_property
 from typing import Any
 
 from spanish_tok.tasks.codec import Codec
+from spanish_tok.tasks.examples import Example
+from spanish_tok.tasks.task import Task
 from spanish_tok.tasks.windows import Ids
 
 LONGEST_SPAN = 16  # words
@@ -70,3 +72,19 @@ def spans_of(text: str, codec: Codec, end: int, longest: int) -> Choices:
     } - {""}
     spans = {(*ids, end) for ids in codec.encode_all(sorted(texts))}
     return Choices(tuple(sorted(ids for ids in spans if len(ids) <= longest)) or ((end,),))
+
+
+class SpanTargets:
+    """The ids that prediction allows at each place of a record's target; found once for each record."""
+
+    def __init__(self, task: Task, codec: Codec, end: int) -> None:
+        self._task, self._codec, self._end = task, codec, end
+        self._known: dict[tuple[str, Ids], list[Ids]] = {}
+
+    def __call__(self, example: Example) -> list[Ids]:
+        text = example.fields[self._task.spans]
+        key = (text, example.labels)
+        if key not in self._known:
+            spans = spans_of(text, self._codec, self._end, self._task.target_tokens)
+            self._known[key] = spans.beside(example.labels)
+        return self._known[key]
