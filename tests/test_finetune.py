@@ -31,6 +31,8 @@ from spanish_tok.search import SearchOptions  # noqa: E402
 from spanish_tok.t5.backend import TorchBackend  # noqa: E402
 from spanish_tok.t5.model import T5  # noqa: E402
 from spanish_tok.t5.predict import Predictor  # noqa: E402
+from spanish_tok.tasks.choices import spans_of  # noqa: E402
+from spanish_tok.tasks.codec import Codec  # noqa: E402
 from spanish_tok.tasks.examples import Report  # noqa: E402
 
 NOUNS = [
@@ -104,7 +106,7 @@ def test_64_records_of_each_kind_are_memorized(kind: str, tmp_path: Path) -> Non
     assert found is not None
     assert found.value == 1.0
     if kind != "classification":
-        assert theirs(tmp_path / "tuned", kind, 64) == [
+        assert theirs(tmp_path / "tuned", kind, 64, **rule_of(kind, tmp_path / "tuned")) == [
             told["prediction"] for told in predict(tmp_path / "tuned", data)
         ]
 
@@ -131,10 +133,43 @@ def theirs(folder: Path, kind: str, count: int, **options: Any) -> list[str]:
     ]
 
 
+def rule_of(kind: str, folder: Path) -> dict[str, Any]:
+    """What transformers has to be told so that it, too, answers with a span of the record's text."""
+    if kind != "question-answering":
+        return {}
+    codec, longest = Codec.of_folder(folder), Task.load(kind).target_tokens
+
+    def allowed(place: int, ids: Any) -> tuple[int, ...]:
+        return spans_of(record(place)["context"], codec, 1, longest).allowed(ids.tolist()[1:])
+
+    return {"prefix_allowed_tokens_fn": allowed}
+
+
 @pytest.mark.parametrize("kind", ["summarization", "question-answering"])
 def test_transformers_gives_the_same_answers(kind: str, tuned: dict[str, Path], data: Path) -> None:
     ours = [told["prediction"] for told in predict(tuned[kind], data)][:8]
-    assert theirs(tuned[kind], kind, 8) == ours
+    assert theirs(tuned[kind], kind, 8, **rule_of(kind, tuned[kind])) == ours
+
+
+def test_answers_are_spans_also_where_nothing_was_learnt(tuned: dict[str, Path], tmp_path: Path) -> None:
+    rows = [
+        {"question": "¿Qué?", "context": text} for text in ("Lima, 1535.", "«Ñandú»", "…", "a " * 900 + "fin")
+    ]
+    told = list(predict(tuned["question-answering"], write(tmp_path / "rows.jsonl", rows)))
+    assert told[0]["prediction"] in ("lima", "1535", "lima, 1535")
+    assert [one["prediction"] for one in told[1:3]] == ["ñandú", ""]
+    assert set(told[3]["prediction"].split()) <= {"a", "fin"}
+    assert all(one["score"] <= 0 for one in told)
+
+
+def test_a_target_that_is_no_span_is_noted_and_learnt_as_it_is(start: Path, tmp_path: Path) -> None:
+    report = Report()
+    rows = [record(i) for i in range(8)] + [{**record(8), "answer": "otra cosa"}]
+    strange = write(tmp_path / "strange.jsonl", rows)
+    options = replace(OPTIONS, epochs=1, held_out=0.0, validation=0.0)
+    finetune(start, strange, Task.load("question-answering"), tmp_path / "out", options, report=report)
+    assert report.noted == {"targets that are no part of context": 1}
+    assert not report.dropped
 
 
 def test_a_class_is_always_a_label_and_has_a_probability(tuned: dict[str, Path], data: Path) -> None:

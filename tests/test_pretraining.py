@@ -18,6 +18,7 @@ import pytest
 from spanish_tok import SpanishTokError, Tokenizer, count_runs, train_vocabulary
 from spanish_tok.files import shipped
 from spanish_tok.shards import TokenArrays, read_shards, write_shards
+from spanish_tok.t5.checkpoint import Checkpoint
 from spanish_tok.t5.held_out import split
 from spanish_tok.t5.recipe import Recipe
 from spanish_tok.t5.training_state import newest_checkpoint
@@ -309,6 +310,9 @@ def test_a_training_can_start_from_a_model(
     """It begins where that model ended, and refuses a model of another vocabulary."""
     start = str(newest_checkpoint(uninterrupted))
     training = trained(arrays, tokenizer, replace(SMALL, start=start), tmp_path)
+    before = Checkpoint.load(start).notes
+    assert Checkpoint.load(training.save()).notes["start"] == before
+    assert before["tokens"] > 0
     ended = T5.load(start).state_dict()
     assert all(torch.equal(tensor, ended[name]) for name, tensor in training.model.state_dict().items())
     assert training.reached.step == 0

@@ -45,11 +45,17 @@ class Log(Generic[R]):
         self.path = folder / "log.csv"
         rows = read_log(self.path, kind) if self.path.exists() else []
         self.rows = [row for row in rows if row.step <= step]
+        self._kind, self._begun = kind, False
+
+    def _begin(self) -> None:
         with atomic_path(self.path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([_names(kind), *map(_cells, self.rows)])
+            csv.writer(file).writerows([_names(self._kind), *map(_cells, self.rows)])
+        self._begun = True
 
     def add(self, row: R) -> None:
-        """Append a row."""
+        """Append a row; before the first one, the file is cut off at the step."""
+        if not self._begun:
+            self._begin()
         self.rows.append(row)
         with open(self.path, "a", newline="", encoding="utf-8") as file:
             csv.writer(file).writerow(_cells(row))

@@ -118,12 +118,23 @@ class T5(nn.Module):
         return shifted.masked_fill(shifted == IGNORED, self.config.pad_token_id)
 
     def loss(
-        self, input_ids: Tensor, labels: Tensor, attention_mask: Tensor | None = None, reduction: str = "mean"
+        self,
+        input_ids: Tensor,
+        labels: Tensor,
+        attention_mask: Tensor | None = None,
+        reduction: str = "mean",
+        allowed: Tensor | None = None,
     ) -> Tensor:
-        """Cross-entropy in nats of the labels that are not -100: their mean, "sum", or "none" (one each)."""
+        """Cross-entropy in nats of the labels that are not -100: their mean, "sum", or "none" (one each).
+
+        allowed: bool (real labels, vocab_size), True for the ids that the probabilities are to be shared among.
+        """
         hidden = self._decode(input_ids, labels, attention_mask, None)
         real = labels != IGNORED
-        return F.cross_entropy(self.logits(hidden[real]), labels[real], reduction=reduction)
+        logits = self.logits(hidden[real])
+        if allowed is not None:
+            logits = logits.masked_fill(~allowed, -torch.inf)
+        return F.cross_entropy(logits, labels[real], reduction=reduction)
 
     def save(
         self,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from spanish_tok.batches import PackedBatches
 from spanish_tok.corruption import SpanCorruption
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.files import claimed
 from spanish_tok.progress import SILENT, Progress
 from spanish_tok.t5.checkpoint import Checkpoint
 from spanish_tok.t5.config import PRESETS, T5Config
@@ -29,6 +30,7 @@ from spanish_tok.t5.training_state import (
     Reached,
     load_checkpoint,
     newest_checkpoint,
+    notes_at,
     notes_of,
     remove_older,
     save_checkpoint,
@@ -74,6 +76,7 @@ class Pretraining:
                 ids, offsets, parts.held_out, corruption, recipe.input_length, recipe.batch_size
             )
             self.validation = Validation(held_out, tokenizer, recipe.validation_records)
+        self._start = notes_at(Path(recipe.start)) if recipe.start else {}
         torch.manual_seed(recipe.seed)
         self.model = model_of(recipe, tokenizer.vocabulary).to(device)
         self.optimizer = optimizer_for(recipe, self.model)
@@ -87,15 +90,16 @@ class Pretraining:
     def run(self, progress: Progress = SILENT) -> Path:
         """Train to the recipe's last step; returns the newest checkpoint. Ctrl-C saves one first."""
         progress.advance(self.reached.step)
-        try:
-            for row in self.steps():
-                progress.advance()
-                progress.note(row.shown())
-        except KeyboardInterrupt:
-            self.save()
-            raise
-        self.log.draw()
-        return self.save()
+        with claimed(self.folder):
+            try:
+                for row in self.steps():
+                    progress.advance()
+                    progress.note(row.shown())
+            except KeyboardInterrupt:
+                self.save()
+                raise
+            self.log.draw()
+            return self.save()
 
     def summary(self) -> str:
         """What is going to be trained on what, in a few lines."""
@@ -167,6 +171,7 @@ class Pretraining:
             "records": self.batches.offsets.size - 1,
             "tokens_per_epoch": self.batches.tokens_per_epoch,
             "torch": torch.__version__,
+            "start": self._start,
         }
 
     def _refuse_another(self, checkpoint: Path) -> None:

@@ -1,5 +1,6 @@
 """What a torch model makes of a batch: the loss to train on, and the summed nats that bits per byte takes."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from spanish_tok.corruption import Batch
+from spanish_tok.search import Ids
 from spanish_tok.vocabulary import PAD
 
 if TYPE_CHECKING:
@@ -20,6 +22,14 @@ def loss_of(model: "T5", batch: Batch, reduction: str = "mean") -> torch.Tensor:
     inputs = torch.from_numpy(batch.inputs).to(device)
     mask = (inputs != PAD).long() if (batch.inputs == PAD).any() else None
     return model.loss(inputs, torch.from_numpy(batch.labels).to(device), mask, reduction)
+
+
+def mask_of(allowed: Sequence[Ids], vocab_size: int) -> torch.Tensor:
+    """bool (places, vocab_size): True for the ids that are allowed at each place."""
+    mask = torch.zeros((len(allowed), vocab_size), dtype=torch.bool)
+    for place, ids in enumerate(allowed):
+        mask[place, list(ids)] = True
+    return mask
 
 
 def scorer_of(model: "T5") -> "Scorer":

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import read_json, write_json
-from spanish_tok.t5.checkpoint import Checkpoint, read_metadata, read_tensors, write_tensors
+from spanish_tok.t5.checkpoint import MANIFEST, Checkpoint, read_metadata, read_tensors, write_tensors
 from spanish_tok.t5.model import T5
 from spanish_tok.vocabulary import Vocabulary
 
@@ -62,7 +62,8 @@ def save_checkpoint(
     partial = folder / f".{final.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        model.save(partial, vocabulary, notes={"steps": reached.step, "tokens": reached.tokens})
+        own = {"steps": reached.step, "tokens": reached.tokens}
+        model.save(partial, vocabulary, notes=own | ({"start": notes["start"]} if notes.get("start") else {}))
         tensors = _flat(optimizer) | _random_state(model)
         write_tensors(partial / STATE, {name: tensor.cpu().numpy() for name, tensor in tensors.items()})
         write_json(partial / PROGRESS, {**asdict(reached), **notes})
@@ -98,6 +99,12 @@ def notes_of(folder: Path) -> dict[str, Any]:
     if not isinstance(notes, dict):
         raise SpanishTokError(f"{folder / 'training.json'} is not a JSON object", "Resume from another one.")
     return notes
+
+
+def notes_at(folder: Path) -> dict[str, Any]:
+    """What model.json tells of how a model was trained before; nothing where another library wrote the folder."""
+    path = folder / MANIFEST
+    return dict(read_json(path).get("notes", {})) if path.exists() else {}
 
 
 def _checkpoints(folder: Path) -> list[Path]:

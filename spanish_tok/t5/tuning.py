@@ -3,7 +3,7 @@
 import hashlib
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.files import claimed
 from spanish_tok.progress import SILENT, Progress
 from spanish_tok.t5.evaluate import evaluate_examples
 from spanish_tok.t5.folders import save_folder
@@ -19,11 +20,13 @@ from spanish_tok.t5.model import T5
 from spanish_tok.t5.optimizers import optimizer_for
 from spanish_tok.t5.precision import autocast, flush_denormals
 from spanish_tok.t5.predict import Predictor
+from spanish_tok.t5.scoring import mask_of
 from spanish_tok.t5.training_state import load_state, save_state
 from spanish_tok.t5.tuning_options import TuningOptions
 from spanish_tok.tasks.batches import Batch, batch_of, order_of
+from spanish_tok.tasks.choices import SpanTargets
 from spanish_tok.tasks.codec import Codec
-from spanish_tok.tasks.examples import Parts
+from spanish_tok.tasks.examples import Example, Parts
 from spanish_tok.tasks.tuned import Tuned
 
 STATE = "resume.safetensors"
@@ -83,6 +86,7 @@ class FineTuning:
         self.model, self.codec, self.tuned = model, codec, tuned
         self.parts, self.options, self.folder = parts, options, folder
         self.predictor = Predictor(model, codec, tuned)
+        self._allowed = SpanTargets(tuned.task, codec, self.predictor.end) if tuned.task.spans else None
         self.optimizer = optimizer_for(options, model)
         self.autocast = autocast(options.precision, model.shared.weight.device.type)
         torch.manual_seed(options.seed)
@@ -96,15 +100,16 @@ class FineTuning:
         """Train; Ctrl-C saves the state first."""
         flush_denormals()
         progress.advance(self.reached.step)
-        try:
-            while not self.finished:
-                for row in self._epoch():
-                    progress.advance()
-                    progress.note(self._note(row))
-        except KeyboardInterrupt:
-            self._save_state()
-            raise
-        self.log.draw()
+        with claimed(self.folder):
+            try:
+                while not self.finished:
+                    for row in self._epoch():
+                        progress.advance()
+                        progress.note(self._note(row))
+            except KeyboardInterrupt:
+                self._save_state()
+                raise
+            self.log.draw()
 
     @property
     def finished(self) -> bool:
@@ -126,7 +131,7 @@ class FineTuning:
             self._end_epoch(self._validate()[1])
             return
         for places in batches[self.reached.position :]:
-            row = self._step(batch_of([examples[place] for place in places], self.model.config.pad_token_id))
+            row = self._step(self._batch([examples[place] for place in places]))
             self.reached.position += 1
             last = self.reached.position == len(batches)
             if last:
@@ -168,11 +173,17 @@ class FineTuning:
             tokens_per_second=round(batch.tokens / (time.perf_counter() - begun)),
         )
 
+    def _batch(self, examples: Sequence[Example]) -> Batch:
+        return batch_of(examples, self.model.config.pad_token_id, self._allowed)
+
     def _loss(self, batch: Batch, reduction: str = "mean") -> torch.Tensor:
         device = self.model.shared.weight.device
-        inputs, mask, labels = (torch.from_numpy(array).to(device) for array in batch)
+        inputs, mask, labels = (torch.from_numpy(array).to(device) for array in batch[:3])
+        allowed = None
+        if batch.allowed is not None:
+            allowed = mask_of(batch.allowed, self.model.config.vocab_size).to(device)
         with self.autocast():
-            return self.model.loss(inputs, labels, mask, reduction)
+            return self.model.loss(inputs, labels, mask, reduction, allowed)
 
     def _validate(self) -> tuple[float | None, float | None]:
         """Loss and metric on the validation records, None without any."""
@@ -181,11 +192,11 @@ class FineTuning:
             return None, None
         begun = time.process_time()
         self.model.eval()
-        size, pad = self.options.batch_size, self.model.config.pad_token_id
+        size = self.options.batch_size
         nats = 0.0
         with torch.inference_mode():
             for start in range(0, len(examples), size):
-                nats += self._loss(batch_of(examples[start : start + size], pad), "sum").item()
+                nats += self._loss(self._batch(examples[start : start + size]), "sum").item()
         metric = evaluate_examples(self.predictor, examples).value
         self.reached.cpu_seconds += time.process_time() - begun
         return nats / sum(len(example.labels) for example in examples), metric

@@ -1,6 +1,6 @@
 """Batches of examples of about the same length: little padding, a new order every epoch, nothing left out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,11 +14,15 @@ IGNORED = -100  # a label that adds nothing to the loss
 
 
 class Batch(NamedTuple):
-    """int64 (records, length) each: inputs and labels, padded; mask is 1 for the real ids of the inputs."""
+    """int64 (records, length) each: inputs and labels, padded; mask is 1 for the real ids of the inputs.
+
+    allowed: for each real label, record by record, the ids that the task allows there; None: all.
+    """
 
     inputs: NDArray[np.int64]
     mask: NDArray[np.int64]
     labels: NDArray[np.int64]
+    allowed: Sequence[Ids] | None = None
 
     @property
     def tokens(self) -> int:
@@ -26,12 +30,16 @@ class Batch(NamedTuple):
         return int(self.mask.sum() + (self.labels != IGNORED).sum())
 
 
-def batch_of(examples: Sequence[Example], pad: int) -> Batch:
+def batch_of(
+    examples: Sequence[Example], pad: int, allowed: Callable[[Example], list[Ids]] | None = None
+) -> Batch:
     """The batch of some examples; padding of labels is -100, which the loss ignores."""
     inputs = padded([example.input for example in examples], pad)
     lengths = np.array([[len(example.input)] for example in examples])
     mask = (np.arange(inputs.shape[1]) < lengths).astype(np.int64)
-    return Batch(inputs, mask, padded([example.labels for example in examples], IGNORED))
+    labels = padded([example.labels for example in examples], IGNORED)
+    places = [ids for example in examples for ids in allowed(example)] if allowed else None
+    return Batch(inputs, mask, labels, places)
 
 
 def padded(sequences: Sequence[Ids], filling: int) -> NDArray[np.int64]:

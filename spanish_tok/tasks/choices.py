@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from spanish_tok.tasks.codec import Codec
+from spanish_tok.tasks.examples import Example
+from spanish_tok.tasks.task import Task
 from spanish_tok.tasks.windows import Ids
 
 LONGEST_SPAN = 16  # words
@@ -18,13 +21,14 @@ class Choices:
     ids: tuple[Ids, ...]
 
     @cached_property
-    def following(self) -> dict[Ids, tuple[int, ...]]:
-        """The trie: the ids of a text's beginning -> the ids that may follow it."""
-        trie: dict[Ids, set[int]] = {}
+    def trie(self) -> dict[int, Any]:
+        """Each id that may come first -> the same for what may follow it: {5: {6: {1: {}}, 7: {1: {}}}}."""
+        root: dict[int, Any] = {}
         for ids in self.ids:
-            for place, number in enumerate(ids):
-                trie.setdefault(ids[:place], set()).add(number)
-        return {prefix: tuple(sorted(after)) for prefix, after in trie.items()}
+            node = root
+            for number in ids:
+                node = node.setdefault(number, {})
+        return root
 
     def allowed(self, written: Sequence[int]) -> tuple[int, ...]:
         """The ids that may follow those written so far; after a whole text, `</s>` again.
@@ -32,7 +36,22 @@ class Choices:
         For `spanish_tok.search` as it is; transformers' `prefix_allowed_tokens_fn` is
         `lambda _, ids: choices.allowed(ids.tolist()[1:])`.
         """
-        return self.following.get(tuple(written), self.ids[0][-1:])
+        node = self.trie
+        for number in written:
+            node = node.get(number, {})
+        return tuple(node) or self.ids[0][-1:]
+
+    def beside(self, target: Ids) -> list[Ids]:
+        """The ids that are allowed at each place of a target, given what comes before; its own always.
+
+        >>> Choices(((5, 6, 1), (5, 7, 1), (8, 1))).beside((5, 7, 1))
+        [(5, 8), (6, 7), (1,)]
+        """
+        places, left = [], list(self.ids)
+        for place, number in enumerate(target):
+            places.append(tuple(sorted({number, *(ids[place] for ids in left)})))
+            left = [ids for ids in left if ids[place] == number and len(ids) > place + 1]
+        return places
 
 
 def spans_of(text: str, codec: Codec, end: int, longest: int) -> Choices:
@@ -46,9 +65,26 @@ def spans_of(text: str, codec: Codec, end: int, longest: int) -> Choices:
     ['en', 'en lima', 'en lima, sí', 'lima', 'lima, sí', 'sí']
     """
     words = text.split()
-    texts: set[str] = set()
-    for first in range(len(words)):
-        for last in range(first + 1, min(len(words), first + LONGEST_SPAN) + 1):
-            texts.add(" ".join(words[first:last]).strip(AROUND))
-    spans = {(*codec.encode(span), end) for span in texts if span}
+    texts = {
+        " ".join(words[first : first + count]).strip(AROUND)
+        for first in range(len(words))
+        for count in range(1, LONGEST_SPAN + 1)
+    } - {""}
+    spans = {(*ids, end) for ids in codec.encode_all(sorted(texts))}
     return Choices(tuple(sorted(ids for ids in spans if len(ids) <= longest)) or ((end,),))
+
+
+class SpanTargets:
+    """The ids that prediction allows at each place of a record's target; found once for each record."""
+
+    def __init__(self, task: Task, codec: Codec, end: int) -> None:
+        self._task, self._codec, self._end = task, codec, end
+        self._known: dict[tuple[str, Ids], list[Ids]] = {}
+
+    def __call__(self, example: Example) -> list[Ids]:
+        text = example.fields[self._task.spans]
+        key = (text, example.labels)
+        if key not in self._known:
+            spans = spans_of(text, self._codec, self._end, self._task.target_tokens)
+            self._known[key] = spans.beside(example.labels)
+        return self._known[key]

@@ -19,6 +19,7 @@ class Codec:
     """How a model's texts become ids.
 
     encode: text -> ids, never a special one, whatever the text says; without `</s>`.
+    encode_all: the same for many texts, which is quicker than one after the other.
     decode: ids -> text; specials leave no trace.
     unknown: the id that stands for characters that the vocabulary lacks.
     size: how many ids there are.
@@ -28,6 +29,7 @@ class Codec:
     """
 
     encode: Callable[[str], list[int]]
+    encode_all: Callable[[list[str]], list[list[int]]]
     decode: Callable[[Sequence[int]], str]
     unknown: int | None
     size: int
@@ -49,6 +51,7 @@ class Codec:
         vocabulary = tokenizer.vocabulary
         return cls(
             encode=tokenizer.encode,
+            encode_all=lambda texts: tokenizer.encode_column(texts, threads=1).to_pylist(),
             decode=tokenizer.decode,
             unknown=UNK,
             size=len(vocabulary),
@@ -92,6 +95,9 @@ def _foreign(folder: Path) -> Codec:
 
     return Codec(
         encode=lambda text: list(engine.encode(text, add_special_tokens=False).ids),
+        encode_all=lambda texts: [
+            list(row.ids) for row in engine.encode_batch(texts, add_special_tokens=False)
+        ],
         decode=lambda ids: str(engine.decode(list(ids))),
         unknown=engine.token_to_id("<unk>") if unknown is None else unknown,
         size=engine.get_vocab_size(),

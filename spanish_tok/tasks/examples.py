@@ -116,6 +116,8 @@ def example_of(
     if not with_target:
         return Example(row.number, values, "", inputs, ())
     target, labels = _target_of(values, task, codec, end, noted)
+    if task.spans and codec.readable(target) not in codec.readable(values[task.spans]):
+        noted[f"targets that are no part of {task.spans}"] += 1
     return Example(row.number, values, target, inputs, labels, _window(inputs, target, codec, noted))
 
 
