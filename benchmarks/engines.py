@@ -1,11 +1,12 @@
 """The Ray engine beside the local one: count, sample and shard the same files on the same cores.
 
-    python benchmarks/engines.py RECORDS.parquet... [--copies 10] [--runs 2] [--folder FOLDER]
+    python benchmarks/engines.py RECORDS.parquet... [--copies 10] [--one-file] [--runs 2] [--folder FOLDER]
 
-The input is as many copies of the records as are asked for, each file with other ids. Ray is started once: that
-time, and the time of a first small job, in which its workers import and compile, are printed by themselves. Then
-both engines run each verb by turns; ratios are of medians. Outputs are compared by SHA-256. Memory is the
-unshared memory of the largest worker, looked at ten times a second; what an idle one holds is printed before.
+The input is as many copies of the records as are asked for, each file with other ids, or one large file. Ray is
+started once: that time, and the time of a first small job, in which its workers import and compile, are printed
+by themselves. Then both engines run each verb by turns; ratios are of medians. Outputs are compared by SHA-256.
+Memory is the unshared memory of the largest worker, looked at ten times a second; what an idle one holds is
+printed before.
 """
 
 import argparse
@@ -30,6 +31,15 @@ from spanish_tok.engines import EngineName, connected
 from spanish_tok.files import sha256_of_file
 
 MB = 1e6
+
+
+def joined(files: list[str], path: Path) -> list[str]:
+    """The files as one, in row groups of 32,768 records; they are deleted."""
+    with pq.ParquetWriter(path, pq.read_schema(files[0]), compression="zstd") as writer:
+        for file in files:
+            writer.write_table(pq.read_table(file), row_group_size=1 << 15)
+            Path(file).unlink()
+    return [str(path)]
 
 
 def multiply(files: list[Path], copies: int, folder: Path) -> tuple[list[str], float]:
@@ -135,6 +145,8 @@ def main(arguments: Any) -> None:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
         files, size = multiply(arguments.files, arguments.copies, folder)
+        if arguments.one_file:
+            files = joined(files, folder / "records.parquet")
         print(f"{len(files)} files, {size:,.0f} MB of text, {available_cores()} cores, {arguments.runs} runs")
         start = time.perf_counter()
         with connected():
@@ -158,6 +170,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--copies", type=int, default=10)
+    parser.add_argument("--one-file", action="store_true")
     parser.add_argument("--runs", type=int, default=2)
     parser.add_argument("--folder", type=Path, default=None)
     parser.add_argument("--only", nargs="*", default=None, help="count, sample, shard")

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, astuple, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,13 +16,14 @@ from spanish_tok.columns import Column
 from spanish_tok.counts import Counts, count_runs, is_counts, merge
 from spanish_tok.engines import EngineName, absolute, connected
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.parts import Part, parts_of
 from spanish_tok.progress import SILENT, Progress
 from spanish_tok.reading import Location, ReadOptions, check_rows
 from spanish_tok.records import expand_folders, read_records
 from spanish_tok.streams import is_remote, size_of
 
-PARTS_A_CORE = 4  # of the input, so that cores end at about the same time
-MOST_FILES = 64  # in a part, so that little is begun again
+PARTS_A_CORE = 4  # tasks, so that cores end at about the same time
+MOST_FILES = 64  # in a task, so that little is begun again
 
 
 def count_files(
@@ -67,13 +68,12 @@ def _columns(
         yield batch.column("text")
 
 
-def count_part(
-    paths: Sequence[Location], options: ReadOptions, table: Table | None, kept: Path | None
-) -> Counts:
-    """Count some files on one thread, or take the counts that lie at `kept` already: a task of the cluster."""
+def count_part(parts: Sequence[Part], options: ReadOptions, table: Table | None, kept: Path | None) -> Counts:
+    """Count parts of files on one thread, or take the counts that lie at `kept` already: a task of the cluster."""
     if kept and kept.exists():
         return Counts.load(kept)
-    counts = count_runs(_columns(paths, options), threads=1, table=table)
+    texts = (batch.column("text") for part in parts for batch in part.read(options))
+    counts = count_runs(texts, threads=1, table=table)
     if kept:
         counts.save(kept, level=1)
     return counts
@@ -91,11 +91,12 @@ def _count_on_ray(
         raise SpanishTokError("The engine ray cannot check rows some of which are rejected", "Leave one out.")
     reading = replace(options, rows=None, workers=1)
     with connected(address) as cluster:
-        number = min(len(paths), max(PARTS_A_CORE * cluster.cores, -(-len(paths) // MOST_FILES)))
-        files = [list(map(absolute, paths[first::number])) for first in range(number)]
-        places = [kept and kept / f"{_key(part, reading)}.parquet" for part in files]
-        parts = [(part, reading, table, place) for part, place in zip(files, places, strict=True)]
-        counts: Counts = cluster.merged(count_part, parts, merge, progress)
+        parts = [part for path in paths for part in parts_of(absolute(path), reading)]
+        number = min(len(parts), max(PARTS_A_CORE * cluster.cores, -(-len(parts) // MOST_FILES)))
+        groups = [parts[first::number] for first in range(number)]
+        places = [kept and kept / f"{_key(group, reading)}.parquet" for group in groups]
+        tasks = [(group, reading, table, place) for group, place in zip(groups, places, strict=True)]
+        counts: Counts = cluster.merged(count_part, tasks, merge, progress)
     progress.advance(counts.records)
     check_rows(counts.records, options.rows, "the input")
     if kept:
@@ -103,9 +104,12 @@ def _count_on_ray(
     return counts
 
 
-def _key(paths: Sequence[str], options: ReadOptions) -> str:
-    """What tells a part from another: names, sizes and times of its files, and how they are read."""
-    states = [(path, size_of(path), None if is_remote(path) else os.path.getmtime(path)) for path in paths]
+def _key(parts: Sequence[Part], options: ReadOptions) -> str:
+    """What tells a task from another: its rows, names, sizes and times of its files, and how they are read."""
+    states = [
+        (*astuple(part), size_of(part.path), None if is_remote(part.path) else os.path.getmtime(part.path))
+        for part in parts
+    ]
     return hashlib.sha256(json.dumps([states, asdict(options)]).encode()).hexdigest()[:32]
 
 

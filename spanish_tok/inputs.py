@@ -29,10 +29,10 @@ class Input:
     options: ReadOptions
     hub_set: tuple[str, str, str | None, str] | None = None
 
-    def read(self, report: FileReport) -> Iterator[pa.RecordBatch]:
-        """Its batches of (id, text) from where `report` stands."""
+    def read(self, report: FileReport, end: int | None = None) -> Iterator[pa.RecordBatch]:
+        """Its batches of (id, text) from where `report` stands, up to row `end` where that is given."""
         if self.hub_set is None:
-            return read_file(self.name, self.options, report)
+            return read_file(self.name, self.options, report, end)
         from spanish_tok.hub import read_hub_set
 
         return read_hub_set(*self.hub_set, self.options, report)

@@ -57,8 +57,9 @@ def sample_files(
     `clean_all`, which reports on the whole input and gives the same sample. The shards depend on the input,
     `size`, `seed` and `clean` alone. A call that was interrupted is gone on with by the same call.
 
-    With the engine "ray" the candidates are found by tasks on the cluster at `address`, one for each source,
-    which must see the input under the same paths; cleaning and writing are done here.
+    With the engine "ray" the candidates are found and merged by tasks on the cluster at `address`, which must see
+    the input under the same paths (a source is one task, but for large Parquet files, see parts.py); cleaning
+    and writing are done here.
 
     Memory: 16 bytes for each record of the sample, 32 more with cleaning, about 32 for each distinct text of
     a source without ids, and 400 MB. Disk: the text of the candidates while it runs.

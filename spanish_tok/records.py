@@ -97,12 +97,21 @@ def read_records(
     check_rows(report.rows, options.rows, report.files[-1].name if report.files else "the input")
 
 
-def read_file(path: Location, options: ReadOptions, report: FileReport) -> Iterator[pa.RecordBatch]:
-    """Read one file from where `report` stands, and bring the report up to date with each batch."""
+def read_file(
+    path: Location, options: ReadOptions, report: FileReport, end: int | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Read one file from where `report` stands, and bring the report up to date with each batch.
+
+    `end`: the row of a Parquet file to stop before, which must be the end of a row group (see parts.py).
+    """
     name = options.format or format_of(path)
     if name not in READERS:
         raise SpanishTokError(f"There is no format {name!r}", f"Give one of: {', '.join(READERS)}.")
-    for batch in READERS[name](path, options, report):
+    if end is None:
+        batches = READERS[name](path, options, report)
+    else:
+        batches = tables.read_parquet(path, options, report, end)
+    for batch in batches:
         if batch.num_rows:
             yield batch
     report.complete = True

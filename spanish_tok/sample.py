@@ -1,7 +1,7 @@
 """A uniform sample: the records whose keyed hashes are smallest, whatever the order of the input.
 
 The key of a record is XXH64 of its id, with the XXH64 of its source's name (with the seed) as seed; where it
-has no id, of its text, the seed increased by how often that text occurred in the source before. So the same
+has no id, of its text, the seed increased by how often that text stood there without an id before. So the same
 seed draws the same records from files in any order, in batches of any size, by any number of workers, and
 the samples of parts merge into the sample of the whole.
 """
@@ -55,8 +55,10 @@ class Source:
         ids, texts = batch.column("id"), batch.column("text")
         if ids.null_count == 0:
             return self._hashes(ids)
-        keys = self._text_keys(texts)
-        return np.where(ids.is_null().to_numpy(zero_copy_only=False), keys, self._hashes(ids))
+        missing = ids.is_null()  # only their texts are counted, else keys would depend on batches
+        keys = self._hashes(ids)
+        keys[missing.to_numpy(zero_copy_only=False)] = self._text_keys(texts.filter(missing))
+        return keys
 
     def _hashes(self, column: pa.Array, seeds: Keys | None = None) -> Keys:
         (chunk,) = text_chunks(column)

@@ -21,6 +21,7 @@ from spanish_tok.reading import FileReport, Location, ReadOptions, batch_of, inv
 from spanish_tok.streams import is_remote, open_stream
 
 BATCH_ROWS = 8192
+BUFFER = 1 << 20  # bytes of a column of Parquet that are read at once
 LONGEST_FIELD = 2**31 - 1  # characters; the csv module's own limit is 131,072
 
 # Halves of surrogate pairs, which JSON can spell; U+DC80-DCFF stand for bytes that are not UTF-8 here
@@ -67,13 +68,15 @@ def read_jsonl(path: Location, options: ReadOptions, report: FileReport) -> Iter
         yield from _batches(lines, parse, path, options, report)
 
 
-def read_parquet(path: Location, options: ReadOptions, report: FileReport) -> Iterator[pa.RecordBatch]:
-    """Read two columns of Parquet."""
+def read_parquet(
+    path: Location, options: ReadOptions, report: FileReport, end: int | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Read two columns of Parquet, up to row `end` where that is given, which must be the end of a row group."""
     if is_remote(path):
         with open_stream(path) as stream:
-            yield from _parquet_batches(stream, path, options, report)
+            yield from _parquet_batches(stream, path, options, report, end)
     else:
-        yield from _parquet_batches(path, path, options, report)
+        yield from _parquet_batches(path, path, options, report, end)
 
 
 def _characters(stream: io.RawIOBase, newline: str = "") -> io.TextIOWrapper:
@@ -155,22 +158,41 @@ def _mended(text: str) -> str:
 
 
 def _parquet_batches(
-    source: Location | io.RawIOBase, path: Location, options: ReadOptions, report: FileReport
+    source: Location | io.RawIOBase,
+    path: Location,
+    options: ReadOptions,
+    report: FileReport,
+    end: int | None,
 ) -> Iterator[pa.RecordBatch]:
+    remote = is_remote(path)
     try:
-        with pq.ParquetFile(source) as file:
+        # afar few and large requests, of what is asked for as a whole; here pages as they are needed
+        with pq.ParquetFile(source, pre_buffer=remote, buffer_size=0 if remote else BUFFER) as file:
             id_place, _ = places_of(file.schema_arrow.names, path, options)
             wanted = [options.text] if id_place is None else [options.id, options.text]
-            skip = report.rows
-            for batch in file.iter_batches(BATCH_ROWS, columns=wanted):
-                skipped = min(skip, batch.num_rows)
-                skip -= skipped
-                if skipped < batch.num_rows:
-                    yield table_batch(batch.slice(skipped), path, options, report)
+            groups, skip = _row_groups(file.metadata, report.rows, end)
+            asked_for = [[group] for group in groups] if remote else [groups]
+            for some in asked_for:
+                for batch in file.iter_batches(BATCH_ROWS, row_groups=some, columns=wanted):
+                    skipped = min(skip, batch.num_rows)
+                    skip -= skipped
+                    if skipped < batch.num_rows:
+                        yield table_batch(batch.slice(skipped), path, options, report)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         raise SpanishTokError(
             f"{path} is cut off, damaged or no Parquet, after row {report.rows:,} ({error})", "Get it again."
         ) from error
+    if end is not None and report.rows != end:
+        raise SpanishTokError(f"{path} was changed while it was read", "Begin anew.")
+
+
+def _row_groups(footer: pq.FileMetaData, begin: int, end: int | None) -> tuple[list[int], int]:
+    """The row groups that hold the rows from `begin` to `end`, and how many rows of the first come before."""
+    number = footer.num_row_groups
+    starts = np.cumsum([0, *(footer.row_group(group).num_rows for group in range(number))])
+    first = int(np.searchsorted(starts, begin, side="right")) - 1
+    last = number if end is None else int(np.searchsorted(starts, end))
+    return list(range(first, last)), begin - int(starts[first])
 
 
 def table_batch(

@@ -18,23 +18,31 @@ import pyarrow.parquet as pq
 import pytest
 
 from spanish_tok import (
+    CleanOptions,
     ReadOptions,
     ShardOptions,
     SpanishTokError,
     Tokenizer,
     count_files,
+    engines,
+    folders,
     inputs_of,
+    parts,
+    prepare,
     sample_files,
 )
 from spanish_tok import write_shards as write
-from spanish_tok.engines import RETRIES, SETTINGS, connected
+from spanish_tok.engines import RETRIES, SETTINGS, EngineName, connected
 from spanish_tok.files import sha256_of_file
+from spanish_tok.inputs import Inputs
+from spanish_tok.spill import Spill
 
 ray = pytest.importorskip("ray", reason="needs Ray: pip install 'spanish-tok[ray]'")
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, and of sockets that killed nodes leave open
 
 WORDS = ["el", "la", "niña", "canción", "¿dónde?", "1.234", "pingüino", "corazón,", "«casa»", "año;", "azul"]
 SMALL = ShardOptions(shard_bytes=6000)  # many shards, so that a job lasts long enough to be disturbed
+ENGINES: tuple[EngineName, ...] = ("local", "ray")
 TASK = "ray::_call"  # the name of a process that runs one
 NODE = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}
 
@@ -242,6 +250,173 @@ def _sample(names: list[str], folder: Path) -> Any:
 
 def _shard(names: list[str], folder: Path) -> Any:
     return write(names, folder / "tokens", options=SMALL, engine="ray")
+
+
+PROSE = "El texto número {} habla de la niña, del pingüino y de la canción del año pasado; nada más que eso."
+
+
+def giant(path: Path, **changes: Any) -> Path:
+    """A Parquet file of forty row groups of 300 records; `changes` replace single texts, or ids."""
+    ids: list[Any] = [f"id{place}" for place in range(12_000)]
+    texts: list[Any] = [PROSE.format(place % 9000).encode() for place in range(12_000)]
+    ids[7000] = ids[20]  # the same id twice, with other texts
+    for place, value in changes.get("texts", {}).items():
+        texts[place] = value
+    for place, value in changes.get("ids", {}).items():
+        ids[place] = value
+    table = pa.table({"id": pa.array(ids, pa.string()), "text": pa.array(texts, pa.binary())})
+    statistics = changes.get("write_statistics", True)
+    pq.write_table(
+        table, path, row_group_size=300, use_dictionary=False, compression="none", write_statistics=statistics
+    )
+    return path
+
+
+@pytest.fixture
+def divided(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is a large file here, and a shard of a sample."""
+    monkeypatch.setattr(parts, "PART_BYTES", 100_000)
+    monkeypatch.setattr(folders, "SHARD_ROWS", 100)
+    monkeypatch.setattr(prepare, "SHARD_ROWS", 100)
+
+
+@pytest.mark.usefixtures("cluster", "divided")
+def test_tasks_share_a_large_file_of_parquet_and_find_what_one_reader_finds(tmp_path: Path) -> None:
+    odd = {31: None, 5000: b"a\xf1o", 9001: b"ni\xc3\xb1a \xe2\x80", 11_999: None}
+    path = giant(tmp_path / "grande.parquet", texts=odd)
+    for ways in ({"malformed": "reject"}, {"malformed": "reject", "invalid_utf8": "reject"}):
+        options = ReadOptions(**ways)  # type: ignore[arg-type]
+        counts = [count_files([path], options=options)]
+        counts.append(count_files([f"file://{path}"], options=options, engine="ray"))
+        assert counts[0].fingerprint == counts[1].fingerprint
+        assert counts[0].records == counts[1].records
+    for engine in ENGINES:
+        sample_files(inputs_of([path], options), tmp_path / engine, 700, engine=engine)
+    assert bytes_of(tmp_path / "ray") == bytes_of(tmp_path / "local")
+    read = json.loads((tmp_path / "ray/manifest.json").read_text())["read"]
+    assert [(file["rows"], file["rejected"]) for file in read] == [(12_000, 4)]
+
+
+@pytest.mark.usefixtures("cluster", "divided")
+@pytest.mark.parametrize(
+    "options",
+    [ReadOptions(), ReadOptions(invalid_utf8="error", malformed="reject"), ReadOptions(text="prosa")],
+)
+def test_an_error_in_a_large_file_names_the_row_that_the_local_engine_names(
+    options: ReadOptions, tmp_path: Path
+) -> None:
+    path = giant(tmp_path / "grande.parquet", texts={8000: b"a\xf1o", 8001: None})
+    said = []
+    for engine in ENGINES:
+        with pytest.raises(SpanishTokError) as error:
+            count_files([path], options=options, engine=engine)
+        said.append(str(error.value))
+        with pytest.raises(SpanishTokError) as error:
+            sample_files(inputs_of([path], options), tmp_path / engine, 50, engine=engine)
+        said.append(str(error.value))
+    assert len(set(said)) == 1
+    assert "grande.parquet" in said[0]
+
+
+@pytest.mark.usefixtures("cluster", "divided")
+def test_a_damaged_row_group_leaves_the_work_of_the_others(tmp_path: Path) -> None:
+    path = giant(tmp_path / "grande.parquet")
+    whole, time_of_change = path.read_bytes(), path.stat().st_mtime_ns
+    page = pq.read_metadata(path).row_group(39).column(1).data_page_offset
+    path.write_bytes(whole[:page] + bytes(64) + whole[page + 64 :])
+    os.utime(path, ns=(time_of_change, time_of_change))
+    for verb in (_count, _sample):
+        with pytest.raises(SpanishTokError, match=r"grande\.parquet is cut off, damaged"):
+            verb([str(path)], tmp_path)
+    assert len(list(tmp_path.glob("kept/*.parquet"))) > 1, "one task read the whole file"
+    (state,) = tmp_path.glob("sample/**/candidates-*.json")
+    done = [report["complete"] for report in json.loads(state.read_text())["reports"]]
+    assert 1 < sum(done) < len(done)
+    path.write_bytes(whole)
+    os.utime(path, ns=(time_of_change, time_of_change))
+    assert _count([str(path)], tmp_path).fingerprint == count_files([path]).fingerprint
+    _sample([str(path)], tmp_path)  # with other tasks, for what is left
+    sample_files(inputs_of([path]), tmp_path / "local", 500)
+    assert bytes_of(tmp_path / "sample") == bytes_of(tmp_path / "local")
+
+
+@pytest.mark.usefixtures("cluster", "divided")
+@pytest.mark.parametrize("changes", [{"ids": {400: None}}, {"write_statistics": False}])
+def test_a_file_that_may_lack_ids_is_one_stream(changes: dict[str, Any], tmp_path: Path) -> None:
+    path = giant(tmp_path / "grande.parquet", **changes)
+    assert len(parts.parts_of(path, ReadOptions(), with_ids=True)) == 1
+    assert len(parts.parts_of(path, ReadOptions())) > 5
+    for engine in ENGINES:
+        sample_files(inputs_of([path]), tmp_path / engine, 300, engine=engine)
+    assert bytes_of(tmp_path / "ray") == bytes_of(tmp_path / "local")
+
+
+@pytest.mark.usefixtures("divided")
+@pytest.mark.parametrize("bytes_at_once", [engines.HANDOVER_BYTES, 0])
+def test_samples_merge_on_the_cluster(
+    bytes_at_once: int,
+    nodes: Callable[[int], list[Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nodes(2)
+    names = []
+    for number in range(20):
+        rows = [f"{number}-{place}\t{PROSE.format(place % 7)}\n" for place in range(400)]
+        (tmp_path / f"{number}.tsv").write_text("".join(rows))
+        names.append(str(tmp_path / f"{number}.tsv"))
+    monkeypatch.setattr(Inputs, "guessed_rows", lambda _: None)  # as with addresses
+    monkeypatch.setattr(engines, "HANDOVER_BYTES", bytes_at_once)
+    received: list[int] = []
+    append = Spill.append
+
+    def counted(spill: Spill, candidates: pa.RecordBatch) -> None:
+        received.append(candidates.num_rows)
+        append(spill, candidates)
+
+    sample_files(inputs_of(names), tmp_path / "local", 300)
+    monkeypatch.setattr(Spill, "append", counted)
+    sample_files(inputs_of(names), tmp_path / "ray", 300, engine="ray")
+    assert bytes_of(tmp_path / "ray") == bytes_of(tmp_path / "local")
+    assert sum(received) <= 2 * 300 if bytes_at_once else 2 * 300 < sum(received) < 20 * 300
+
+
+def test_tables_that_are_lost_with_their_node_are_made_again(
+    cluster: Any, nodes: Callable[[int], list[Any]]
+) -> None:
+    added = nodes(3)
+
+    def made(place: int) -> tuple[int, pa.Table]:
+        time.sleep(0.05)
+        return place, pa.table(
+            {"row": [place * 50_000 + row for row in range(50_000)]}
+        )  # too large to be inlined
+
+    def joined(*tables: pa.Table) -> pa.Table:
+        return pa.concat_tables(tables)
+
+    noted: list[int] = []
+    with connected() as engine:
+        thread = disturb(
+            lambda: cluster.remove_node(added[0], allow_graceful=False), lambda: len(noted) >= 12
+        )
+        parts = ((place,) for place in range(30))
+        notes, table = zip(*engine.gathered(made, parts, joined, noted=noted.append), strict=True)
+        thread.join(20)
+    assert sorted(note for some in notes for _, note in some) == list(range(30))
+    assert sorted(pa.concat_tables(table)["row"].to_pylist()) == list(range(30 * 50_000))
+
+
+@pytest.mark.usefixtures("cluster", "divided")
+def test_cleaning_that_needs_a_second_pass(tmp_path: Path) -> None:
+    copies = {place: PROSE.format("mil").encode() for place in range(12_000) if place % 3}
+    path = giant(tmp_path / "grande.parquet", texts=copies)
+    said: list[str] = []
+    for engine in ENGINES:
+        inputs, clean = inputs_of([path]), CleanOptions()
+        sample_files(inputs, tmp_path / engine, 900, clean=clean, engine=engine, announce=said.append)
+    assert len(said) == 2, "one pass was enough"
+    assert bytes_of(tmp_path / "ray") == bytes_of(tmp_path / "local")
 
 
 @pytest.mark.usefixtures("cluster")

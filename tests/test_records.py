@@ -392,3 +392,15 @@ def test_a_pattern_at_an_address_stands_for_its_files(tmp_path: Path) -> None:
         expand_folders([f"file://{tmp_path}/*.parquet"])
     with pytest.raises(SpanishTokError, match="cannot be read"):
         list(read_records(["nonsense://bucket/a.txt"]))
+
+
+@pytest.mark.parametrize("row_group_size", [500, 20_000])
+def test_reading_a_large_parquet_file_holds_little_of_it(row_group_size: int, tmp_path: Path) -> None:
+    path = tmp_path / "es.parquet"
+    texts = pa.table({"text": [f"{number} " * 200 for number in range(20_000)]})
+    pq.write_table(texts, path, row_group_size, compression="none", use_dictionary=False)
+    del texts
+    before = pa.total_allocated_bytes()
+    for location in (str(path), f"file://{path}")[: 2 if row_group_size == 500 else 1]:
+        held = [pa.total_allocated_bytes() - before for _ in read_records([location])]
+        assert max(held) < path.stat().st_size * 0.6  # a batch is 8,192 of the 20,000 rows

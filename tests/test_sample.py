@@ -128,6 +128,16 @@ def test_the_order_of_files_batches_and_workers_do_not_matter(tmp_path: Path) ->
     assert set(other) != set(records_in(tmp_path / "out0"))
 
 
+def test_keys_do_not_depend_on_batches_where_some_ids_are_missing() -> None:
+    ids, texts = ["1", None, "2", None, None, "3"], ["sí", "sí", "sí", "no", "sí", "no"]
+    batch = pa.record_batch({"id": ids, "text": texts})
+    whole = Source("es", 0).keys_of(batch)
+    for cut in range(1, 6):
+        source = Source("es", 0)
+        parts = [source.keys_of(batch.slice(0, cut)), source.keys_of(batch.slice(cut))]
+        assert np.concatenate(parts).tolist() == whole.tolist()
+
+
 def test_a_renamed_or_compressed_copy_gives_the_same_only_under_the_same_source(tmp_path: Path) -> None:
     one, two = write(tmp_path / "a.tsv", RECORDS), write(tmp_path / "b.tsv", RECORDS)
     drawn = [
