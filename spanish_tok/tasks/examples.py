@@ -78,10 +78,14 @@ def read_examples(
                 f"{source}, row {row.number:,}: {row.fault}",
                 "Correct it; or `--malformed reject` drops and counts such rows.",
             )
+        noted: Counter[str] = Counter()
         try:
-            yield example_of(row, task, codec, end, report.noted, with_target=True)
+            example = example_of(row, task, codec, end, noted, with_target=True)
         except UnusableError as why:
             report.dropped[str(why)] += 1
+        else:
+            report.noted += noted
+            yield example
 
 
 def columns_of(task: Task, with_target: bool) -> tuple[list[str], list[str]]:
