@@ -310,6 +310,7 @@ if __name__ == "__main__":
 
 
 LOADER = """
+import warnings
 from torch.utils.data import DataLoader
 from spanish_tok import Tokenizer
 TEXTS = ["Año nuevo", "vida nueva"] * 20
@@ -322,6 +323,7 @@ class Encoded:
 
 if __name__ == "__main__":
     expected = [Encoded()[place] for place in range(40)]
+    warnings.filterwarnings("ignore", "This DataLoader will create 2 worker processes")  # on a machine of one core
     for method in ("fork", "spawn"):
         rows = DataLoader(Encoded(), batch_size=None, num_workers=2, multiprocessing_context=method)
         assert list(rows) == expected
