@@ -10,6 +10,7 @@ from spanish_tok.files import shipped
 from spanish_tok.formats import UNK
 from spanish_tok.generation import Generator
 from spanish_tok.progress import progress
+from spanish_tok.search import SearchOptions
 from spanish_tok.tokenizer import Tokenizer
 from spanish_tok.trainer import train_vocabulary
 from spanish_tok.verify import AWKWARD, sample_sentences, verify
@@ -20,7 +21,9 @@ GAPS = (
     "El ministro de <extra_id_0> firmó el <extra_id_1> .",
     "Abrió la puerta <extra_id_0> y salió a la <extra_id_1> .",
     "Haga clic en el <extra_id_0> para guardar el <extra_id_1> .",
+    "La función devuelve una lista de los archivos que <extra_id_0> encuentran <extra_id_1> directorio indicado .",
 )
+BEAMS = SearchOptions(num_beams=4, max_new_tokens=24)  # greedy search likes to repeat itself
 
 
 def run(output: Path, out: TextIO) -> None:
@@ -49,7 +52,7 @@ def run(output: Path, out: TextIO) -> None:
     )
     generator = Generator.load()
     for text in GAPS:
-        say(f"  {text}\n  {generator.fill(text)}")
+        say(f"  {text}\n  {generator.fill(text, BEAMS)}")
     if any(check.failed for check in checks):
         raise SpanishTokError("A check failed", "Please report it with the lines above.")
 
