@@ -24,7 +24,6 @@ from spanish_tok import (
     SpanishTokError,
     Tokenizer,
     count_files,
-    engines,
     folders,
     inputs_of,
     parts,
@@ -32,7 +31,8 @@ from spanish_tok import (
     sample_files,
 )
 from spanish_tok import write_shards as write
-from spanish_tok.engines import RETRIES, SETTINGS, EngineName, connected
+from spanish_tok.cluster import HANDOVER_BYTES, RETRIES
+from spanish_tok.engines import SETTINGS, EngineName, connected
 from spanish_tok.files import sha256_of_file
 from spanish_tok.inputs import Inputs
 from spanish_tok.spill import Spill
@@ -352,7 +352,7 @@ def test_a_file_that_may_lack_ids_is_one_stream(changes: dict[str, Any], tmp_pat
 
 
 @pytest.mark.usefixtures("divided")
-@pytest.mark.parametrize("bytes_at_once", [engines.HANDOVER_BYTES, 0])
+@pytest.mark.parametrize("bytes_at_once", [HANDOVER_BYTES, 0])
 def test_samples_merge_on_the_cluster(
     bytes_at_once: int,
     nodes: Callable[[int], list[Any]],
@@ -366,7 +366,7 @@ def test_samples_merge_on_the_cluster(
         (tmp_path / f"{number}.tsv").write_text("".join(rows))
         names.append(str(tmp_path / f"{number}.tsv"))
     monkeypatch.setattr(Inputs, "guessed_rows", lambda _: None)  # as with addresses
-    monkeypatch.setattr(engines, "HANDOVER_BYTES", bytes_at_once)
+    monkeypatch.setattr("spanish_tok.cluster.HANDOVER_BYTES", bytes_at_once)
     received: list[int] = []
     append = Spill.append
 
