@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 @click.option(
     "--top-p", type=float, default=1.0, show_default=True, help="Draw from the ids that hold this share."
 )
-@click.option("--num-beams", type=int, default=1, show_default=True, help="Above 1: beam search.")
+@click.option("--beams", "num_beams", type=int, default=1, show_default=True, help="Above 1: beam search.")
 @click.option(
     "--length-penalty", type=float, default=1.0, show_default=True, help="Of beams: above 0 favours long."
 )
