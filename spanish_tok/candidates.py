@@ -165,9 +165,8 @@ class CandidatePass:
             if item.hub_set or piece.end is not None or piece.report != FileReport(item.name):
                 pieces.append(piece)
                 continue
-            for part in parts_of(item.name, item.options, with_ids=True):
-                report = FileReport(item.name, rows=part.begin)
-                pieces.append(Piece(piece.file, part.begin, part.end, report))
+            parts = parts_of(item.name, item.options, with_ids=True)
+            pieces += [Piece(piece.file, part.begin, part.end, part.report()) for part in parts]
         self._pieces = pieces
 
     def _threshold_now(self) -> tuple[int, int, int]:

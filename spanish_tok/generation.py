@@ -70,7 +70,7 @@ class Generator:
             raise SpanishTokError(
                 f"The backend torch has no precision {precision!r}", "It computes in float32."
             )
-        checkpoint = Checkpoint.load(Path(folder) if folder is not None else shipped(SHIPPED_MODEL))
+        checkpoint = Checkpoint.load(model_folder(folder))
         return cls(_backend(checkpoint, backend, precision), Tokenizer(checkpoint.vocabulary))
 
     def generate(
@@ -141,6 +141,11 @@ class Generator:
             best = search(self.backend, batch, options, allowed, self.tokenizer.vocab_size)
             found.update(zip(places, best, strict=True))
         return [found[place] for place in range(len(rows))]
+
+
+def model_folder(folder: str | os.PathLike[str] | None) -> Path:
+    """The folder of a model; where none is named, of the one that ships with the package."""
+    return Path(folder) if folder is not None else shipped(SHIPPED_MODEL)
 
 
 def _backend(checkpoint: Checkpoint, name: BackendName, precision: Precision | None) -> Backend:

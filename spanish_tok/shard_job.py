@@ -71,6 +71,16 @@ class ShardJob:
         """SHA-256 of what is described; cached, as the list of inputs may be long."""
         return hashlib.sha256(json.dumps(self.described, sort_keys=True).encode()).hexdigest()
 
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of its shards."""
+        return TOKENS if self.kind == "tokens" else TEXTS
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """What the manifest counts of each shard."""
+        return ("records", "ids") if self.kind == "tokens" else ("records",)
+
     def convert(self, records: pa.RecordBatch | pa.Table) -> pa.Table:
         """A batch of records converted, on this thread and into one chunk."""
         if self.kind == "tokens":
@@ -78,8 +88,7 @@ class ShardJob:
             made = self.tokenizer.encode_column(records["text"], append_eos, threads=1)
         else:
             made = self.tokenizer.decode_column(records["tokens"])
-        schema = TOKENS if self.kind == "tokens" else TEXTS
-        return pa.Table.from_arrays([records["id"], made], schema=schema).combine_chunks()
+        return pa.Table.from_arrays([records["id"], made], schema=self.schema).combine_chunks()
 
     def make(self, source: Source, folder: Path) -> dict[str, Any]:
         """Write a shard, whole or not at all, unless it lies there already; return its row of the manifest.
@@ -94,15 +103,13 @@ class ShardJob:
 
     def _write(self, batches: list[pa.RecordBatch], path: Path) -> dict[str, int]:
         """Convert and write one row group after the other, each in memory of its own."""
-        row, tokens = {"records": 0}, self.kind == "tokens"
-        if tokens:
-            row["ids"] = 0
-        with atomic_path(path) as partial, parquet_writer(partial, TOKENS if tokens else TEXTS) as writer:
+        row = dict.fromkeys(self.counted, 0)
+        with atomic_path(path) as partial, parquet_writer(partial, self.schema) as writer:
             while batches:
                 group = self.convert(take_rows(batches, ROW_GROUP))
                 writer.write_table(group, ROW_GROUP)
                 row["records"] += group.num_rows
-                if tokens:
+                if "ids" in row:
                     row["ids"] += pc.sum(pc.list_value_length(group["tokens"])).as_py()
             note = {"key": self.key, "vocabulary": self.tokenizer.vocabulary.fingerprint, "row": row}
             writer.add_key_value_metadata({METADATA_KEY: json.dumps(note)})
@@ -175,8 +182,7 @@ def fill_folder(
     if not _claim(job, folder):
         return dict(read_json(done))
     rows = list(shards())
-    counted = ("records", "ids") if job.kind == "tokens" else ("records",)
-    totals = {name: sum(row[name] for row in rows) for name in counted} | (found() if found else {})
+    totals = {name: sum(row[name] for row in rows) for name in job.counted} | (found() if found else {})
     manifest = {**job.described, "key": job.key, **totals, "shards": rows}
     write_json(done, manifest)
     for leftover in (folder / UNFINISHED, *folder.glob(f".{job.kind}-*.partial")):

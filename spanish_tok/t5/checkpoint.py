@@ -84,10 +84,10 @@ class Checkpoint:
         folder = Path(folder)
         if not folder.is_dir():
             raise SpanishTokError(f"{folder} is not a folder", "Give the folder of a model.")
-        manifest = _checked_manifest(folder)
+        manifest = checked_manifest(folder)
         config = T5Config.from_json(folder / CONFIG)
         if vocabulary is None:
-            vocabulary = vocabulary_of(folder)
+            vocabulary = vocabulary_of(folder, manifest)
         _check_vocabulary(config, vocabulary, str(folder))
         if manifest and manifest["vocabulary"] != vocabulary.fingerprint:
             raise SpanishTokError(
@@ -243,7 +243,7 @@ def _drop_copies(tensors: dict[str, NDArray[Any]]) -> None:
             del tensors[name]
 
 
-def _checked_manifest(folder: Path) -> dict[str, Any]:
+def checked_manifest(folder: Path) -> dict[str, Any]:
     """The content of model.json, once the files are as it says; empty where there is none."""
     path = folder / MANIFEST
     if not path.exists():
@@ -263,10 +263,9 @@ def _shipped() -> Vocabulary:
     return Vocabulary.load(shipped("vocab/es-5000"))
 
 
-def vocabulary_of(folder: Path) -> Vocabulary:
+def vocabulary_of(folder: Path, manifest: Mapping[str, Any]) -> Vocabulary:
     """The folder's own vocabulary, or the shipped one where model.json says that it is the model's."""
     if not (folder / VOCABULARY_MANIFEST).exists():
-        manifest = _checked_manifest(folder)
         if manifest and (ours := _shipped()).fingerprint == manifest["vocabulary"]:
             return ours
         raise SpanishTokError(

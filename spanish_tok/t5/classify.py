@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from spanish_tok.t5.model import T5
+from spanish_tok.t5.scoring import mask_of
 from spanish_tok.tasks.batches import padded
 from spanish_tok.tasks.labels import Labels
 
@@ -25,8 +26,7 @@ class Classifier:
         # (labels, length, vocab_size): what constrained decoding allows at each place
         self.legal = torch.zeros((*self.ids.shape, model.config.vocab_size), dtype=torch.bool, device=device)
         for row, ids in enumerate(labels.ids):
-            for place in range(len(ids)):
-                self.legal[row, place, list(labels.allowed(ids[:place]))] = True
+            self.legal[row, : len(ids)] = mask_of(labels.beside(ids), model.config.vocab_size)
         self.legal[self.ids < 0] = True  # padding: any finite value, it is not counted
 
     @torch.inference_mode()

@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.files import shipped, write_json
-from spanish_tok.generation import SHIPPED_MODEL
+from spanish_tok.files import write_json
+from spanish_tok.generation import SHIPPED_MODEL, model_folder
 from spanish_tok.progress import SILENT, Progress
 from spanish_tok.reading import Location
 from spanish_tok.t5.evaluate import evaluate_examples
@@ -45,9 +45,7 @@ def finetune(
     options, output = options or TuningOptions(), Path(output)
     report = report if report is not None else Report()
     torch.manual_seed(options.seed)
-    network, codec = load_folder(
-        Path(model) if model is not None else shipped(SHIPPED_MODEL), options.dropout, random_weights
-    )
+    network, codec = load_folder(model_folder(model), options.dropout, random_weights)
     network = network.to(device)
     end = network.config.eos_token_id
     examples = list(read_examples(source, task, codec, end, report, options.malformed))

@@ -12,6 +12,7 @@ from spanish_tok.t5.checkpoint import (
     MANIFEST,
     WEIGHTS,
     Checkpoint,
+    checked_manifest,
     generation_config,
     read_weights,
     vocabulary_of,
@@ -32,7 +33,10 @@ def load_folder(folder: Path, dropout: float = 0.0, random_weights: bool = False
     if not folder.is_dir():
         raise SpanishTokError(f"{folder} is not a folder", "Give the folder of a model.")
     ours = (folder / MANIFEST).exists()
-    codec = Codec.of(Tokenizer(vocabulary_of(folder))) if ours else Codec.of_folder(folder)
+    if ours:
+        codec = Codec.of(Tokenizer(vocabulary_of(folder, checked_manifest(folder))))
+    else:
+        codec = Codec.of_folder(folder)
     config = T5Config.from_json(folder / CONFIG)
     if codec.size > config.vocab_size:
         raise SpanishTokError(
@@ -43,7 +47,7 @@ def load_folder(folder: Path, dropout: float = 0.0, random_weights: bool = False
     if random_weights:
         return T5(config).eval(), codec
     if codec.vocabulary:
-        return T5.from_tensors(config, Checkpoint.load(folder).tensors), codec
+        return T5.from_tensors(config, Checkpoint.load(folder, codec.vocabulary).tensors), codec
     return T5.from_tensors(config, read_weights(folder, config)[0]), codec
 
 
