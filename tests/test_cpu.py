@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from numpy.typing import NDArray
 from spanish_tok import Generator, SpanishTokError, Tokenizer
 from spanish_tok.files import shipped
 from spanish_tok.kernels import attention
+from spanish_tok.kernels.int8 import DEPTH, LARGEST, product_of
 from spanish_tok.kernels.lanes import LANES, exponential, load, store
-from spanish_tok.kernels.product import product
-from spanish_tok.search import SearchOptions
+from spanish_tok.search import Backend, SearchOptions
 from spanish_tok.t5.checkpoint import (
     WEIGHTS_INT8,
     Checkpoint,
@@ -33,7 +34,7 @@ from spanish_tok.t5.config import T5Config
 from spanish_tok.t5.cpu import CpuBackend
 from spanish_tok.t5.packing import PRECISIONS, aligned, pack_matrices, padded
 from spanish_tok.t5.quantization import SCALE, dequantize, quantize
-from spanish_tok.vocabulary import Vocabulary
+from spanish_tok.vocabulary import EOS, Vocabulary
 from tests.conftest import TOP
 
 torch = pytest.importorskip("torch", reason="the reference is PyTorch")
@@ -77,7 +78,7 @@ def checkpoint(tokenizer: Tokenizer) -> Checkpoint:
     return random_checkpoint(CONFIGS["small"], tokenizer.vocabulary)
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("count", [1, 2, 5, 131])
 @pytest.mark.parametrize(("outputs", "inputs"), [(64, 112), (200, 150), (1, 1)])
 def test_product_equals_numpy(precision: Precision, count: int, outputs: int, inputs: int) -> None:
@@ -85,22 +86,53 @@ def test_product_equals_numpy(precision: Precision, count: int, outputs: int, in
     matrix = rng.standard_normal((outputs, inputs)).astype(np.float32)
     x, out = rows(rng, count, inputs), rows(rng, count, outputs)
     packed = pack_matrices([matrix], precision)
-    product(packed.weights, packed.scales, x, out)
-    if precision == "int8":
-        matrix = dequantize(*quantize(matrix))
-    elif precision == "bfloat16":
+    product_of(packed.weights, packed.scales, x, out)
+    if precision == "bfloat16":
         matrix = from_bfloat16(to_bfloat16(matrix))
     np.testing.assert_allclose(out, x @ matrix.T, rtol=1e-4, atol=1e-4)
 
 
-def test_a_row_of_a_product_is_the_same_in_any_batch() -> None:
+@pytest.mark.parametrize("count", [1, 2, 5, 131])
+@pytest.mark.parametrize(("outputs", "inputs"), [(64, 112), (200, 1151), (70, 640), (1, 1)])
+def test_int8_product_equals_whole_numbers_of_numpy(count: int, outputs: int, inputs: int) -> None:
+    rng = np.random.default_rng(count)
+    matrix = rng.standard_normal((outputs, inputs)).astype(np.float32)
+    matrix[:, -1] = 3 * np.sign(matrix[:, -1])  # numbers of 127 in many rows
+    x, out = rows(rng, count, inputs), rows(rng, count, outputs)
+    x[-1] = 0 if count == 2 else x[-1] * 1e4
+    packed = pack_matrices([matrix], "int8")
+    product_of(packed.weights, packed.scales, x, out)
+
+    highest = np.abs(x).max(axis=1, keepdims=True)
+    factors = np.divide(LARGEST, highest, out=np.zeros_like(highest), where=highest > 0)
+    whole, (numbers, scales) = np.rint(x * factors).astype(np.int64), quantize(matrix)
+    expected = np.zeros((count, outputs), np.float32)
+    for first in range(0, inputs, DEPTH):
+        block = slice(first, first + DEPTH)
+        sums = whole[:, block] @ numbers[:, block].astype(np.int64).T
+        assert np.abs(sums).max() < 2**31
+        expected += sums.astype(np.float32)
+    np.testing.assert_array_equal(out, expected * (highest / LARGEST * scales))
+    error = np.abs(out - x.astype(np.float64) @ dequantize(numbers, scales).astype(np.float64).T)
+    assert (error <= 1e-4 * highest * np.sqrt(inputs)).all()
+
+
+def test_the_largest_whole_numbers_do_not_overflow() -> None:
+    x, out = np.ones((1, DEPTH), np.float32), np.empty((1, LANES), np.float32)
+    packed = pack_matrices([np.full((LANES, DEPTH), -1, np.float32)], "int8")
+    product_of(packed.weights, packed.scales, x, out)
+    np.testing.assert_allclose(out, -DEPTH, rtol=1e-6)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_row_of_a_product_is_the_same_in_any_batch(precision: Precision) -> None:
     rng = np.random.default_rng(0)
-    packed = pack_matrices([rng.standard_normal((300, 250)).astype(np.float32)], "float32")
-    x, together = rows(rng, 9, 250), rows(rng, 9, 300)
-    product(packed.weights, packed.scales, x, together)
+    packed = pack_matrices([rng.standard_normal((300, 450)).astype(np.float32)], precision)
+    x, together = rows(rng, 9, 450), rows(rng, 9, 300)
+    product_of(packed.weights, packed.scales, x, together)
     for row in range(9):
         alone = rows(rng, 1, 300)
-        product(packed.weights, packed.scales, x[row : row + 1], alone)
+        product_of(packed.weights, packed.scales, x[row : row + 1], alone)
         np.testing.assert_array_equal(alone[0], together[row])
 
 
@@ -222,12 +254,31 @@ def test_greedy_and_beams_write_what_pytorch_writes(
 
 
 @pytest.mark.slow
-def test_greedy_ids_of_a_thousand_records_are_those_of_pytorch(corpus: pa.ChunkedArray) -> None:
-    mine, theirs = Generator.load(precision="float32"), Generator.load(backend="torch")
-    texts = [text.as_py()[:300] for text in corpus[:1000]]
-    options = SearchOptions(max_new_tokens=32)
-    found = mine.generate(texts, options)
-    assert found == theirs.generate(texts, options)
+def test_greedy_ids_of_a_thousand_records_are_those_of_pytorch(
+    corpus: pa.ChunkedArray, tokenizer: Tokenizer
+) -> None:
+    from spanish_tok.t5.backend import TorchBackend
+
+    folder = shipped("models/es-tiny")
+    mine, theirs = CpuBackend.load(folder, "float32"), TorchBackend.load(folder)
+    texts = [[*tokenizer.encode(text.as_py()[:300]), EOS] for text in corpus[:1000]]
+    written = [
+        [one.ids for one in Generator(backend, tokenizer).write_ids(texts, SearchOptions(32))]
+        for backend in (mine, theirs)
+    ]
+    different = [(text, a, b) for text, a, b in zip(texts, *written, strict=True) if a != b]
+    assert len(different) <= 3
+    for text, one, other in different:  # only ties, which PyTorch itself breaks as a batch has it
+        assert gap(theirs, text, one, other) < 1e-5
+
+
+def gap(backend: Backend, text: list[int], one: Sequence[int], other: Sequence[int]) -> float:
+    """How far the logits of two continuations are apart where they part."""
+    place = next(k for k, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
+    state = backend.start([text], place + 1)
+    for last in [backend.config.decoder_start_token_id, *one[:place]]:
+        logits = state.step(np.array([last]))[0]
+    return float(abs(logits[one[place]] - logits[other[place]]))
 
 
 def test_four_threads_share_a_generator(checkpoint: Checkpoint, tokenizer: Tokenizer) -> None:

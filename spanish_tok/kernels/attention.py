@@ -24,7 +24,7 @@ from spanish_tok.kernels.lanes import (
 )
 from spanish_tok.kernels.product import ZERO, panels, product
 
-NONE = np.zeros(0, np.float32)  # no scales; no bias
+NONE = np.zeros(0, np.float32)  # no bias
 _LOWEST = np.float32(-1e30)  # the score of what is not there
 # gelu(x) = x / (1 + exp(-2 sqrt(2 / pi) (x + 0.044715 x^3))), which is the form with tanh (Hendrycks and Gimpel 2016)
 _GELU1, _GELU3 = np.float32(-1.5957691216057308), np.float32(-1.5957691216057308 * 0.044715)
@@ -116,12 +116,12 @@ def attend(q, keys, values, count, capacity, bias, zero, scores, out):
     """
     rows, d_kv = q.shape
     weights = scores[:rows, :count]
-    product(keys, NONE, q, weights)
+    product(keys, q, weights)
     for row in range(rows):
         soften(scores, row, count, bias, zero - row)
     for group in range(panels(d_kv)):
         end = min(d_kv, (group + 1) * LANES)
-        product(values[group * capacity * LANES :], NONE, weights, out[:, group * LANES : end])
+        product(values[group * capacity * LANES :], weights, out[:, group * LANES : end])
 
 
 @kernel

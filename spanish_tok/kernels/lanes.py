@@ -37,7 +37,7 @@ class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
         super().__init__(manager, kind, _FLOATS)
 
 
-def _pointer(context: Any, builder: Any, signature: Any, arguments: Any, kind: Any) -> Any:
+def address(context: Any, builder: Any, signature: Any, arguments: Any, kind: Any) -> Any:
     """The address of array[index]: an index of a flat array, or (row, column) where rows are contiguous."""
     array = context.make_array(signature.args[0])(context, builder, arguments[0])
     place, start = arguments[1], array.data
@@ -48,7 +48,8 @@ def _pointer(context: Any, builder: Any, signature: Any, arguments: Any, kind: A
     return builder.bitcast(builder.gep(start, [place]), kind.as_pointer())
 
 
-def _index(kind: Any) -> Any:
+def place_type(kind: Any) -> Any:
+    """The type of such an index."""
     return types.UniTuple(types.intp, 2) if isinstance(kind, types.BaseTuple) else types.intp
 
 
@@ -59,7 +60,7 @@ def load(_context: Any, array: Any, index: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         vector = ir.VectorType(stored, LANES)
-        value = builder.load(_pointer(context, builder, signature, arguments, vector), typ=vector)
+        value = builder.load(address(context, builder, signature, arguments, vector), typ=vector)
         value.align = 1
         if array.dtype == types.int8:
             return builder.sitofp(builder.sext(value, _INTS), _FLOATS)
@@ -68,7 +69,7 @@ def load(_context: Any, array: Any, index: Any) -> Any:
             return builder.bitcast(high, _FLOATS)
         return value
 
-    return lanes(array, _index(index)), generate
+    return lanes(array, place_type(index)), generate
 
 
 @intrinsic
@@ -76,10 +77,10 @@ def store(_context: Any, array: Any, index: Any, _value: Any) -> Any:
     """Write 64 numbers from array[index] on, in a float32 array."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        builder.store(arguments[2], _pointer(context, builder, signature, arguments, _FLOATS), align=4)
+        builder.store(arguments[2], address(context, builder, signature, arguments, _FLOATS), align=4)
         return context.get_dummy_value()
 
-    return types.void(array, _index(index), lanes), generate
+    return types.void(array, place_type(index), lanes), generate
 
 
 @intrinsic
@@ -87,10 +88,10 @@ def spread(_context: Any, array: Any, index: Any) -> Any:
     """The one number array[index] of a float32 array in all lanes."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        value = builder.load(_pointer(context, builder, signature, arguments, _FLOAT), typ=_FLOAT)
+        value = builder.load(address(context, builder, signature, arguments, _FLOAT), typ=_FLOAT)
         return _in_all_lanes(builder, value)
 
-    return lanes(array, _index(index)), generate
+    return lanes(array, place_type(index)), generate
 
 
 @intrinsic
@@ -101,7 +102,7 @@ def prefetch(_context: Any, array: Any, _index: Any) -> Any:
         byte = ir.IntType(8).as_pointer()
         kind = ir.FunctionType(ir.VoidType(), [byte, _INT, _INT, _INT])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        place = _pointer(context, builder, signature, arguments, ir.IntType(8))
+        place = address(context, builder, signature, arguments, ir.IntType(8))
         builder.call(function, [place, _INT(0), _INT(3), _INT(1)])  # for reading, into all levels, data
         return context.get_dummy_value()
 

@@ -38,17 +38,16 @@ def pack(matrix, packed):
 
 
 @kernel
-def product(weights, scales, x, out):
+def product(weights, x, out):
     """out = x W^T.
 
-    weights: panels of W, float32, int8, or bfloat16 as uint16; scales: one float32 for each row of the panels, or
-    empty; x (rows, inputs), out (rows, outputs): float32 with contiguous rows. Rows of `out` are written up to the
-    next multiple of 64: there must be room. The memory behind the panels is prefetched, as the next matrix.
+    weights: panels of W, float32, or bfloat16 as uint16; x (rows, inputs), out (rows, outputs): float32 with
+    contiguous rows. Rows of `out` are written up to the next multiple of 64: there must be room. The memory behind
+    the panels is prefetched, as the next matrix.
     """
     rows, count = x.shape[0], panels(out.shape[1])
     if rows == 1:
         _one_row(weights, x, out)
-        _scale(out, scales, 0, 1, 0, count)
         return
     widened = np.empty(DEPTH * LANES + LINE // 4, np.float32)
     widened = widened[-widened.ctypes.data % LINE // 4 :]  # so that no vector lies in two lines
@@ -56,7 +55,6 @@ def product(weights, scales, x, out):
         bottom = min(rows, top + HEIGHT)
         for panel in range(count):
             _panel(weights, x, top, bottom, out, panel, widened)
-            _scale(out, scales, top, bottom, panel, panel + 1)
 
 
 @kernel
@@ -137,12 +135,3 @@ def _tile(columns, x, row, end, out, place, first, weights, ahead):
     store(out, (row1, place), sums1)
     store(out, (row2, place), sums2)
     store(out, (row3, place), sums3)
-
-
-@kernel
-def _scale(out, scales, top, bottom, panel, end):
-    """Bring sums of int8 weights to the scale of each row of W; nothing to do where there are no scales."""
-    if scales.size > 0:
-        for row in range(top, bottom):
-            for place in range(panel * LANES, end * LANES, LANES):
-                store(out, (row, place), load(out, (row, place)) * load(scales, place))

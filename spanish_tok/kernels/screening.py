@@ -1,13 +1,14 @@
 """The largest logit without all logits: bounds from int8 weights first, then exactly what could be the largest.
 
-For a row w of the output layer and its int8 form v, |w y - v y| <= |w - v| |y| (Cauchy and Schwarz). The bounds read a
-quarter of the weights; after them few panels are left, and these are computed as `product` computes all of them.
+For a row w of the output layer, its int8 form v, and what y is rounded to, z: |w y - v z| <= |w - v| |y| + |v| |y - z|
+(Cauchy and Schwarz), where of n numbers |y - z| is at most |y| sqrt(n) / 2 / 32,767. The bounds read a quarter of the
+weights; after them few panels are left, and these are computed as `product` computes all of them.
 """
 
 import numpy as np
 
 from spanish_tok.kernels import kernel
-from spanish_tok.kernels.attention import NONE
+from spanish_tok.kernels.int8 import int8_product
 from spanish_tok.kernels.lanes import LANES, largest, load, maximum, multiply_add, same, total
 from spanish_tok.kernels.product import ZERO, panels, product
 
@@ -18,10 +19,11 @@ SLACK = np.float32(1.0001)  # for the rounding of the bounds themselves
 def best(y, d_model, weights, rough, scales, errors, count, buffer):
     """The number of the largest of the `count` logits W y; the first of equal ones.
 
-    y (1, d_model); weights: panels of W, float32 or bfloat16; rough, scales: W in int8 (see `product`); errors: for
-    each row |w - v| and what rounding may add, a huge number for rows that fill the last panel; buffer (1, rows).
+    y (1, d_model); weights: panels of W, float32 or bfloat16; rough, scales: W in int8 (see `int8_product`);
+    errors: what to multiply |y| with for each row's bound, a huge number for rows that fill the last panel; buffer
+    (1, rows).
     """
-    product(rough, scales, y, buffer)
+    int8_product(rough, scales, y, buffer)
     length = same(SLACK * _length(y, d_model))
     minus = same(ZERO) - length
     lowest = multiply_add(load(errors, 0), minus, load(buffer, 0))
@@ -34,7 +36,7 @@ def best(y, d_model, weights, rough, scales, errors, count, buffer):
         place = panel * LANES
         if largest(multiply_add(load(errors, place), length, load(buffer, place))) >= least:
             out = buffer[:, place : place + LANES]
-            product(weights[panel * size : (panel + 1) * size], NONE, y, out)
+            product(weights[panel * size : (panel + 1) * size], y, out)
             for number in range(place, min(place + LANES, count)):
                 if buffer[0, number] > highest:
                     winner, highest = number, buffer[0, number]

@@ -8,8 +8,9 @@ d_model columns, z the widest product, scores one score a key.
 
 from spanish_tok.kernels import kernel
 from spanish_tok.kernels.attention import NONE, activate, add, attend, normalize, write_keys, write_values
+from spanish_tok.kernels.int8 import product_of
 from spanish_tok.kernels.lanes import LANES, load, same, store
-from spanish_tok.kernels.product import panels, product
+from spanish_tok.kernels.product import panels
 from spanish_tok.kernels.screening import best
 
 QUERIES = 64  # of a text that attend at a time
@@ -184,7 +185,7 @@ def apply(matrices, number, x, out):
     """out = x W^T with the matrix of that number."""
     weights, scales, starts = matrices
     panels_of = weights[starts[0, number] : starts[0, number + 1]]
-    product(panels_of, scales[starts[1, number] : starts[1, number + 1]], x, out)
+    product_of(panels_of, scales[starts[1, number] : starts[1, number + 1]], x, out)
 
 
 @kernel

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from spanish_tok.kernels.int8 import LARGEST, pack_pairs, paired
 from spanish_tok.kernels.lanes import LANES
 from spanish_tok.kernels.product import LINE, pack
 from spanish_tok.t5.checkpoint import Precision, Tensors, from_bfloat16, to_bfloat16
@@ -17,7 +18,7 @@ Weights = NDArray[np.float32] | NDArray[np.uint16] | NDArray[np.int8]
 
 
 class Matrices(NamedTuple):
-    """Matrices in panels, one behind the other: see kernels/product.py."""
+    """Matrices in panels, one behind the other: see kernels/product.py, with int8 kernels/int8.py."""
 
     weights: Weights
     scales: NDArray[np.float32]  # one a row of the panels with int8, else empty
@@ -127,17 +128,19 @@ def pack_table(embedding: NDArray[np.float32], precision: Precision) -> Table:
 
 def pack_matrices(matrices: Sequence[NDArray[np.float32]], precision: Precision) -> Matrices:
     """Lay matrices (outputs, inputs) out in panels, one behind the other."""
+    whole = precision == "int8"
     rows = [padded(len(matrix)) for matrix in matrices]
-    sizes = [count * matrix.shape[1] for count, matrix in zip(rows, matrices, strict=True)]
+    columns = [paired(matrix.shape[1]) if whole else matrix.shape[1] for matrix in matrices]
+    sizes = [count * width for count, width in zip(rows, columns, strict=True)]
     starts = np.zeros((2, len(matrices) + 1), np.int64)
     np.cumsum(sizes, out=starts[0, 1:])
-    if precision == "int8":
+    if whole:
         np.cumsum(rows, out=starts[1, 1:])
     scales = np.zeros(starts[1, -1], np.float32)
     weights = aligned((int(starts[0, -1]),), _STORED[precision])
     for matrix, (start, place) in zip(matrices, starts.T, strict=False):
         stored, own_scales = _stored(matrix, precision)
-        pack(stored, weights[start:])
+        (pack_pairs if whole else pack)(stored, weights[start:])
         scales[place : place + len(own_scales)] = own_scales
     return Matrices(weights, scales, starts)
 
@@ -147,13 +150,14 @@ UNUSED = np.float32(1e30)  # the error of a row that only fills a panel
 
 
 def pack_screen(head: NDArray[np.float32], precision: Precision) -> Screen:
-    """The output layer (ids, d_model) in int8, and how far each of its rows may be from what is stored."""
+    """The output layer (ids, d_model) in int8, and the bound of each row's error: see kernels/screening.py."""
     exact = from_bfloat16(to_bfloat16(head)) if precision == "bfloat16" else head
     numbers, _ = quantize(exact)
     packed = pack_matrices([exact], "int8")
     errors = np.full(packed.scales.size, UNUSED)
     difference = np.linalg.norm(exact - numbers * packed.scales[: len(head), None], axis=1)
-    errors[: len(head)] = difference + ROUNDING * np.linalg.norm(exact, axis=1)
+    rounding = ROUNDING + np.sqrt(head.shape[1]) / 2 / LARGEST
+    errors[: len(head)] = difference + rounding * (np.linalg.norm(exact, axis=1) + difference)
     return Screen(packed.weights, packed.scales, errors)  # type: ignore[arg-type]
 
 
