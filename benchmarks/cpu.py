@@ -1,6 +1,6 @@
 """Greedy decoding on a processor: our kernels, CTranslate2, and PyTorch with this package's Generator, in one run.
 
-    python benchmarks/cpu.py [--model DIR] [--runs 9]
+    python benchmarks/cpu.py [--model DIR | --preset base] [--runs 9]
 
 128 new tokens after 64; batch 1 and 32; one thread, two threads beside it. `</s>` is kept from ending a text (minimum
 length in CTranslate2; here the end id is one that is never best), so that all write as much. Runs take turns. Two
@@ -26,6 +26,7 @@ from machine import describe
 from spanish_tok.files import shipped
 from spanish_tok.search import Backend, SearchOptions, write
 from spanish_tok.t5.checkpoint import Checkpoint
+from spanish_tok.t5.config import PRESETS, T5Config
 from spanish_tok.t5.cpu import CpuBackend
 from spanish_tok.t5.packing import PRECISIONS
 from spanish_tok.threads import map_in_order
@@ -76,18 +77,35 @@ def ctranslate2_of(folder: str, kind: str, threads: int, pieces: list[str]) -> C
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--model", type=Path, default=None, help="folder of a model; else the shipped one")
+    parser.add_argument("--preset", choices=PRESETS, help="a model of this shape with random weights")
     parser.add_argument("--runs", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batch", type=int, nargs="*", default=[1, 32])
     options = parser.parse_args()
     print(describe("numpy", "numba", "ctranslate2", "torch"))
     checkpoint = Checkpoint.load(options.model or shipped("models/es-tiny"))
+    if options.preset:
+        checkpoint = random_weights(options.preset, checkpoint)
     floor(checkpoint, options.runs)
-    start_up(options.model)
+    if not options.preset:
+        start_up(options.model)
     with tempfile.TemporaryDirectory() as folder:
         ways = every_way(checkpoint, Path(folder), options.threads)
         for size in options.batch:
             compare(ways, size, options.runs if size == 1 else max(3, options.runs // 2), options.threads)
+
+
+def random_weights(preset: str, like: Checkpoint) -> Checkpoint:
+    """A model of another shape with the vocabulary of `like`, as it is before it is trained."""
+    import torch
+
+    from spanish_tok.t5.model import T5
+
+    torch.manual_seed(0)
+    config = T5Config.preset(preset, vocab_size=like.config.vocab_size)
+    tensors = {name: tensor.detach().numpy() for name, tensor in T5(config).state_dict().items()}
+    print(f"{preset}: {sum(tensor.size for tensor in tensors.values()):,} parameters")
+    return Checkpoint(config, tensors, like.vocabulary)
 
 
 def every_way(

@@ -2,7 +2,7 @@
 
 Keys lie in panels of 64 like a matrix with one row a key (see `product`): keys[(j // 64, i, j % 64)], so scores are
 a product. Values lie in groups of 64 columns: values[(i // 64, j, i % 64)], so the mixture of values is one, too.
-Both are float32, or bfloat16 as uint16.
+Both are float32, or int16 with one scale for each key and each value, which makes them as exact as 15 bits.
 """
 
 import numpy as np
@@ -10,6 +10,7 @@ from numba import types
 from numba.extending import overload
 
 from spanish_tok.kernels import kernel
+from spanish_tok.kernels.int8 import LARGEST, SMALLEST
 from spanish_tok.kernels.lanes import (
     LANES,
     ONE,
@@ -66,20 +67,15 @@ def activate(x, d_ff, gated):
 
 
 def put(array, index, value):
-    """array[index] = value, rounded to the nearest bfloat16 in an array of uint16."""
+    """array[index] = value, the nearest whole number in an array of int16."""
     raise NotImplementedError  # compiled below, one way for each type
 
 
 @overload(put)
 def _put(array, index, value):
-    if array.dtype != types.uint16:
-        return lambda array, index, value: _assign(array, index, value)
-
-    def rounded(array, index, value):
-        bits = np.float32(value).view(np.uint32)
-        array[index] = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
-
-    return rounded
+    if array.dtype == types.int16:
+        return lambda array, index, value: _assign(array, index, np.int16(np.rint(value)))
+    return lambda array, index, value: _assign(array, index, value)
 
 
 @kernel
@@ -88,40 +84,64 @@ def _assign(array, index, value):
 
 
 @kernel
-def write_keys(source, keys, first):
+def factor_of(numbers, scales, place):
+    """What to multiply numbers with before they are put; 1 without scales, else their scale is scales[place]."""
+    if scales.size == 0:
+        return ONE
+    highest = ZERO
+    for i in range(numbers.size):
+        highest = max(highest, abs(numbers[i]))
+    scales[place] = highest / LARGEST
+    return LARGEST / highest if highest > SMALLEST else ZERO
+
+
+@kernel
+def write_keys(source, keys, scales, first):
     """Append the keys `source` (number, d_kv) to panels, where `first` keys already are."""
     number, d_kv = source.shape
     for row in range(number):
         key = first + row
         start = key // LANES * LANES * d_kv + key % LANES
+        factor = factor_of(source[row], scales, key)
         for i in range(d_kv):
-            put(keys, start + i * LANES, source[row, i])
+            put(keys, start + i * LANES, source[row, i] * factor)
 
 
 @kernel
-def write_values(source, values, first, capacity):
+def write_values(source, values, scales, first, capacity):
     """Append the values `source` (number, d_kv) to groups of columns that have room for `capacity` values."""
     number, d_kv = source.shape
     for row in range(number):
+        factor = factor_of(source[row], scales, first + row)
         for i in range(d_kv):
-            put(values, (i // LANES * capacity + first + row) * LANES + i % LANES, source[row, i])
+            put(values, (i // LANES * capacity + first + row) * LANES + i % LANES, source[row, i] * factor)
 
 
 @kernel
-def attend(q, keys, values, count, capacity, bias, zero, scores, out):
+def attend(q, keys, values, key_scales, value_scales, count, capacity, bias, zero, scores, out):
     """Mix values for the queries q (rows, d_kv) over `count` keys into out (rows, d_kv).
 
-    bias: what is added by distance, that of key j and query r at bias[zero + j - r], or empty; scores: a buffer
-    (rows, count to the next multiple of 64).
+    key_scales, value_scales: one a key, or empty; bias: what is added by distance, that of key j and query r at
+    bias[zero + j - r], or empty; scores: a buffer (rows, count to the next multiple of 64).
     """
     rows, d_kv = q.shape
     weights = scores[:rows, :count]
     product(keys, q, weights)
     for row in range(rows):
+        multiply(scores, row, count, key_scales)
         soften(scores, row, count, bias, zero - row)
+        multiply(scores, row, count, value_scales)
     for group in range(panels(d_kv)):
         end = min(d_kv, (group + 1) * LANES)
         product(values[group * capacity * LANES :], weights, out[:, group * LANES : end])
+
+
+@kernel
+def multiply(scores, row, count, scales):
+    """scores[row, :count] *= scales, where there are any."""
+    if scales.size > 0:
+        for i in range(0, count, LANES):
+            store(scores, (row, i), load(scores, (row, i)) * load(scales, i))
 
 
 @kernel

@@ -55,14 +55,15 @@ def place_type(kind: Any) -> Any:
 
 @intrinsic
 def load(_context: Any, array: Any, index: Any) -> Any:
-    """The 64 numbers from array[index] on, as float32: of float32, int8, or bfloat16 as uint16."""
-    stored = {types.float32: _FLOAT, types.uint16: ir.IntType(16), types.int8: ir.IntType(8)}[array.dtype]
+    """The 64 numbers from array[index] on, as float32: of float32, int8, int16, or bfloat16 as uint16."""
+    whole = {types.int8: 8, types.int16: 16, types.uint16: 16}
+    stored = _FLOAT if array.dtype == types.float32 else ir.IntType(whole[array.dtype])
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         vector = ir.VectorType(stored, LANES)
         value = builder.load(address(context, builder, signature, arguments, vector), typ=vector)
         value.align = 1
-        if array.dtype == types.int8:
+        if array.dtype in (types.int8, types.int16):
             return builder.sitofp(builder.sext(value, _INTS), _FLOATS)
         if array.dtype == types.uint16:
             high = builder.shl(builder.zext(value, _INTS), ir.Constant(_INTS, [16] * LANES))

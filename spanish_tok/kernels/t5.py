@@ -6,6 +6,8 @@ d_ff, gated); buffers = (x, y, z, scores): float32 rows, padded to multiples of 
 d_model columns, z the widest product, scores one score a key.
 """
 
+import numpy as np
+
 from spanish_tok.kernels import kernel
 from spanish_tok.kernels.attention import NONE, activate, add, attend, normalize, write_keys, write_values
 from spanish_tok.kernels.int8 import product_of
@@ -48,26 +50,30 @@ def _attend_to_itself(qkv, sizes, bias, buffers, keys, values):
     capacity = panels(count) * LANES
     zero = bias.shape[1] // 2
     mixed = buffers[1]
+    none = np.empty(0, np.float32)  # no scales
     for head in range(heads):
         start = head * d_kv
-        write_keys(qkv[:, inner + start : inner + start + d_kv], keys, 0)
-        write_values(qkv[:, 2 * inner + start : 2 * inner + start + d_kv], values, 0, capacity)
+        write_keys(qkv[:, inner + start : inner + start + d_kv], keys, none, 0)
+        write_values(qkv[:, 2 * inner + start : 2 * inner + start + d_kv], values, none, 0, capacity)
         for first in range(0, count, QUERIES):
             q = qkv[first : first + QUERIES, start : start + d_kv]
             out = mixed[: q.shape[0], :d_kv]
-            attend(q, keys, values, count, capacity, bias[head], zero - first, buffers[3], out)
+            place = zero - first
+            attend(q, keys, values, none, none, count, capacity, bias[head], place, buffers[3], out)
             q[:] = out
 
 
 @kernel
-def remember(texts, matrices, sizes, buffers, places, keys, values):
+def remember(texts, matrices, sizes, buffers, places, kept):
     """Write what the decoder attends to: keys and values of each layer and head, from the encoder's output in y.
 
-    sizes are the decoder's; text t has its keys at keys[layer, head, places[t] * d_kv:], places being multiples
-    of 64, and its values likewise, in groups of 64 columns.
+    sizes are the decoder's; kept = (keys, values, scales of keys, of values), each (layers, heads, ...); text t has
+    its keys at keys[layer, head, places[t] * d_kv:], places being multiples of 64, its values likewise, in groups of
+    64 columns, and its scales from places[t] on, or nowhere where they are empty.
     """
     layers, d_model, heads, d_kv, _, _ = sizes
     inner, width = heads * d_kv, panels(d_kv) * LANES
+    keys, values, key_scales, value_scales = kept
     _, y, z, _ = buffers
     rows = texts[-1]
     for layer in range(layers):
@@ -76,10 +82,11 @@ def remember(texts, matrices, sizes, buffers, places, keys, values):
             pairs = z[texts[text] : texts[text + 1]]
             capacity = panels(pairs.shape[0]) * LANES
             for head in range(heads):
-                start = head * d_kv
-                write_keys(pairs[:, start : start + d_kv], keys[layer, head, places[text] * d_kv :], 0)
+                start, place = head * d_kv, places[text]
+                scales, scales2 = key_scales[layer, head, place:], value_scales[layer, head, place:]
+                write_keys(pairs[:, start : start + d_kv], keys[layer, head, place * d_kv :], scales, 0)
                 value = pairs[:, inner + start : inner + start + d_kv]
-                write_values(value, values[layer, head, places[text] * width :], 0, capacity)
+                write_values(value, values[layer, head, place * width :], scales2, 0, capacity)
 
 
 @kernel
@@ -87,8 +94,8 @@ def decode(ids, step, matrices, norms, embedding, sizes, epsilon, bias, cache, m
     """One step of the decoder but for the output layer: the last id of each row, the `step`-th from 0, -> y.
 
     norms (3 x layers + 1, padded d_model); bias (heads, ...): column capacity - 1 is that of distance 0;
-    cache = (keys (layers, rows, heads, capacity x d_kv), values likewise); memory = (keys, values, places, lengths
-    of the texts, the text of each row), as `remember` writes them.
+    cache = (keys (layers, rows, heads, capacity x d_kv), values likewise, scales of keys and of values (layers, rows,
+    heads, capacity) or empty); memory = (what `remember` writes, places, lengths of the texts, the text of each row).
     """
     layers, d_model, heads, d_kv, _, _ = sizes
     inner = heads * d_kv
@@ -138,26 +145,31 @@ def decode_best(
 def _attend_to_past(qkv, mixed, layer, step, sizes, bias, cache, scores):
     """Append each row's key and value to the cache and attend to all of it; qkv (rows, 3 x inner)."""
     _, _, heads, d_kv, _, _ = sizes
-    keys, values = cache
+    keys, values, key_scales, value_scales = cache
     inner = heads * d_kv
     capacity = keys.shape[3] // d_kv
     for row in range(qkv.shape[0]):
         for head in range(heads):
             start = head * d_kv
             own_keys, own_values = keys[layer, row, head], values[layer, row, head]
+            scales, scales2 = key_scales[layer, row, head], value_scales[layer, row, head]
             mine = qkv[row : row + 1]
-            write_keys(mine[:, inner + start : inner + start + d_kv], own_keys, step)
-            write_values(mine[:, 2 * inner + start : 2 * inner + start + d_kv], own_values, step, capacity)
+            key = mine[:, inner + start : inner + start + d_kv]
+            value = mine[:, 2 * inner + start : 2 * inner + start + d_kv]
+            write_keys(key, own_keys, scales, step)
+            write_values(value, own_values, scales2, step, capacity)
             q, out = mine[:, start : start + d_kv], mixed[row : row + 1, start : start + d_kv]
             zero = capacity - 1 - step
-            attend(q, own_keys, own_values, step + 1, capacity, bias[head], zero, scores, out)
+            attend(
+                q, own_keys, own_values, scales, scales2, step + 1, capacity, bias[head], zero, scores, out
+            )
 
 
 @kernel
 def _attend_to_memory(queries, mixed, layer, sizes, memory, scores):
     """Let each row attend to its text; queries (rows, inner)."""
     _, _, heads, d_kv, _, _ = sizes
-    keys, values, places, lengths, texts = memory
+    (keys, values, key_scales, value_scales), places, lengths, texts = memory
     for row in range(queries.shape[0]):
         place, length = places[texts[row]], lengths[texts[row]]
         capacity = panels(length) * LANES
@@ -165,8 +177,9 @@ def _attend_to_memory(queries, mixed, layer, sizes, memory, scores):
             start = head * d_kv
             own_keys = keys[layer, head, place * d_kv :]
             own_values = values[layer, head, place * panels(d_kv) * LANES :]
+            scales, scales2 = key_scales[layer, head, place:], value_scales[layer, head, place:]
             q, out = queries[row : row + 1, start : start + d_kv], mixed[row : row + 1, start : start + d_kv]
-            attend(q, own_keys, own_values, length, capacity, NONE, 0, scores, out)
+            attend(q, own_keys, own_values, scales, scales2, length, capacity, NONE, 0, scores, out)
 
 
 @kernel

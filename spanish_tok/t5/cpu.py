@@ -30,14 +30,16 @@ from spanish_tok.t5.packing import (
 )
 from spanish_tok.t5.positions import buckets
 
+Kept = tuple[NDArray[Any], NDArray[Any], NDArray[np.float32], NDArray[np.float32]]  # keys, values, their scales
+
 TOKENS_AT_A_TIME = 1024  # that the encoder takes, of whole texts
 
 
 class CpuBackend:
     """Decodes with a checkpoint's weights; keeps the `search.Backend` protocol.
 
-    `precision`: "float32"; "bfloat16" halves what a step reads, "int8" quarters the weights and keeps keys and values
-    as bfloat16. Activations and sums are float32 in all three.
+    `precision`: "float32"; "bfloat16" halves the weights; "int8" quarters them, and rounds what they are multiplied with
+    to int16. With narrow weights the caches of keys and values are int16, too, with one scale for each key and value.
     """
 
     def __init__(self, checkpoint: Checkpoint, precision: Precision | None = None) -> None:
@@ -52,7 +54,7 @@ class CpuBackend:
         self._encoder = pack_encoder(config, tensors, precision)
         self._decoder = pack_decoder(config, tensors, precision)
         self._table = pack_table(tensors["shared.weight"], precision)
-        self._cached = np.dtype(np.float32 if precision == "float32" else np.uint16)
+        self._scaled = precision != "float32"
         self._screen = None if precision == "int8" else pack_screen(head_of(config, tensors), precision)
         self._epsilon = np.float32(config.layer_norm_epsilon)
 
@@ -70,6 +72,14 @@ class CpuBackend:
         c = self.config
         count, furthest = c.relative_attention_num_buckets, c.relative_attention_max_distance
         return stack.positions[:, buckets(queries, keys, bidirectional, count, furthest)]
+
+    def _kept(self, shape: tuple[int, ...], capacity: int) -> Kept:
+        """Room for `capacity` keys and values, a multiple of 64, of each of `shape`, and their scales."""
+        kind = np.dtype(np.int16 if self._scaled else np.float32)
+        scales = (*shape, capacity if self._scaled else 0)
+        widths = self.config.d_kv, padded(self.config.d_kv)
+        keys, values = (aligned((*shape, capacity * width), kind) for width in widths)
+        return keys, values, aligned(scales, np.float32), aligned(scales, np.float32)
 
     def _buffers(self, rows: int, queries: int, keys: int) -> tuple[NDArray[np.float32], ...]:
         """The kernels' x, y, z and scores (see kernels/t5.py)."""
@@ -110,8 +120,7 @@ class CpuState:
         self._step, self._limit = 0, limit
         rows, capacity = len(batch), padded(limit)
         shape = (c.num_decoder_layers, rows, c.num_heads)
-        self._keys = aligned((*shape, capacity * c.d_kv), backend._cached)
-        self._values = aligned((*shape, capacity * padded(c.d_kv)), backend._cached)
+        self._cache = backend._kept(shape, capacity)
         self._bias = np.zeros((c.num_heads, capacity + LANES), np.float32)
         self._bias[:, :capacity] = backend._positions(backend._decoder, capacity, 1, False)
         self._memory = _remember(backend, batch)
@@ -145,10 +154,10 @@ class CpuState:
             raise IndexError(f"all {self._limit} steps are done")
         backend = self._backend
         matrices, norms, sizes, _ = backend._decoder
-        cache, memory = (self._keys, self._values), (*self._memory, self._texts)
+        memory = (*self._memory, self._texts)
         return (
             *(ids, self._step, matrices, norms, backend._table, sizes, backend._epsilon),
-            *(self._bias, cache, memory, self._buffers),
+            *(self._bias, self._cache, memory, self._buffers),
         )
 
     def reorder(self, rows: NDArray[np.int64]) -> None:
@@ -156,37 +165,38 @@ class CpuState:
         self._texts = self._texts[rows]
         if len(rows) > len(self._logits):
             self._make_room(len(rows))
-        if not np.array_equal(rows, np.arange(self._keys.shape[1])):
-            d_kv = self._backend.config.d_kv
-            self._keys = _taken(self._keys, rows, 1, padded(self._step) * d_kv)
-            self._values = _taken(self._values, rows, padded(d_kv) // LANES, self._step * LANES)
+        if not np.array_equal(rows, np.arange(self._cache[0].shape[1])):
+            d_kv, done = self._backend.config.d_kv, self._step
+            keys, values, *scales = self._cache
+            keys = _taken(keys, rows, 1, padded(done) * d_kv)
+            values = _taken(values, rows, padded(d_kv) // LANES, done * LANES)
+            key_scales, value_scales = (_taken(numbers, rows, 1, done) for numbers in scales)
+            self._cache = keys, values, key_scales, value_scales
 
 
 def _taken(cache: NDArray[Any], rows: NDArray[np.int64], groups: int, used: int) -> NDArray[Any]:
     """Rows of a cache (layers, rows, heads, numbers); of each head's numbers the first `used` of each group count."""
-    layers, _, heads, size = cache.shape
+    layers, before, heads, size = cache.shape
     fresh = aligned((layers, len(rows), heads, groups, size // groups), cache.dtype)
-    fresh[..., :used] = cache.reshape(layers, -1, heads, groups, size // groups)[:, rows, :, :, :used]
+    fresh[..., :used] = cache.reshape(layers, before, heads, groups, size // groups)[:, rows, :, :, :used]
     return fresh.reshape(layers, len(rows), heads, size)
 
 
 def _remember(
     backend: CpuBackend, batch: list[NDArray[np.int64]]
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[Kept, NDArray[np.int64], NDArray[np.int64]]:
     """Encode texts; keys and values of the decoder's layers, the place of each text in them, its length."""
     c = backend.config
     lengths = np.array([len(ids) for ids in batch])
     ends = np.cumsum([padded(length) for length in lengths])
     places = ends - ends[0] if len(batch) == 1 else np.concatenate([[0], ends[:-1]])
-    shape = (c.num_decoder_layers, c.num_heads)
-    keys = aligned((*shape, int(ends[-1]) * c.d_kv), backend._cached)
-    values = aligned((*shape, int(ends[-1]) * padded(c.d_kv)), backend._cached)
+    kept = backend._kept((c.num_decoder_layers, c.num_heads), int(ends[-1]))
     matrices, _, sizes, _ = backend._decoder
     for first, last in _groups(lengths):
         texts = np.array([0, *accumulate(lengths[first:last])], np.int64)
         buffers = backend._encode(np.concatenate(batch[first:last]), texts)
-        kernels.remember(texts, matrices, sizes, buffers, places[first:last], keys, values)
-    return keys, values, places, lengths
+        kernels.remember(texts, matrices, sizes, buffers, places[first:last], kept)
+    return kept, places, lengths
 
 
 def _groups(lengths: NDArray[np.int64]) -> list[tuple[int, int]]:
