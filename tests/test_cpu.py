@@ -173,27 +173,31 @@ def test_norm_and_activation_equal_numpy(gated: int) -> None:
     np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-6)
 
 
-@given(st.integers(1, 200), st.integers(1, 130), st.integers(1, 5), st.integers(0, 2**32))
-@settings(max_examples=20)
-def test_attention_equals_numpy(count: int, d_kv: int, queries: int, seed: int) -> None:
+@given(st.booleans(), st.integers(1, 200), st.integers(1, 130), st.integers(1, 5), st.integers(0, 2**32))
+@settings(max_examples=30)
+def test_attention_equals_numpy(scaled: bool, count: int, d_kv: int, queries: int, seed: int) -> None:
+    """Of float32 keys and values, and of int16 with a scale for each."""
     rng = np.random.default_rng(seed)
     k, v, q = (rng.standard_normal((number, d_kv)).astype(np.float32) for number in (count, count, queries))
-    keys, values = (
-        np.zeros(padded(count) * d_kv, np.float32),
-        np.zeros(padded(count) * padded(d_kv), np.float32),
-    )
-    attention.write_keys(k[:1], keys, 0)
-    attention.write_keys(k[1:], keys, 1)  # appended
-    attention.write_values(v, values, 0, padded(count))
+    k[0], v[0], v[-1] = k[0] / 1000, v[0] / 1000, 0
+    kind = np.int16 if scaled else np.float32
+    keys, values = (np.zeros(padded(count) * width, kind) for width in (d_kv, padded(d_kv)))
+    scales, scales2 = (np.full(padded(count) if scaled else 0, np.nan, np.float32) for _ in range(2))
+    attention.write_keys(k[:1], keys, scales, 0)
+    attention.write_keys(k[1:], keys, scales, 1)  # appended
+    attention.write_values(v, values, scales2, 0, padded(count))
     bias = rng.standard_normal(queries + padded(count) + LANES).astype(np.float32)
     scores, out = rows(rng, queries, padded(count)), rows(rng, queries, d_kv)
     padded_q = rows(rng, queries, d_kv)
     padded_q[:] = q
-    attention.attend(padded_q, keys, values, count, padded(count), bias, queries, scores, out)
+    attention.attend(
+        padded_q, keys, values, scales, scales2, count, padded(count), bias, queries, scores, out
+    )
     expected = q.astype(np.float64) @ k.T
     expected += [bias[queries - r : queries - r + count] for r in range(queries)]
     expected = np.exp(expected - expected.max(1, keepdims=True))
-    np.testing.assert_allclose(out, expected / expected.sum(1, keepdims=True) @ v, rtol=1e-3, atol=1e-4)
+    near = 2e-3 if scaled else 1e-4
+    np.testing.assert_allclose(out, expected / expected.sum(1, keepdims=True) @ v, rtol=1e-3, atol=near)
 
 
 @given(st.integers(1, 40), st.integers(1, 70), st.integers(0, 2**32))
@@ -254,22 +258,24 @@ def test_greedy_and_beams_write_what_pytorch_writes(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("precision", "most", "near"), [("float32", 3, 1e-5), ("int8", 10, 0.01)])
 def test_greedy_ids_of_a_thousand_records_are_those_of_pytorch(
-    corpus: pa.ChunkedArray, tokenizer: Tokenizer
+    precision: Precision, most: int, near: float, corpus: pa.ChunkedArray, tokenizer: Tokenizer
 ) -> None:
+    """But for ties, which PyTorch itself breaks as a batch has it."""
     from spanish_tok.t5.backend import TorchBackend
 
     folder = shipped("models/es-tiny")
-    mine, theirs = CpuBackend.load(folder, "float32"), TorchBackend.load(folder)
+    mine, theirs = CpuBackend.load(folder, precision), TorchBackend.load(folder)
     texts = [[*tokenizer.encode(text.as_py()[:300]), EOS] for text in corpus[:1000]]
     written = [
         [one.ids for one in Generator(backend, tokenizer).write_ids(texts, SearchOptions(32))]
         for backend in (mine, theirs)
     ]
     different = [(text, a, b) for text, a, b in zip(texts, *written, strict=True) if a != b]
-    assert len(different) <= 3
-    for text, one, other in different:  # only ties, which PyTorch itself breaks as a batch has it
-        assert gap(theirs, text, one, other) < 1e-5
+    assert len(different) <= most
+    for text, one, other in different:
+        assert gap(theirs, text, one, other) < near
 
 
 def gap(backend: Backend, text: list[int], one: Sequence[int], other: Sequence[int]) -> float:

@@ -30,7 +30,9 @@ from spanish_tok.t5.packing import (
 )
 from spanish_tok.t5.positions import buckets
 
-Kept = tuple[NDArray[Any], NDArray[Any], NDArray[np.float32], NDArray[np.float32]]  # keys, values, their scales
+Kept = tuple[
+    NDArray[Any], NDArray[Any], NDArray[np.float32], NDArray[np.float32]
+]  # keys, values, their scales
 
 TOKENS_AT_A_TIME = 1024  # that the encoder takes, of whole texts
 
@@ -38,8 +40,8 @@ TOKENS_AT_A_TIME = 1024  # that the encoder takes, of whole texts
 class CpuBackend:
     """Decodes with a checkpoint's weights; keeps the `search.Backend` protocol.
 
-    `precision`: "float32"; "bfloat16" halves the weights; "int8" quarters them, and rounds what they are multiplied with
-    to int16. With narrow weights the caches of keys and values are int16, too, with one scale for each key and value.
+    `precision`: "float32"; "bfloat16" halves the weights; "int8" quarters them, and rounds to int16 what they are
+    multiplied with. With narrow weights the caches of keys and values are int16, too, with a scale for each of them.
     """
 
     def __init__(self, checkpoint: Checkpoint, precision: Precision | None = None) -> None:
