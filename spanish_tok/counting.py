@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from spanish_tok.alphabet import Table
 from spanish_tok.columns import Column
 from spanish_tok.counts import Counts, count_runs, is_counts, merge
-from spanish_tok.engines import EngineName, absolute, connected
+from spanish_tok.engines import EngineName, absolute, check_reader, connected
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.parts import Part, parts_of
 from spanish_tok.progress import SILENT, Progress
@@ -51,10 +51,12 @@ def count_files(
     texts: list[Location] = []
     for path in paths:
         (counted if is_counts_file(path) else texts).append(path)
+    texts = expand_folders(texts)
+    check_reader(engine, options, texts)
     counts = [Counts.load(path) for path in counted]
     if texts and engine == "ray":
         folder = None if kept is None else Path(kept).absolute()
-        counts.append(_count_on_ray(expand_folders(texts), options, table, address, folder, progress))
+        counts.append(_count_on_ray(texts, options, table, address, folder, progress))
     elif texts:
         counts.append(count_runs(_columns(texts, options, progress), threads=threads, table=table))
     return counts[0] if len(counts) == 1 else merge(counts)
@@ -110,7 +112,8 @@ def _key(parts: Sequence[Part], options: ReadOptions) -> str:
         (*astuple(part), size_of(part.path), None if is_remote(part.path) else os.path.getmtime(part.path))
         for part in parts
     ]
-    return hashlib.sha256(json.dumps([states, asdict(options)]).encode()).hexdigest()[:32]
+    how = asdict(replace(options, reader="own"))  # the other reads the same
+    return hashlib.sha256(json.dumps([states, how]).encode()).hexdigest()[:32]
 
 
 def is_counts_file(path: Location) -> bool:

@@ -30,7 +30,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, Literal
@@ -38,11 +38,13 @@ from typing import Any, Literal
 from spanish_tok.cluster import RETRIES, RayEngine
 from spanish_tok.counts import available_cores
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.reading import Location
+from spanish_tok.reading import Location, ReadOptions
+from spanish_tok.records import format_of
 from spanish_tok.streams import is_remote
 
 EngineName = Literal["local", "ray"]
 
+RAY_FORMATS = ("parquet", "text", "jsonl")  # that Ray Data's readers read exactly, or not at all
 OBJECT_STORE = 200 << 20  # bytes, of a cluster that is started here: only results lie in it
 TIMEOUT = 10.0  # seconds for a cluster to answer
 SETTINGS = {  # of Ray, unless the environment says otherwise; they are read when it is imported
@@ -94,6 +96,23 @@ def _connect(ray: Any, address: str | None) -> None:
             f"There is no Ray cluster at {address} ({error})",
             "Begin one with `ray start --head`, or give no --address to use this machine alone.",
         ) from None
+
+
+def check_reader(engine: EngineName, options: ReadOptions, paths: Iterable[Location]) -> None:
+    """Raise SpanishTokError where Ray Data's readers are asked for and there are none for an engine or a file."""
+    if options.reader == "own":
+        return
+    if engine != "ray":
+        raise SpanishTokError(
+            "Ray Data's readers read in the tasks of a cluster",
+            "Give --engine ray, or leave --reader ray out.",
+        )
+    for path in paths:
+        kind = options.format or format_of(path)
+        if kind not in RAY_FORMATS:
+            raise SpanishTokError(
+                f"Ray Data has no reader that reads {kind} as it is: {path}", "Leave --reader ray out."
+            )
 
 
 def absolute(location: Location) -> str:

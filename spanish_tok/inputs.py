@@ -40,10 +40,10 @@ class Input:
     def described(self) -> dict[str, Any]:
         """What tells it from another input: name, size where known, options."""
         size = None if self.hub_set else size_of(self.name)
-        options = asdict(replace(self.options, rows=None))
-        return {"source": self.source, "name": self.name, "bytes": size} | {
-            key: value for key, value in options.items() if key not in ("rows", "block_bytes", "workers")
-        }
+        options = asdict(self.options)
+        for way in ("rows", "reader", "block_bytes", "workers"):  # none changes what is read
+            options.pop(way)
+        return {"source": self.source, "name": self.name, "bytes": size} | options
 
 
 @dataclass(frozen=True)

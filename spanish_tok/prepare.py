@@ -12,7 +12,7 @@ import pyarrow as pa
 from spanish_tok.candidates import CandidatePass
 from spanish_tok.clean import CleanOptions
 from spanish_tok.counts import available_cores
-from spanish_tok.engines import EngineName
+from spanish_tok.engines import EngineName, check_reader
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.folders import SHARD_ROWS, Chunk, RecordFolder, finished
 from spanish_tok.inputs import Inputs
@@ -66,6 +66,8 @@ def sample_files(
 
     Raises SpanishTokError where fewer records than `size` come out, unless `at_most`.
     """
+    for item in inputs.items:
+        check_reader(engine, item.options, [item.name])
     output = Path(output)
     job = {"verb": "sample", "size": size, "seed": seed, "clean_all": clean_all, **_described(inputs, clean)}
     if manifest := finished(output, job):

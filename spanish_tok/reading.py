@@ -24,6 +24,8 @@ class ReadOptions:
     malformed: what to do with a row without a tab, a JSON line that is none, a missing text: "error"
         stops and names the row, "reject" drops and counts it.
     rows: how many rows there must be in all, None where nobody knows.
+    reader: "ray" reads with Ray Data's own readers, in the tasks of the engine ray (see ray_readers.py); the same
+        rows, or an error.
     block_bytes: how much is read at once; never changes what is read.
     workers: threads; never change what is read.
     """
@@ -34,6 +36,7 @@ class ReadOptions:
     invalid_utf8: Literal["error", "repair", "reject"] = "repair"
     malformed: Literal["error", "reject"] = "error"
     rows: int | None = None
+    reader: Literal["own", "ray"] = "own"
     block_bytes: int = 8 << 20
     workers: int = 2
 

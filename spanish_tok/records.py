@@ -6,7 +6,7 @@ Formats: `tsv` (id, tab, text; no header, no quotes: see lines.py), `text` (a re
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,7 +28,7 @@ __all__ = [
     "read_records",
 ]
 
-READERS: dict[str, Callable[[Location, ReadOptions, FileReport], Iterator[pa.RecordBatch]]] = {
+READERS: Mapping[str, Callable[..., Iterator[pa.RecordBatch]]] = {
     "tsv": lines.read_tsv,
     "text": lines.read_text,
     "csv": tables.read_csv,
@@ -107,14 +107,22 @@ def read_file(
     name = options.format or format_of(path)
     if name not in READERS:
         raise SpanishTokError(f"There is no format {name!r}", f"Give one of: {', '.join(READERS)}.")
-    if end is None:
-        batches = READERS[name](path, options, report)
-    else:
-        batches = tables.read_parquet(path, options, report, end)
-    for batch in batches:
+    reader = (READERS if options.reader == "own" else _ray_readers())[name]
+    for batch in reader(path, options, report) if end is None else reader(path, options, report, end):
         if batch.num_rows:
             yield batch
     report.complete = True
+
+
+def _ray_readers() -> Mapping[str, Callable[..., Iterator[pa.RecordBatch]]]:
+    try:
+        from spanish_tok import ray_readers
+    except ImportError as error:
+        raise SpanishTokError(
+            f"Ray Data's readers are not where they are in Ray 2.60 ({error})",
+            "Leave --reader ray out, or `pip install 'ray[data]==2.60.0'`.",
+        ) from None
+    return ray_readers.READERS
 
 
 def format_of(path: Location) -> str:

@@ -18,7 +18,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from spanish_tok.counts import available_cores
-from spanish_tok.engines import EngineName, absolute, check_shared, connected
+from spanish_tok.engines import EngineName, absolute, check_reader, check_shared, connected
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import atomic_path, read_json, sha256_of_file
 from spanish_tok.progress import SILENT, Progress
@@ -87,6 +87,7 @@ def write_shards(
     """
     options, reading = options or ShardOptions(), reading or ReadOptions()
     files = expand_folders(paths)
+    check_reader(engine, reading, files)
     job = token_job(files, tokenizer or Tokenizer.load(), options, reading)
     folder, reports = Path(output).absolute(), [FileReport(os.fspath(path)) for path in files]
 

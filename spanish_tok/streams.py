@@ -72,7 +72,7 @@ def open_stream(location: str | os.PathLike[str], offset: int = 0) -> Iterator[i
     """
     compression = COMPRESSIONS.get(Path(location).suffix)
     try:
-        with _open_raw(location) as raw, _decompressed(raw, compression) as stream:
+        with open_raw(location) as raw, _decompressed(raw, compression) as stream:
             _skip(stream, offset, seekable=compression is None and stream.seekable())
             yield stream
     except FileNotFoundError:
@@ -92,7 +92,7 @@ def size_of(location: str | os.PathLike[str]) -> int | None:
     if not is_remote(location):
         return os.path.getsize(location)
     try:
-        with _open_raw(location) as raw:
+        with open_raw(location) as raw:
             return getattr(raw, "size", None)
     except FileNotFoundError:
         raise SpanishTokError(f"{location} does not exist", "Check the address.") from None
@@ -104,7 +104,7 @@ def _damaged(location: str | os.PathLike[str], error: Exception) -> SpanishTokEr
     )
 
 
-def _open_raw(location: str | os.PathLike[str]) -> io.RawIOBase:
+def open_raw(location: str | os.PathLike[str]) -> io.RawIOBase:
     if str(location) == "-":
         return cast(io.RawIOBase, sys.stdin.buffer)
     if _is_url(location):

@@ -29,6 +29,9 @@ LONE_SURROGATES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 Record = tuple[str | None, str]  # id, text
 
+# Batches of some columns of some row groups of a file of Parquet, in order
+Scan = Callable[[Location, pq.ParquetFile, list[int], list[str]], Iterator[pa.RecordBatch]]
+
 
 class BadRowError(Exception):
     """What is wrong with one row; it never leaves this module."""
@@ -68,15 +71,27 @@ def read_jsonl(path: Location, options: ReadOptions, report: FileReport) -> Iter
         yield from _batches(lines, parse, path, options, report)
 
 
+def scan_parquet(
+    path: Location, file: pq.ParquetFile, groups: list[int], columns: list[str]
+) -> Iterator[pa.RecordBatch]:
+    """Columns of row groups by Arrow: from afar one group at a time, from a disk page by page."""
+    for some in [[group] for group in groups] if is_remote(path) else [groups]:
+        yield from file.iter_batches(BATCH_ROWS, row_groups=some, columns=columns)
+
+
 def read_parquet(
-    path: Location, options: ReadOptions, report: FileReport, end: int | None = None
+    path: Location,
+    options: ReadOptions,
+    report: FileReport,
+    end: int | None = None,
+    scan: Scan = scan_parquet,
 ) -> Iterator[pa.RecordBatch]:
     """Read two columns of Parquet, up to row `end` where that is given, which must be the end of a row group."""
     if is_remote(path):
         with open_stream(path) as stream:
-            yield from _parquet_batches(stream, path, options, report, end)
+            yield from _parquet_batches(stream, path, options, report, end, scan)
     else:
-        yield from _parquet_batches(path, path, options, report, end)
+        yield from _parquet_batches(path, path, options, report, end, scan)
 
 
 def _characters(stream: io.RawIOBase, newline: str = "") -> io.TextIOWrapper:
@@ -163,6 +178,7 @@ def _parquet_batches(
     options: ReadOptions,
     report: FileReport,
     end: int | None,
+    scan: Scan,
 ) -> Iterator[pa.RecordBatch]:
     remote = is_remote(path)
     try:
@@ -171,13 +187,11 @@ def _parquet_batches(
             id_place, _ = places_of(file.schema_arrow.names, path, options)
             wanted = [options.text] if id_place is None else [options.id, options.text]
             groups, skip = _row_groups(file.metadata, report.rows, end)
-            asked_for = [[group] for group in groups] if remote else [groups]
-            for some in asked_for:
-                for batch in file.iter_batches(BATCH_ROWS, row_groups=some, columns=wanted):
-                    skipped = min(skip, batch.num_rows)
-                    skip -= skipped
-                    if skipped < batch.num_rows:
-                        yield table_batch(batch.slice(skipped), path, options, report)
+            for batch in scan(path, file, groups, wanted):
+                skipped = min(skip, batch.num_rows)
+                skip -= skipped
+                if skipped < batch.num_rows:
+                    yield table_batch(batch.slice(skipped), path, options, report)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         raise SpanishTokError(
             f"{path} is cut off, damaged or no Parquet, after row {report.rows:,} ({error})", "Get it again."

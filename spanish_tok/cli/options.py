@@ -45,11 +45,18 @@ ENGINE = [
         help="ray: the tasks of a Ray cluster. Never changes the result.",
     ),
     click.option("--address", metavar="HOST:PORT", help="Of the cluster; default: this machine's cores."),
+    click.option(
+        "--reader",
+        type=click.Choice(["own", "ray"]),
+        default="own",
+        show_default=True,
+        help="ray: Ray Data's readers of parquet, text and jsonl, with --engine ray. Never changes the result.",
+    ),
 ]
 
 
 def runs_on_engines(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options `engine` and `address`."""
+    """Add the options `engine` and `address`, and `reader`, which `reading` takes."""
     return _with_options(command, ENGINE)
 
 
@@ -64,11 +71,19 @@ def _with_options(command: Callable[..., Any], options: list[Callable[..., Any]]
     return command
 
 
-def reading(format: str | None, column: str, malformed: Any, invalid_utf8: Any) -> "ReadOptions":  # noqa: A002
-    """The options of `reads_files` as ReadOptions."""
+def reading(
+    format: str | None,  # noqa: A002
+    column: str,
+    malformed: Any,
+    invalid_utf8: Any,
+    reader: Any = "own",
+) -> "ReadOptions":
+    """The options of `reads_files`, and the reader of `runs_on_engines`, as ReadOptions."""
     from spanish_tok.reading import ReadOptions
 
-    return ReadOptions(format=format, text=column, malformed=malformed, invalid_utf8=invalid_utf8)
+    return ReadOptions(
+        format=format, text=column, malformed=malformed, invalid_utf8=invalid_utf8, reader=reader
+    )
 
 
 def lines_of(files: tuple[str, ...]) -> Iterator[tuple[str, int, str]]:
