@@ -1,11 +1,11 @@
 """The Ray engine beside the local one: count, sample and shard the same files on the same cores.
 
-    python benchmarks/engines.py RECORDS.parquet... [--copies 10] [--one-file] [--runs 2] [--folder FOLDER]
+    python benchmarks/engines.py RECORDS.parquet... [--copies 10] [--one-file] [--reader ray] [--runs 2]
 
 The input is as many copies of the records as are asked for, each file with other ids, or one large file. Ray is
 started once: that time, and the time of a first small job, in which its workers import and compile, are printed
 by themselves. Then both engines run each verb by turns; ratios are of medians. Outputs are compared by SHA-256.
-Memory is the unshared memory of the largest worker, looked at ten times a second; what an idle one holds is
+With --reader ray the Ray engine also reads with Ray Data's readers, by turns with the package's own. Memory is the unshared memory of the largest worker, looked at ten times a second; what an idle one holds is
 printed before.
 """
 
@@ -25,12 +25,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from machine import describe
 
-from spanish_tok import count_files, inputs_of, sample_files, write_shards
+from spanish_tok import ReadOptions, count_files, inputs_of, sample_files, write_shards
 from spanish_tok.counts import available_cores
 from spanish_tok.engines import EngineName, connected
 from spanish_tok.files import sha256_of_file
 
 MB = 1e6
+
+Way = tuple[EngineName, ReadOptions]
+LOCAL: Way = "local", ReadOptions()
+RAY: Way = "ray", ReadOptions()
+ALL_RAY: Way = "ray", ReadOptions(reader="ray")
 
 
 def joined(files: list[str], path: Path) -> list[str]:
@@ -95,18 +100,18 @@ def _unshared(process: psutil.Process) -> float:
         return 0.0
 
 
-def jobs(files: list[str], folder: Path) -> dict[str, Callable[[EngineName], str]]:
-    """Each verb as a function of the engine that gives a hash of all that it made."""
+def jobs(files: list[str], folder: Path) -> dict[str, Callable[[Way], str]]:
+    """Each verb as a function of how it is done that gives a hash of all that it made."""
 
-    def count(engine: EngineName) -> str:
-        return count_files(files, engine=engine).fingerprint
+    def count(way: Way) -> str:
+        return count_files(files, options=way[1], engine=way[0]).fingerprint
 
-    def sample(engine: EngineName) -> str:
-        sample_files(inputs_of(files), folder / "sample", 200_000, engine=engine)
+    def sample(way: Way) -> str:
+        sample_files(inputs_of(files, way[1]), folder / "sample", 200_000, engine=way[0])
         return _hash(folder / "sample")
 
-    def shard(engine: EngineName) -> str:
-        write_shards(files, folder / "tokens", engine=engine)
+    def shard(way: Way) -> str:
+        write_shards(files, folder / "tokens", reading=way[1], engine=way[0])
         return _hash(folder / "tokens")
 
     return {"count": count, "sample": sample, "shard": shard}
@@ -119,29 +124,32 @@ def _hash(folder: Path) -> str:
     return hashes
 
 
-def compare(name: str, job: Callable[[EngineName], str], runs: int, size: float) -> None:
-    seconds: dict[str, list[float]] = {"local": [], "ray": []}
+def compare(name: str, job: Callable[[Way], str], ways: list[Way], runs: int, size: float) -> None:
+    seconds: list[list[float]] = [[] for _ in ways]
+    peaks = [0.0 for _ in ways]
     made: set[str] = set()
-    peak = 0.0
-    engines: tuple[EngineName, ...] = ("local", "ray")
     for _ in range(runs):
-        for engine in engines:
+        for place, way in enumerate(ways):
             start = time.perf_counter()
             with Watch() as watch:
-                made.add(job(engine))
-            seconds[engine].append(time.perf_counter() - start)
-            peak = max(peak, watch.peak)
-    local, ray = (statistics.median(seconds[engine]) for engine in engines)
-    same = "the same bytes" if len(made) == 1 else "OTHER BYTES"
-    print(
-        f"{name:<7} local {local:6.1f} s {size / local:6.0f} MB/s   ray {ray:6.1f} s {size / ray:6.0f} MB/s"
-        f"   overhead {100 * (ray / local - 1):+5.0f} %   peak of a worker {peak:5.0f} MB   {same}",
-        flush=True,
-    )
+                made.add(job(way))
+            seconds[place].append(time.perf_counter() - start)
+            peaks[place] = max(peaks[place], watch.peak)
+    local, *others = map(statistics.median, seconds)
+    print(f"{name:<7} local {local:6.1f} s {size / local:6.0f} MB/s", end="")
+    for (_, options), median, peak in zip(ways[1:], others, peaks[1:], strict=True):
+        label = "ray" if options.reader == "own" else "ray, its readers"
+        print(
+            f"   {label} {median:6.1f} s {size / median:6.0f} MB/s {100 * (median / local - 1):+5.0f} %",
+            end="",
+        )
+        print(f" peak of a worker {peak:5.0f} MB", end="")
+    print("   the same bytes" if len(made) == 1 else "   OTHER BYTES", flush=True)
 
 
 def main(arguments: Any) -> None:
     print(describe())
+    ways = [LOCAL, RAY, ALL_RAY] if arguments.reader == "ray" else [LOCAL, RAY]
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
         files, size = multiply(arguments.files, arguments.copies, folder)
@@ -152,10 +160,11 @@ def main(arguments: Any) -> None:
         with connected():
             started = time.perf_counter()
             for job in jobs(files[:2], folder).values():
-                job("local")
+                job(LOCAL)
             first = time.perf_counter()
             for job in jobs(files[:2], folder).values():
-                job("ray")
+                for way in ways[1:]:
+                    job(way)
             print(
                 f"start-up {started - start:.1f} s, first jobs {time.perf_counter() - first:.1f} s",
                 flush=True,
@@ -163,7 +172,7 @@ def main(arguments: Any) -> None:
             print(f"an idle worker {max(map(_unshared, _workers()), default=0):.0f} MB", flush=True)
             for verb, job in jobs(files, folder).items():
                 if not arguments.only or verb in arguments.only:
-                    compare(verb, job, arguments.runs, size)
+                    compare(verb, job, ways, arguments.runs, size)
 
 
 if __name__ == "__main__":
@@ -171,6 +180,7 @@ if __name__ == "__main__":
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--copies", type=int, default=10)
     parser.add_argument("--one-file", action="store_true")
+    parser.add_argument("--reader", choices=["own", "ray"], default="own")
     parser.add_argument("--runs", type=int, default=2)
     parser.add_argument("--folder", type=Path, default=None)
     parser.add_argument("--only", nargs="*", default=None, help="count, sample, shard")

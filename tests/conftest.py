@@ -1,9 +1,10 @@
-"""What several tests share: the shipped vocabulary, the four normalizers, the real data where it lies."""
+"""What several tests share: the shipped vocabulary, four normalizers, the real data where it lies, a cluster."""
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +22,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Normalizer = Callable[[list[str]], list[str]]
 TOP = Path(__file__).parent.parent
+NODE = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}  # of a Ray cluster
 
 
 @pytest.fixture(scope="session")
@@ -67,3 +69,38 @@ def normalizers(folder: Path) -> dict[str, Normalizer]:
         "tokenizers": lambda texts: list(map(pipeline.normalize_str, texts)),
         "kernel": lambda texts: list(normalize_column(texts).to_pylist()),
     }
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A cluster whose first node has one core; tests add nodes and take them away again."""
+    ray = pytest.importorskip("ray", reason="needs Ray: pip install 'spanish-tok[ray]'")
+    from ray.cluster_utils import Cluster
+
+    from spanish_tok.engines import SETTINGS
+
+    before = {name: os.environ.get(name) for name in (*SETTINGS, "RAY_health_check_period_ms")}
+    os.environ.update(SETTINGS | {"RAY_health_check_period_ms": "500"})  # when a node is taken for dead
+    cluster = Cluster(initialize_head=True, connect=False, head_node_args=NODE)
+    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+    for name, value in before.items():
+        os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+@pytest.fixture
+def nodes(cluster: Any) -> Iterator[Callable[[int], list[Any]]]:
+    """Bring the cluster to a number of nodes; those that were added go when the test ends."""
+    added: list[Any] = []
+
+    def bring_to(number: int) -> list[Any]:
+        added.extend(cluster.add_node(**NODE) for _ in range(number - 1))
+        cluster.wait_for_nodes()
+        return added
+
+    yield bring_to
+    for node in added:
+        if node in cluster.worker_nodes:
+            cluster.remove_node(node)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from spanish_tok import (
 )
 from spanish_tok import write_shards as write
 from spanish_tok.cluster import HANDOVER_BYTES, RETRIES
-from spanish_tok.engines import SETTINGS, EngineName, connected
+from spanish_tok.engines import EngineName, connected
 from spanish_tok.files import sha256_of_file
 from spanish_tok.inputs import Inputs
 from spanish_tok.spill import Spill
@@ -44,39 +44,6 @@ WORDS = ["el", "la", "niña", "canción", "¿dónde?", "1.234", "pingüino", "co
 SMALL = ShardOptions(shard_bytes=6000)  # many shards, so that a job lasts long enough to be disturbed
 ENGINES: tuple[EngineName, ...] = ("local", "ray")
 TASK = "ray::_call"  # the name of a process that runs one
-NODE = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """A cluster whose first node has one core; tests add nodes and take them away again."""
-    from ray.cluster_utils import Cluster
-
-    before = {name: os.environ.get(name) for name in (*SETTINGS, "RAY_health_check_period_ms")}
-    os.environ.update(SETTINGS | {"RAY_health_check_period_ms": "500"})  # when a node is taken for dead
-    cluster = Cluster(initialize_head=True, connect=False, head_node_args=NODE)
-    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
-    yield cluster
-    ray.shutdown()
-    cluster.shutdown()
-    for name, value in before.items():
-        os.environ.pop(name) if value is None else os.environ.update({name: value})
-
-
-@pytest.fixture
-def nodes(cluster: Any) -> Iterator[Callable[[int], list[Any]]]:
-    """Bring the cluster to a number of nodes; those that were added go when the test ends."""
-    added: list[Any] = []
-
-    def bring_to(number: int) -> list[Any]:
-        added.extend(cluster.add_node(**NODE) for _ in range(number - 1))
-        cluster.wait_for_nodes()
-        return added
-
-    yield bring_to
-    for node in added:
-        if node in cluster.worker_nodes:
-            cluster.remove_node(node)
 
 
 @pytest.fixture(scope="module")
