@@ -159,6 +159,8 @@ def sources_of(paths: Sequence[Location]) -> list[str]:
 
     >>> sources_of(["datos/es.tsv.gz", "2019/foros.parquet", "2020/foros.parquet"])
     ['es', '2019/foros', '2020/foros']
+    >>> sources_of(["foros.txt", "foros.jsonl", "datos/es.tsv"])  # not even those tell them apart
+    ['foros', 'foros', 'es']
     """
     stems = [PurePosixPath(os.fspath(path)).parent / base_name(path).split(".")[0] for path in paths]
     depths = [1] * len(stems)
@@ -166,6 +168,7 @@ def sources_of(paths: Sequence[Location]) -> list[str]:
         names = ["/".join(stem.parts[-depth:]) for stem, depth in zip(stems, depths, strict=True)]
         same = {name for name, count in Counter(names).items() if count > 1}
         longer = [depth + (name in same) for name, depth in zip(names, depths, strict=True)]
-        if not same or all(depth > len(stem.parts) for stem, depth in zip(stems, longer, strict=True)):
+        alike = [place for place, name in enumerate(names) if name in same]
+        if all(longer[place] > len(stems[place].parts) for place in alike):
             return names
         depths = longer
