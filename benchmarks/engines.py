@@ -5,8 +5,8 @@
 The input is as many copies of the records as are asked for, each file with other ids, or one large file. Ray is
 started once: that time, and the time of a first small job, in which its workers import and compile, are printed
 by themselves. Then both engines run each verb by turns; ratios are of medians. Outputs are compared by SHA-256.
-With --reader ray the Ray engine also reads with Ray Data's readers, by turns with the package's own. Memory is the unshared memory of the largest worker, looked at ten times a second; what an idle one holds is
-printed before.
+With --reader ray the Ray engine also reads with Ray Data's readers, by turns with the package's own. Memory is the
+unshared memory of the largest worker, looked at ten times a second; what an idle one holds is printed before.
 """
 
 import argparse

@@ -6,11 +6,16 @@ with one thread. What comes back is small and does not depend on how the input w
 ended first: counts are added up, and samples cut to their size, as a tree in the cluster; shards have their
 names from the input, the records of a sample their order from their keys.
 
-Ray's own readers are not used, on purpose; tried with Ray 2.60. `read_text` drops empty lines, ends lines at
-U+2028, U+0085 and a bare "\\r", and stops at invalid UTF-8. `read_json` makes a date of the id "2020-01-01" and fails
-where ids are numbers and strings by turns; with lines=True neither, but then a number of more than 64 bits or a
-byte that is not UTF-8 ends the job. `read_csv` fails at a further tab. None counts what it drops or mends, nor
-names the row that is wrong. `read_parquet` divides a large file by row groups, and gave the same counts. But
+A task reads with the readers of this package, from any address that fsspec knows (s3://, gs://, hf://) or a disk that
+all nodes share; where ReadOptions say reader="ray", with Ray Data's own, called within the task (ray_readers.py).
+Either way no text but that of samples passes through Ray's object store, where blocks are copied, spilled, and
+lost with their nodes.
+
+Why the pipelines of Ray Data are not used, tried with Ray 2.60. `read_text` drops empty lines, ends lines at U+2028,
+U+0085 and a bare "\\r", and stops at invalid UTF-8. `read_json` makes a date of the id "2020-01-01" and fails where ids
+are numbers and strings by turns; with lines=True neither, but then a number of more than 64 bits or a byte that is
+not UTF-8 ends the job. `read_csv` fails at a further tab. None counts what it drops or mends, nor names the row that
+is wrong. `read_parquet` divides a large file by row groups, and gave the same counts. But
   - of several paths it needs aiohttp, which neither Ray nor fsspec asks for: without it, threads that list files
     import one module at once and fail (ImportError, 12 times of 12 with 40 files);
   - all files must have one schema: ids that are strings here and integers there are an error, and a file
@@ -20,10 +25,8 @@ names the row that is wrong. `read_parquet` divides a large file by row groups, 
     for blocks, too, where batches of 8,192 rows take 0.4;
   - to count one file of 1,531 MB of text on two cores took 25 and 26 s (43 s the first time, as it starts
     actors), and the row groups that this package reads itself 19 to 22 s.
-So a task reads with the readers of this package, from any address that fsspec knows (s3://, gs://, hf://) or a
-disk that all nodes share, and no text but that of samples passes through Ray's object store, where blocks are
-copied, spilled, and lost with their nodes. (docs/scale.md shows how the same functions run inside a Ray Data
-pipeline of one's own.)
+Of all this a reader that is called for one path at a time keeps only what lies in the reader itself. (docs/scale.md
+shows how the same functions run inside a Ray Data pipeline of one's own.)
 """
 
 import logging
