@@ -58,8 +58,8 @@ def shard(
     tokenizer = Tokenizer.load(vocab)
     if decode and len(files) > 1:
         raise SpanishTokError("--decode takes one folder", "Give a folder that `spanish-tok shard` wrote.")
-    if decode and engine == "ray":
-        raise SpanishTokError("--decode runs on this machine alone", "Leave --engine ray out.")
+    if decode and "ray" in (engine, options["reader"]):
+        raise SpanishTokError("--decode runs on this machine alone", "Leave --engine and --reader ray out.")
     with progress("decoding records" if decode else "encoding records") as bar:
         if decode:
             manifest = decode_shards(files[0], output, tokenizer, workers=threads, progress=bar)
