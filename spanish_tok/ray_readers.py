@@ -8,8 +8,8 @@ that follows stays as it is: the choice of columns, nulls, what is dropped, erro
 * Text: the reader ends lines at more than "\n". A file that holds anything of the kind is refused.
 * JSON lines: refused where a line is not one object, a text no string, an id neither a string nor (in the whole file)
   a whole number of 64 bits. Of the two readers the one of Arrow: that of lines=True makes numbers of texts.
-* The last two take a file as a whole, and refuse what is not UTF-8. There is none for TSV, and that of CSV takes NA
-  for no text.
+* The last two take a file as a whole, and refuse what is not UTF-8. There is none for TSV, and that of CSV makes
+  numbers of texts, and of NA nothing, where a whole column looks like it.
 
 They are internals of Ray 2.60; the tests compare each with the package's own.
 """
