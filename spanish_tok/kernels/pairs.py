@@ -65,17 +65,6 @@ def load_pairs(_context: Any, array: Any, index: Any) -> Any:
 
 
 @intrinsic
-def store_pairs(_context: Any, array: Any, index: Any, _value: Any) -> Any:
-    """Write 128 numbers from array[index] on, in an int16 array."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        builder.store(arguments[2], address(context, builder, signature, arguments, _PAIRS), align=2)
-        return context.get_dummy_value()
-
-    return types.void(array, place_type(index), pairs), generate
-
-
-@intrinsic
 def spread_pair(_context: Any, array: Any, index: Any) -> Any:
     """The two numbers from array[index] on, of an int16 array, as every pair."""
 
