@@ -24,11 +24,13 @@ import numpy as np
 from machine import describe
 
 from spanish_tok.files import shipped
+from spanish_tok.kernels.int8 import product_of
+from spanish_tok.kernels.product import product
 from spanish_tok.search import Backend, SearchOptions, write
-from spanish_tok.t5.checkpoint import Checkpoint
+from spanish_tok.t5.checkpoint import Checkpoint, Precision
 from spanish_tok.t5.config import PRESETS, T5Config
 from spanish_tok.t5.cpu import CpuBackend
-from spanish_tok.t5.packing import PRECISIONS
+from spanish_tok.t5.packing import PRECISIONS, aligned, pack_matrices
 from spanish_tok.threads import map_in_order
 from spanish_tok.vocabulary import UNK
 
@@ -102,10 +104,9 @@ def random_weights(preset: str, like: Checkpoint) -> Checkpoint:
     from spanish_tok.t5.model import T5
 
     torch.manual_seed(0)
-    config = T5Config.preset(preset, vocab_size=like.config.vocab_size)
-    tensors = {name: tensor.detach().numpy() for name, tensor in T5(config).state_dict().items()}
-    print(f"{preset}: {sum(tensor.size for tensor in tensors.values()):,} parameters")
-    return Checkpoint(config, tensors, like.vocabulary)
+    model = T5(T5Config.preset(preset, vocab_size=like.config.vocab_size))
+    print(f"{preset}: {sum(parameter.numel() for parameter in model.parameters()):,} parameters")
+    return model.checkpoint(like.vocabulary)
 
 
 def every_way(
@@ -197,20 +198,33 @@ def floor(checkpoint: Checkpoint, runs: int) -> None:
             f"{name:<32}{size / 1e6:>6.1f} MB at {rate / 1e9:>5.1f} GB/s: {rate / size:>7,.0f} tokens/s at most"
         )
 
+    for precision in PRECISIONS:
+        print(f"{precision:<32}{_arithmetic(precision, runs) / 1e9:>6.0f} GFLOP/s for 32 rows at a time")
+
+
+def _arithmetic(precision: Precision, runs: int) -> float:
+    """Multiplications and additions a second of one product that stays in the caches."""
+    packed = pack_matrices([np.ones((1280, 320), np.float32)], precision)
+    x, out = np.ones((32, 320), np.float32), np.empty((32, 1280), np.float32)
+    return (
+        2 * x.size * out.shape[1] / _seconds(lambda: product_of(packed.weights, packed.scales, x, out), runs)
+    )
+
 
 def _bandwidth(size: int, runs: int) -> float:
-    from spanish_tok.kernels.product import product
-    from spanish_tok.t5.packing import aligned
-
     weights = aligned((size // 4 // 20480 * 20480,), np.float32)
     weights[:] = 1
     out, x = np.empty((1, weights.size // 320), np.float32), np.ones((1, 320), np.float32)
+    return weights.nbytes / _seconds(lambda: product(weights, x, out), runs)
+
+
+def _seconds(function: Callable[[], object], runs: int) -> float:
     times = []
     for _ in range(10 * runs):
         began = time.thread_time()
-        product(weights, x, out)
+        function()
         times.append(time.thread_time() - began)
-    return weights.nbytes / median(times)
+    return median(times)
 
 
 def start_up(model: Path | None) -> None:

@@ -1,5 +1,7 @@
 """What a precision costs: bytes on disk, bits per byte on held-out text, share of equal greedy outputs.
 
+The last column: equal to what PyTorch writes from the same weights (in bfloat16 and int8 those that were stored).
+
     python benchmarks/precision.py --model DIR records.parquet ... [--texts 300]
 
 DIR holds float32 weights. Held out is what `pretrain` holds out by default: 1 % of the texts, by their hash.
@@ -18,6 +20,7 @@ from spanish_tok.columns import normalize_column
 from spanish_tok.generation import Generator
 from spanish_tok.model_figures import scorer_of
 from spanish_tok.search import SearchOptions
+from spanish_tok.t5.backend import TorchBackend
 from spanish_tok.t5.bits_per_byte import bits_per_byte, encode_masked, mask_words
 from spanish_tok.t5.checkpoint import WEIGHTS, WEIGHTS_INT8, Checkpoint
 from spanish_tok.t5.cpu import CpuBackend
@@ -50,22 +53,27 @@ def main() -> None:
     texts = held_out_texts(options.files, options.texts)
     inputs = [encode_masked(tokenizer, mask_words(text))[0] for text in texts]
     print(f"{len(texts)} held-out texts; greedy, at most 64 new tokens, of each text with its words masked")
-    print("           MB on disk  bits per byte  against float32  equal outputs  equal ids")
+    print("           MB on disk  bits per byte  against float32  equal outputs  equal ids  as PyTorch")
     reference: list[tuple[int, ...]] = []
     base = 0.0
     for precision in PRECISIONS:
         with tempfile.TemporaryDirectory() as folder:
             checkpoint.save(folder, precision)
+            reading = TorchBackend.load(folder)
             size = (Path(folder) / (WEIGHTS_INT8 if precision == "int8" else WEIGHTS)).stat().st_size
         backend = CpuBackend(checkpoint, precision)
         value = bits_per_byte(scorer_of(backend), tokenizer, texts).value
-        written = [one.ids for one in Generator(backend, tokenizer).write_ids(inputs, SearchOptions(64))]
+        written, by_torch = (
+            [one.ids for one in Generator(either, tokenizer).write_ids(inputs, SearchOptions(64))]
+            for either in (backend, reading)
+        )
         reference, base = reference or written, base or value
         equal = np.mean([a == b for a, b in zip(written, reference, strict=True)])
+        as_torch = np.mean([a == b for a, b in zip(written, by_torch, strict=True)])
         ids = [a == b for x, y in zip(written, reference, strict=True) for a, b in zip(x, y, strict=False)]
         print(
             f"{precision:<10}{size / 1e6:>11.2f}{value:>15.4f}{value / base - 1:>+17.3%}"
-            f"{equal:>15.1%}{np.mean(ids):>11.1%}"
+            f"{equal:>15.1%}{np.mean(ids):>11.1%}{as_torch:>12.1%}"
         )
 
 

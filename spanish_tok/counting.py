@@ -51,7 +51,8 @@ def count_files(
     texts: list[Location] = []
     for path in paths:
         (counted if is_counts_file(path) else texts).append(path)
-    texts = expand_folders(texts)
+    if engine == "ray":  # else whoever reads them does so
+        texts = expand_folders(texts)
     check_reader(engine, options, texts)
     counts = [Counts.load(path) for path in counted]
     if texts and engine == "ray":

@@ -67,10 +67,7 @@ def random_checkpoint(config: T5Config, vocabulary: Vocabulary) -> Checkpoint:
     from spanish_tok.t5.model import T5
 
     torch.manual_seed(0)
-    model = T5(config)
-    return Checkpoint(
-        config, {name: t.detach().numpy() for name, t in model.state_dict().items()}, vocabulary
-    )
+    return T5(config).checkpoint(vocabulary)
 
 
 @pytest.fixture(scope="module")

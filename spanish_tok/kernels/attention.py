@@ -10,7 +10,7 @@ from numba import types
 from numba.extending import overload
 
 from spanish_tok.kernels import kernel
-from spanish_tok.kernels.int8 import LARGEST, SMALLEST
+from spanish_tok.kernels.int8 import LARGEST, factor_for
 from spanish_tok.kernels.lanes import (
     LANES,
     ONE,
@@ -92,7 +92,7 @@ def factor_of(numbers, scales, place):
     for i in range(numbers.size):
         highest = max(highest, abs(numbers[i]))
     scales[place] = highest / LARGEST
-    return LARGEST / highest if highest > SMALLEST else ZERO
+    return factor_for(highest)
 
 
 @kernel

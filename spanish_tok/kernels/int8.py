@@ -86,6 +86,12 @@ def int8_product(weights, scales, x, out):
 
 
 @kernel
+def factor_for(largest_number):
+    """What to multiply numbers with so that the largest becomes 32,767; their scale is it / LARGEST."""
+    return LARGEST / largest_number if largest_number > SMALLEST else ZERO
+
+
+@kernel
 def round_rows(x, numbers, steps):
     """numbers (rows, paired inputs), int16, and steps, float32, such that x is nearly numbers * steps."""
     inputs = x.shape[1]
@@ -98,7 +104,7 @@ def round_rows(x, numbers, steps):
         length = largest(highest)
         for i in range(whole, inputs):
             length = max(length, abs(x[row, i]))
-        factor = LARGEST / length if length > SMALLEST else ZERO
+        factor = factor_for(length)
         steps[row] = length / LARGEST
         for i in range(0, whole, LANES):
             store_rounded(numbers, (row, i), load(x, (row, i)) * same(factor))

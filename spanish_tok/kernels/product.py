@@ -41,9 +41,9 @@ def pack(matrix, packed):
 def product(weights, x, out):
     """out = x W^T.
 
-    weights: panels of W, float32, or bfloat16 as uint16; x (rows, inputs), out (rows, outputs): float32 with
-    contiguous rows. Rows of `out` are written up to the next multiple of 64: there must be room. The memory behind
-    the panels is prefetched, as the next matrix.
+    weights: panels of W, float32, int16, or bfloat16 as uint16; x (rows, inputs), out (rows, outputs): float32
+    with contiguous rows. Rows of `out` are written up to the next multiple of 64: there must be room. The memory
+    behind the panels is prefetched, as the next matrix.
     """
     rows, count = x.shape[0], panels(out.shape[1])
     if rows == 1:

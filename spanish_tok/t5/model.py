@@ -144,8 +144,12 @@ class T5(nn.Module):
         notes: dict[str, Any] | None = None,
     ) -> None:
         """Write a model folder with the vocabulary's files; see `checkpoint.Checkpoint.save`."""
+        self.checkpoint(vocabulary, notes).save(folder, precision)
+
+    def checkpoint(self, vocabulary: Vocabulary, notes: dict[str, Any] | None = None) -> Checkpoint:
+        """The model's weights as float32 arrays, with a vocabulary."""
         tensors = {name: tensor.detach().float().cpu().numpy() for name, tensor in self.state_dict().items()}
-        Checkpoint(self.config, tensors, vocabulary, notes or {}).save(folder, precision)
+        return Checkpoint(self.config, tensors, vocabulary, notes or {})
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint) -> "T5":
