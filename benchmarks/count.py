@@ -18,7 +18,7 @@ import pyarrow as pa
 from machine import describe
 
 from spanish_tok import count_runs
-from spanish_tok.records import read_records
+from spanish_tok.readers.records import read_records
 
 
 def median_seconds(work: Callable[[], object], runs: int) -> tuple[float, float]:

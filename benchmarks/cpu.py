@@ -24,18 +24,18 @@ import numpy as np
 from machine import describe
 
 from spanish_tok.files import shipped
-from spanish_tok.kernels.int8 import product_of
-from spanish_tok.kernels.product import product
-from spanish_tok.search import Backend, SearchOptions, write
+from spanish_tok.generation.sampling import Backend, GenerateOptions, write
+from spanish_tok.kernels.nn.matmul import product
+from spanish_tok.kernels.nn.matmul_int8 import product_of
+from spanish_tok.parallel.threads import map_in_order
 from spanish_tok.t5.checkpoint import Checkpoint, Precision
 from spanish_tok.t5.config import PRESETS, T5Config
-from spanish_tok.t5.cpu import CpuBackend
-from spanish_tok.t5.packing import PRECISIONS, aligned, pack_matrices
-from spanish_tok.threads import map_in_order
-from spanish_tok.vocabulary import UNK
+from spanish_tok.t5.cpu_backend import CpuBackend
+from spanish_tok.t5.cpu_weights import PRECISIONS, aligned, pack_matrices
+from spanish_tok.vocab.vocabulary import UNK
 
 NEW, READ = 128, 64
-OPTIONS = SearchOptions(max_new_tokens=NEW)
+OPTIONS = GenerateOptions(max_new_tokens=NEW)
 
 
 class Endless:
@@ -134,8 +134,8 @@ def every_way(
     try:
         import torch
 
-        from spanish_tok.t5.backend import TorchBackend
         from spanish_tok.t5.model import T5
+        from spanish_tok.t5.torch_backend import TorchBackend
 
         torch.set_num_threads(threads)
         model = TorchBackend(T5.from_checkpoint(checkpoint))

@@ -32,7 +32,7 @@ from machine import describe
 from numpy.typing import NDArray
 
 from spanish_tok.files import shipped
-from spanish_tok.records import read_records
+from spanish_tok.readers.records import read_records
 
 FOLDER = shipped("vocab/es-5000")
 CONTENDERS = ("spanish-tok", "sentencepiece", "sentencepiece numpy", "tokenizers", "kitoken", "tokie")
@@ -148,10 +148,10 @@ def equal_records(left: Path, right: Path) -> int:
 def hit_rates(column: pa.Array) -> str:
     """How many chunks between spaces there are, and how many of them the table knew, cold and warm."""
     from spanish_tok import Vocabulary
-    from spanish_tok.columns import bytes_and_offsets
-    from spanish_tok.compiled import compile_vocabulary
-    from spanish_tok.encoder import new_table
-    from spanish_tok.kernels.encode import encode_records
+    from spanish_tok.kernels.text.encode import encode_records
+    from spanish_tok.text.arrow import bytes_and_offsets
+    from spanish_tok.tokenization.column_encoder import new_table
+    from spanish_tok.tokenization.compiler import compile_vocabulary
 
     chunks = pc.sum(pc.add(pc.count_substring(column, " "), 1)).as_py()
     compiled, known = compile_vocabulary(Vocabulary.load()), new_table()

@@ -26,9 +26,9 @@ import pyarrow.parquet as pq
 from machine import describe
 
 from spanish_tok import ReadOptions, count_files, inputs_of, sample_files, write_shards
-from spanish_tok.counts import available_cores
-from spanish_tok.engines import EngineName, connected
 from spanish_tok.files import sha256_of_file
+from spanish_tok.parallel.engines import EngineName, connected
+from spanish_tok.parallel.threads import available_cores
 
 MB = 1e6
 

@@ -1,5 +1,5 @@
 """What every benchmark prints first: processor, versions, sizes."""
 
-from spanish_tok.machine import describe
+from spanish_tok.measure.system import describe
 
 __all__ = ["describe"]

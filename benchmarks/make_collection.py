@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from spanish_tok.files import atomic_path
 from spanish_tok.progress import progress
-from spanish_tok.records import read_records
+from spanish_tok.readers.records import read_records
 
 ROWS = 8_841_823
 LONGEST_PART = 640  # characters of a record: pairs of those up to here come near mMARCO's mean passage

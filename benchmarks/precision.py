@@ -16,17 +16,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from machine import describe
 
-from spanish_tok.columns import normalize_column
-from spanish_tok.generation import Generator
-from spanish_tok.model_figures import scorer_of
-from spanish_tok.search import SearchOptions
-from spanish_tok.t5.backend import TorchBackend
-from spanish_tok.t5.bits_per_byte import bits_per_byte, encode_masked, mask_words
+from spanish_tok.generation.generator import Generator
+from spanish_tok.generation.sampling import GenerateOptions
+from spanish_tok.measure.model import scorer_of
 from spanish_tok.t5.checkpoint import WEIGHTS, WEIGHTS_INT8, Checkpoint
-from spanish_tok.t5.cpu import CpuBackend
-from spanish_tok.t5.held_out import _hashes
-from spanish_tok.t5.packing import PRECISIONS
-from spanish_tok.tokenizer import Tokenizer
+from spanish_tok.t5.cpu_backend import CpuBackend
+from spanish_tok.t5.cpu_weights import PRECISIONS
+from spanish_tok.t5.torch_backend import TorchBackend
+from spanish_tok.text.packed_table import normalize_column
+from spanish_tok.tokenization.tokenizer import Tokenizer
+from spanish_tok.training.bits_per_byte import bits_per_byte, encode_masked, mask_words
+from spanish_tok.training.held_out import _hashes
 
 
 def held_out_texts(files: list[Path], count: int, share: float = 0.01) -> list[str]:
@@ -64,7 +64,7 @@ def main() -> None:
         backend = CpuBackend(checkpoint, precision)
         value = bits_per_byte(scorer_of(backend), tokenizer, texts).value
         written, by_torch = (
-            [one.ids for one in Generator(either, tokenizer).write_ids(inputs, SearchOptions(64))]
+            [one.ids for one in Generator(either, tokenizer).write_ids(inputs, GenerateOptions(64))]
             for either in (backend, reading)
         )
         reference, base = reference or written, base or value

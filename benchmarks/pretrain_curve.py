@@ -15,17 +15,17 @@ import transformers
 from machine import describe
 
 from spanish_tok import SpanCorruption, Tokenizer, read_shards
-from spanish_tok.batches import PackedBatches
 from spanish_tok.files import atomic_path, write_json
-from spanish_tok.t5.held_out import split
 from spanish_tok.t5.model import T5
-from spanish_tok.t5.optimizers import optimizer_for
-from spanish_tok.t5.pretrain import random_model
-from spanish_tok.t5.recipe import Recipe
-from spanish_tok.vocabulary import PAD
+from spanish_tok.training.held_out import split
+from spanish_tok.training.optimizers import optimizer_for
+from spanish_tok.training.packing import PackedBatches
+from spanish_tok.training.pretrain import random_model
+from spanish_tok.training.pretrain_options import PretrainOptions
+from spanish_tok.vocab.vocabulary import PAD
 
 
-def batches_of(shards: Path, recipe: Recipe) -> PackedBatches:
+def batches_of(shards: Path, recipe: PretrainOptions) -> PackedBatches:
     tokenizer = Tokenizer.load()
     ids, offsets = read_shards(shards, tokenizer.vocabulary)
     records = split(ids, offsets, tokenizer, recipe.held_out).training
@@ -33,7 +33,7 @@ def batches_of(shards: Path, recipe: Recipe) -> PackedBatches:
     return PackedBatches(ids, offsets, records, corruption, recipe.input_length, recipe.batch_size)
 
 
-def train(model: Any, batches: PackedBatches, recipe: Recipe) -> tuple[list[float], float]:
+def train(model: Any, batches: PackedBatches, recipe: PretrainOptions) -> tuple[list[float], float]:
     """Losses of all steps, and seconds."""
     optimizer = optimizer_for(recipe, model)
     losses = []
@@ -91,7 +91,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     values = {"steps": arguments.steps, "batch_size": arguments.batch_size, "warmup": "50", "held_out": "0"}
-    recipe = Recipe.load().with_values({**values, "input_length": arguments.input_length})
+    recipe = PretrainOptions.load().with_values({**values, "input_length": arguments.input_length})
     batches = batches_of(arguments.shards, recipe)
     torch.manual_seed(recipe.seed)
     ours = random_model(recipe, 5000)

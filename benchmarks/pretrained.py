@@ -15,15 +15,14 @@ from machine import describe
 from numpy.typing import NDArray
 
 from spanish_tok import Generator, SpanCorruption, Tokenizer, read_shards
-from spanish_tok.batches import PackedBatches
 from spanish_tok.files import read_json
-from spanish_tok.t5.bits_per_byte import Scorer, bits_per_byte, mask_words
-from spanish_tok.t5.held_out import split
 from spanish_tok.t5.model import T5
-from spanish_tok.t5.recipe import Recipe
-from spanish_tok.t5.scoring import scorer_of
-from spanish_tok.t5.validation import Validation
-from spanish_tok.vocabulary import PAD
+from spanish_tok.training.bits_per_byte import Scorer, bits_per_byte, mask_words
+from spanish_tok.training.held_out import Validation, split
+from spanish_tok.training.losses import scorer_of
+from spanish_tok.training.packing import PackedBatches
+from spanish_tok.training.pretrain_options import PretrainOptions
+from spanish_tok.vocab.vocabulary import PAD
 
 SENTENCES = """\
 La anciana cerró la ventana, apagó la vela y se sentó a esperar a su hijo junto al fuego.
@@ -63,7 +62,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     notes = read_json(arguments.checkpoint / "training.json")
-    recipe, tokenizer = Recipe.of(notes["recipe"]), Tokenizer.load(arguments.checkpoint)
+    recipe, tokenizer = PretrainOptions.of(notes["recipe"]), Tokenizer.load(arguments.checkpoint)
     ids, offsets = read_shards(arguments.shards, tokenizer.vocabulary)
     parts = split(ids, offsets, tokenizer, recipe.held_out)
     corruption = SpanCorruption.of(tokenizer.vocabulary, seed=recipe.seed)
@@ -78,7 +77,7 @@ def main() -> None:
         f"{notes['step']:,} steps, {notes['tokens']:,} tokens, {notes['cpu_seconds'] / 60:.1f} min of CPU time"
     )
     print(f"{parts.training.size:,} records to train on, {parts.held_out.size:,} held out")
-    print(f"nats per token, 64 held-out sequences: {validation.nats_per_token(model):.3f}")
+    print(f"nats per token, 64 held-out sequences: {validation.nats_per_token(scorer_of(model)):.3f}")
     scorers = {
         "the model": scorer_of(model),
         "frequencies of ids": scorer_by_frequency(frequencies(training, tokenizer.vocab_size)),

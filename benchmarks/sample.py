@@ -24,8 +24,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from machine import describe
 
-from spanish_tok.clean import REPAIRS, RULES, Cleaned, CleanOptions, Duplicates, clean_batch, reason_of
-from spanish_tok.records import read_records
+from spanish_tok.corpus.cleaning import (
+    REPAIRS,
+    RULES,
+    Cleaned,
+    CleanOptions,
+    Duplicates,
+    clean_batch,
+    reason_of,
+)
+from spanish_tok.readers.records import read_records
 
 SPANISH_TOK = [sys.executable, "-m", "spanish_tok"]
 

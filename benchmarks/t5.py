@@ -23,8 +23,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from machine import describe
 
-from spanish_tok import Generator, SearchOptions, T5Config
-from spanish_tok.t5.export import export
+from spanish_tok import GenerateOptions, Generator, T5Config
+from spanish_tok.t5.export.formats import export
 from spanish_tok.t5.model import T5
 
 Rows = list[list[int]]
@@ -49,7 +49,7 @@ def inputs(files: list[str], tokenizer: Any, count: int) -> Rows:
     if not files:
         random = np.random.default_rng(0)
         return [[*random.integers(3, 4900, 63).tolist(), 1] for _ in range(count)]
-    from spanish_tok.records import read_records
+    from spanish_tok.readers.records import read_records
 
     rows: Rows = []
     for batch in read_records(files):
@@ -86,7 +86,7 @@ def decoders(folder: Path, work: Path, threads: int) -> dict[str, Callable[[Rows
 
     def with_ours(rows: Rows, most: int, full: bool) -> Rows:
         writer = endless if full else ours
-        return [list(one.ids) for one in writer.write_ids(rows, SearchOptions(max_new_tokens=most))]
+        return [list(one.ids) for one in writer.write_ids(rows, GenerateOptions(max_new_tokens=most))]
 
     def with_transformers(rows: Rows, most: int, full: bool) -> Rows:
         ids, mask = padded(rows)

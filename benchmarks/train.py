@@ -24,8 +24,9 @@ from pathlib import Path
 import pyarrow as pa
 from machine import describe
 
-from spanish_tok.alphabet import DIGITS, OTHERS, spanish_table
-from spanish_tok.records import read_records
+from spanish_tok.readers.records import read_records
+from spanish_tok.text.alphabet import DIGITS, OTHERS
+from spanish_tok.text.table import spanish_table
 
 RUNS = [
     ("all", "spanish-tok"), ("all", "sentencepiece"),

@@ -26,22 +26,21 @@ import torch
 from machine import describe
 
 from spanish_tok import count_runs, normalize_column, train_vocabularies
-from spanish_tok.alphabet import DIGITS, LETTERS, SPACE_MARK, SPANISH
-from spanish_tok.batches import PackedBatches
-from spanish_tok.corruption import SpanCorruption
 from spanish_tok.files import atomic_path, read_json, write_json
-from spanish_tok.formats import SPECIALS
-from spanish_tok.quality import measure_quality, word_counts
-from spanish_tok.records import read_records
-from spanish_tok.segmenters import Segmenter, load_segmenter
-from spanish_tok.t5.bits_per_byte import bits_per_byte
+from spanish_tok.measure.quality import measure_quality, word_counts
+from spanish_tok.measure.texts import size_of
+from spanish_tok.readers.records import read_records
 from spanish_tok.t5.model import T5
-from spanish_tok.t5.optimizers import optimizer_for
-from spanish_tok.t5.precision import flush_denormals
-from spanish_tok.t5.pretrain import random_model
-from spanish_tok.t5.recipe import Recipe
-from spanish_tok.t5.scoring import loss_of, scorer_of
-from spanish_tok.texts import size_of
+from spanish_tok.text.alphabet import DIGITS, LETTERS, SPACE_MARK, SPANISH
+from spanish_tok.tokenization.adapters import Segmenter, load_segmenter
+from spanish_tok.training.bits_per_byte import bits_per_byte
+from spanish_tok.training.losses import loss_of, scorer_of
+from spanish_tok.training.optimizers import flush_denormals, optimizer_for
+from spanish_tok.training.packing import PackedBatches
+from spanish_tok.training.pretrain import random_model
+from spanish_tok.training.pretrain_options import PretrainOptions
+from spanish_tok.training.span_corruption import SpanCorruption
+from spanish_tok.vocab.formats import SPECIALS
 
 HELD_OUT = 20
 MASKED_RECORDS = 500
@@ -119,7 +118,7 @@ class Coder:
         return ids
 
 
-def train_tiny(coder: Coder, texts: pa.Array, recipe: Recipe) -> tuple[T5, dict[str, float]]:
+def train_tiny(coder: Coder, texts: pa.Array, recipe: PretrainOptions) -> tuple[T5, dict[str, float]]:
     """One pass of T5-tiny over `texts`; the model, and what it took."""
     lists = coder.segmenter.encode(texts)
     ids = lists.flatten().to_numpy().astype(np.uint16)
@@ -165,7 +164,7 @@ def measure_fit(segmenter: Segmenter, held_out: pa.ChunkedArray) -> dict[str, An
 
 def measure_bits(coder: Coder, texts: pa.Array, held_out: pa.ChunkedArray) -> dict[str, Any]:
     """Bits per byte of held-out masks, after one pass of T5-tiny over `texts`."""
-    model, took = train_tiny(coder, texts, Recipe.load())
+    model, took = train_tiny(coder, texts, PretrainOptions.load())
     places = np.linspace(0, len(held_out) - 1, MASKED_RECORDS).astype(np.int64)
     found = bits_per_byte(scorer_of(model), coder, held_out.take(pa.array(places)).to_pylist())  # type: ignore[arg-type]
     parameters = sum(parameter.numel() for parameter in model.parameters())

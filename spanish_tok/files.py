@@ -117,7 +117,7 @@ def shipped(path: str) -> Path:
     'README.md'
     """
     package = Path(__file__).parent
-    for root in (package, package.parent):
+    for root in (package / "data", package.parent):
         if (root / path).exists():
             return root / path
     raise SpanishTokError(f"{path} does not lie in this installation", "Install spanish-tok again.")

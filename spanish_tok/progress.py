@@ -1,39 +1,82 @@
-"""The one progress display: on standard error, and only where that is a terminal."""
+"""Progress: what long work reports to, and the one display, on standard error where that is a terminal.
+
+A verb takes `progress=`: None shows nothing, True draws bars on a terminal and tells what is worth a line, a
+`Progress` of one's own does what it likes. The verb opens a phase for each part of its work and hands the phase's
+`Bar` to the functions that do it.
+"""
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, TypeAlias
 
 
-class Progress:
-    """What long work reports to: `advance` by an amount done, `note` the state in a few words.
-
-    This base class shows nothing; `progress()` returns one that draws a bar on a terminal.
-    """
+class Bar:
+    """What the work of one phase reports to; this base class shows nothing."""
 
     def advance(self, amount: float = 1) -> None:
-        """Add `amount` to what is done (rows, bytes, rounds: the unit of `total`)."""
+        """Add `amount` to what is done (rows, bytes, rounds: the unit of the phase's total)."""
 
     def note(self, text: str) -> None:
         """Show `text` beside the bar, such as "17 rounds, 6,543 pieces"."""
 
 
-SILENT = Progress()
+SILENT = Bar()
+
+
+class Progress:
+    """How long work is shown; this base class shows nothing. Derive from it to show progress elsewhere."""
+
+    def phase(
+        self,
+        description: str,  # noqa: ARG002
+        total: float | None = None,  # noqa: ARG002
+        *,
+        unit: str = "",  # noqa: ARG002
+    ) -> AbstractContextManager[Bar]:
+        """Return a context manager that shows a phase while its block runs.
+
+        `total` is in rows; in bytes where `unit` is "bytes", 1 where it is "share" (no numbers are shown then).
+        """
+        return nullcontext(SILENT)
+
+    def tell(self, message: str) -> None:
+        """Tell something that is worth a line of its own, such as a warning about a licence."""
+
+
+class TerminalProgress(Progress):
+    """Bars with time left on standard error where that is a terminal; messages on standard error always.
+
+    >>> with TerminalProgress().phase("contando", total=2) as bar:
+    ...     bar.advance()
+    """
+
+    def phase(
+        self, description: str, total: float | None = None, *, unit: str = ""
+    ) -> AbstractContextManager[Bar]:
+        return _drawn(description, total, unit) if sys.stderr.isatty() else nullcontext(SILENT)
+
+    def tell(self, message: str) -> None:
+        print(message, file=sys.stderr)
+
+
+ProgressOption: TypeAlias = Progress | bool | None  # what `progress=` of every verb takes
+
+
+def progress_of(progress: ProgressOption) -> Progress:
+    """Return the display that the option `progress=` of a verb asks for."""
+    if isinstance(progress, Progress):
+        return progress
+    return TerminalProgress() if progress else Progress()
+
+
+def progress(description: str, total: float | None = None, *, unit: str = "") -> AbstractContextManager[Bar]:
+    """Draw one phase on a terminal."""
+    return TerminalProgress().phase(description, total, unit=unit)
 
 
 @contextmanager
-def progress(description: str, total: float | None = None, *, unit: str = "") -> Iterator[Progress]:
-    """Draw a bar with time left while the block runs.
-
-    `total` is in rows; in bytes where `unit` is "bytes", 1 where it is "share" (no numbers are shown then).
-
-    >>> with progress("contando", total=2) as bar:
-    ...     bar.advance()
-    """
-    if not sys.stderr.isatty():
-        yield SILENT
-        return
+def _drawn(description: str, total: float | None, unit: str) -> Iterator[Bar]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -58,11 +101,11 @@ def progress(description: str, total: float | None = None, *, unit: str = "") ->
     with RichProgress(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True)) as display:
         task = display.add_task(description, total=total, note="")
 
-        class Bar(Progress):
+        class DrawnBar(Bar):
             def advance(self, amount: float = 1) -> None:
                 display.advance(task, amount)
 
             def note(self, text: str) -> None:
                 display.update(task, note=text)
 
-        yield Bar()
+        yield DrawnBar()

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-import spanish_tok
+from spanish_tok._version import __version__
 from spanish_tok.errors import SpanishTokError
 
 # verb -> the module of this folder that holds it; the order is the order of `--help`
@@ -26,13 +26,13 @@ VERBS = {
     "decode": "text",
     "shard": "shards",
     "pretrain": "pretrain",
-    "finetune": "tasks",
-    "predict": "tasks",
-    "evaluate": "tasks",
+    "finetune": "training",
+    "predict": "training",
+    "evaluate": "training",
     "generate": "model",
     "export": "model",
-    "bench": "bench",
-    "compare": "bench",
+    "bench": "measure",
+    "compare": "measure",
 }
 
 # library -> the extra of pyproject.toml that installs it
@@ -92,6 +92,6 @@ def _complain(message: str, status: int) -> int:
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(spanish_tok.__version__, prog_name="spanish-tok")
+@click.version_option(__version__, prog_name="spanish-tok")
 def main() -> None:
     """From Spanish records to a small, exact, fast T5 vocabulary, and from text to training tokens."""

@@ -10,9 +10,9 @@ from spanish_tok.cli.options import reading, reads_files, runs_on_engines, threa
 from spanish_tok.errors import SpanishTokError
 
 if TYPE_CHECKING:
-    from spanish_tok.clean import CleanOptions
-    from spanish_tok.engines import EngineName
-    from spanish_tok.inputs import Inputs
+    from spanish_tok.corpus.cleaning import CleanOptions
+    from spanish_tok.parallel.engines import EngineName
+    from spanish_tok.readers.inputs import Inputs
 
 FILES = click.argument("files", nargs=-1, type=click.Path(), metavar="RECIPE | FILES...")
 OUTPUT = click.option("--output", type=click.Path(path_type=Path), help="Folder to write.")
@@ -36,7 +36,7 @@ def recipes() -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from spanish_tok.recipes import load_recipe, shipped_recipes
+    from spanish_tok.readers.datasets import load_recipe, shipped_recipes
 
     table = Table("recipe", "what", "rows", "licence", box=None, pad_edge=False)
     for name in shipped_recipes():
@@ -84,7 +84,7 @@ def sample(
     The same seed draws the same records whatever the order of the files. A call that was interrupted goes on
     where it stopped when it is given again.
     """
-    from spanish_tok.prepare import SURPLUS, sample_files
+    from spanish_tok.corpus.pipeline import SURPLUS, sample_files
     from spanish_tok.progress import progress
 
     inputs = _inputs(files, options, rows, source)
@@ -119,8 +119,8 @@ def clean(
     **options: Any,
 ) -> None:
     """Repair or reject the records of a RECIPE or of FILES, and report what each rule did."""
-    from spanish_tok.clean import CleanOptions
-    from spanish_tok.prepare import clean_files
+    from spanish_tok.corpus.cleaning import CleanOptions
+    from spanish_tok.corpus.pipeline import clean_files
     from spanish_tok.progress import progress
 
     if explain is not None:
@@ -135,7 +135,7 @@ def clean(
 def _inputs(
     files: tuple[str, ...], options: dict[str, Any], rows: int | None, source: str | None
 ) -> "Inputs":
-    from spanish_tok.inputs import inputs_of
+    from spanish_tok.readers.inputs import inputs_of
 
     if not files:
         raise SpanishTokError("Nothing to read is given", "Give files, or a recipe: `spanish-tok recipes`.")
@@ -149,8 +149,8 @@ def _begin(
     inputs: "Inputs", output: Path | None, threads: int | None, share: float, cleaned: float, *, spilled: bool
 ) -> Path:
     """Say what the job will take, where it is long, and raise where the disk is too small; return the output."""
-    from spanish_tok.counts import available_cores
-    from spanish_tok.estimates import check_disk, estimate
+    from spanish_tok.corpus.estimate import check_disk, estimate
+    from spanish_tok.parallel.threads import available_cores
 
     if output is None:
         raise SpanishTokError("Where to write is not said", "Give --output FOLDER.")
@@ -165,7 +165,7 @@ def _begin(
 
 def _rules(rules: tuple[str, ...], inputs: "Inputs") -> "CleanOptions":
     """The rules with the parameters of the recipe and then of the command line."""
-    from spanish_tok.clean import CleanOptions
+    from spanish_tok.corpus.cleaning import CleanOptions
 
     recipe = inputs.recipe.clean if inputs.recipe else {}
     return _changed(CleanOptions(), (*(f"{name}={value}" for name, value in recipe.items()), *rules))
@@ -188,7 +188,7 @@ def _changed(options: "CleanOptions", rules: tuple[str, ...]) -> "CleanOptions":
 
 
 def _explain(text: str, options: "CleanOptions") -> None:
-    from spanish_tok.clean import explain
+    from spanish_tok.corpus.cleaning import explain
 
     steps = explain(text, options)
     width = max((len(rule) for rule, _ in steps), default=0)

@@ -11,8 +11,8 @@ import click
 from spanish_tok.cli.options import lines_of
 
 if TYPE_CHECKING:
-    from spanish_tok.generation import BackendName, Generator
-    from spanish_tok.search import SearchOptions
+    from spanish_tok.generation.generator import BackendName, Generator
+    from spanish_tok.generation.sampling import GenerateOptions
     from spanish_tok.t5.checkpoint import Precision
 
 
@@ -62,10 +62,10 @@ def generate(
     TEXT is a text; without one, each line of standard input. A text with gaps is written whole, filled in; for one
     without, what the model wrote.
     """
-    from spanish_tok.generation import Generator
-    from spanish_tok.search import SearchOptions
+    from spanish_tok.generation.generator import Generator
+    from spanish_tok.generation.sampling import GenerateOptions
 
-    chosen = SearchOptions(scores=scores, **options)  # type: ignore[arg-type]
+    chosen = GenerateOptions(scores=scores, **options)  # type: ignore[arg-type]
     if stream and scores:
         raise click.UsageError("--stream cannot write scores before the text is known.")
     generator = Generator.load(model, backend, precision)
@@ -78,7 +78,7 @@ def generate(
             click.echo(f"{found.score:.4f}\t{found.text}" if scores else found.text)
 
 
-def _stream(generator: "Generator", lines: Iterator[str], options: "SearchOptions") -> None:
+def _stream(generator: "Generator", lines: Iterator[str], options: "GenerateOptions") -> None:
     for line in lines:
         for piece in generator.stream(line, options):
             sys.stdout.write(piece)
@@ -98,7 +98,7 @@ def _stream(generator: "Generator", lines: Iterator[str], options: "SearchOption
 )
 def export(folder: Path, form: str, output: Path, precision: str | None) -> None:
     """Write the model in FOLDER for another library."""
-    from spanish_tok.t5.export import export
+    from spanish_tok.t5.export.formats import export
 
     export(folder, form, output, precision)
     size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())

@@ -9,7 +9,7 @@ import click
 from spanish_tok.errors import SpanishTokError
 
 if TYPE_CHECKING:
-    from spanish_tok.reading import ReadOptions
+    from spanish_tok.readers.options import ReadOptions
 
 FILES = click.argument("files", nargs=-1, type=click.Path(allow_dash=True))
 vocab_option = click.option(
@@ -79,7 +79,7 @@ def reading(
     reader: Any = "own",
 ) -> "ReadOptions":
     """The options of `reads_files`, and the reader of `runs_on_engines`, as ReadOptions."""
-    from spanish_tok.reading import ReadOptions
+    from spanish_tok.readers.options import ReadOptions
 
     return ReadOptions(
         format=format, text=column, malformed=malformed, invalid_utf8=invalid_utf8, reader=reader

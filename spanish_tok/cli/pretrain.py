@@ -42,15 +42,15 @@ def pretrain(
     """
     import torch
 
-    from spanish_tok.counts import available_cores
+    from spanish_tok.parallel.threads import available_cores
     from spanish_tok.progress import progress
-    from spanish_tok.shards import read_shards
-    from spanish_tok.t5.pretrain import Pretraining
-    from spanish_tok.t5.recipe import Recipe
-    from spanish_tok.tokenizer import Tokenizer
+    from spanish_tok.shards.writer import read_shards
+    from spanish_tok.tokenization.tokenizer import Tokenizer
+    from spanish_tok.training.pretrain import Pretraining
+    from spanish_tok.training.pretrain_options import PretrainOptions
 
     torch.set_num_threads(threads or available_cores())
-    chosen = Recipe.load(recipe).with_values(_entries(changes))
+    chosen = PretrainOptions.load(recipe).with_values(_entries(changes))
     tokenizer = Tokenizer.load(vocab)
     arrays = read_shards(shards, tokenizer.vocabulary)
     training = Pretraining(*arrays, tokenizer, chosen, output, _checked(device))
@@ -61,7 +61,7 @@ def pretrain(
 
 
 def _show_recipe(context: click.Context) -> None:
-    from spanish_tok.t5.recipe import SHIPPED
+    from spanish_tok.training.pretrain_options import SHIPPED
 
     click.echo(SHIPPED.read_text(encoding="utf-8"), nl=False)
     context.exit()

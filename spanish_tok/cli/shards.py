@@ -9,7 +9,7 @@ from spanish_tok.cli.options import reading, reads_files, runs_on_engines, threa
 from spanish_tok.errors import SpanishTokError
 
 if TYPE_CHECKING:
-    from spanish_tok.engines import EngineName
+    from spanish_tok.parallel.engines import EngineName
 
 
 @click.command()
@@ -48,8 +48,8 @@ def shard(
     import pyarrow
 
     from spanish_tok.progress import progress
-    from spanish_tok.shards import ShardOptions, decode_shards, write_shards
-    from spanish_tok.tokenizer import Tokenizer
+    from spanish_tok.shards.writer import ShardOptions, decode_shards, write_shards
+    from spanish_tok.tokenization.tokenizer import Tokenizer
 
     # gives memory back, at once: 589 MB on two threads where 1 s later it is 680
     if "jemalloc" in pyarrow.supported_memory_backends():

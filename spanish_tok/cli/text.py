@@ -11,7 +11,7 @@ from spanish_tok.cli.options import FILES, lines_of, vocab_option
 from spanish_tok.errors import SpanishTokError
 
 if TYPE_CHECKING:
-    from spanish_tok.tokenizer import Tokenizer
+    from spanish_tok.tokenization.tokenizer import Tokenizer
 
 
 @click.command()
@@ -21,7 +21,7 @@ def normalize(files: tuple[str, ...]) -> None:
 
     Reads FILES, or standard input; writes a line for each line.
     """
-    from spanish_tok.alphabet import normalize
+    from spanish_tok.text.table import normalize
 
     for _, _, line in lines_of(files):
         click.echo(normalize(line))
@@ -36,7 +36,7 @@ def encode(files: tuple[str, ...], vocab: Path | None, eos: bool) -> None:
 
     Reads FILES, or standard input. For whole data sets use `shard`.
     """
-    from spanish_tok.tokenizer import Tokenizer
+    from spanish_tok.tokenization.tokenizer import Tokenizer
 
     tokenizer = Tokenizer.load(vocab)
     for _, _, line in lines_of(files):
@@ -51,7 +51,7 @@ def decode(files: tuple[str, ...], vocab: Path | None) -> None:
 
     Reads FILES, or standard input.
     """
-    from spanish_tok.tokenizer import Tokenizer
+    from spanish_tok.tokenization.tokenizer import Tokenizer
 
     tokenizer = Tokenizer.load(vocab)
     for name, number, line in lines_of(files):
@@ -77,7 +77,7 @@ def tokenize(texts: tuple[str, ...], vocab: Path | None, as_json: bool, explain:
 
     TEXT is a text to show; without one, each line of standard input.
     """
-    from spanish_tok.tokenizer import Tokenizer
+    from spanish_tok.tokenization.tokenizer import Tokenizer
 
     tokenizer = Tokenizer.load(vocab)
     explain = sys.stdout.isatty() if explain is None and not as_json else bool(explain)
@@ -89,7 +89,7 @@ def tokenize(texts: tuple[str, ...], vocab: Path | None, as_json: bool, explain:
 
 
 def _as_json(tokenizer: "Tokenizer", text: str, explain: bool) -> dict[str, object]:
-    from spanish_tok.offsets import changes
+    from spanish_tok.text.alignment import changes
 
     shown: dict[str, object] = {
         "text": text,
@@ -130,7 +130,7 @@ def _change_lines(tokenizer: "Tokenizer", text: str) -> list[str]:
     """What became of the text, and each kind of change once: how often, which characters, into what."""
     from collections import Counter
 
-    from spanish_tok.offsets import changes
+    from spanish_tok.text.alignment import changes
 
     kinds = Counter((str(change["from"]), str(change["to"])) for change in changes(text))
     lines = [f"{times:>5} x  {source}  ->  {target!r}" for (source, target), times in kinds.items()]

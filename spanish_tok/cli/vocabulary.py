@@ -10,15 +10,15 @@ from spanish_tok.cli.options import reading, reads_files, runs_on_engines, threa
 from spanish_tok.errors import SpanishTokError
 
 if TYPE_CHECKING:
-    from spanish_tok.counts import Counts
+    from spanish_tok.vocab.counts import Counts
 
 RECORDS = click.argument("files", nargs=-1, required=True, type=click.Path())
 
 
 def _count(files: tuple[str, ...], threads: int | None, options: dict[str, Any], **engine: Any) -> "Counts":
     """The counts of files of text or of counts; what was cut is told on standard error."""
-    from spanish_tok.counting import count_files
     from spanish_tok.progress import progress
+    from spanish_tok.vocab.count_files import count_files
 
     with progress("counting records") as bar:
         counts = count_files(files, options=reading(**options), threads=threads, progress=bar, **engine)
@@ -82,7 +82,7 @@ def train(
 ) -> None:
     """Train a vocabulary from FILES of text or of counts, told apart by their columns."""
     from spanish_tok.progress import progress
-    from spanish_tok.trainer import train_vocabularies
+    from spanish_tok.vocab.trainer import train_vocabularies
 
     counts = _count(files, threads, options)
     with progress("training", total=1, unit="share") as bar:
@@ -97,7 +97,7 @@ def train(
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 def verify(folder: Path | None) -> None:
     """Check a vocabulary FOLDER in every library that is installed; the shipped one by default."""
-    from spanish_tok.verify import verify
+    from spanish_tok.measure.verify import verify
 
     checks = verify(folder)
     for check in checks:
@@ -116,10 +116,10 @@ def verify(folder: Path | None) -> None:
 def demo(output: Path, t5: bool, text: str | None, minutes: float) -> None:
     """Train a real 5,000-id vocabulary from the embedded counts and send text through it, offline."""
     if t5:
-        from spanish_tok.t5 import demo as t5_demo
+        from spanish_tok.measure import t5_demo as t5_demo
 
         t5_demo.run(output, text, minutes, sys.stdout)
         return
-    from spanish_tok.demo import run
+    from spanish_tok.measure.demo import run
 
     run(output, sys.stdout)

@@ -66,7 +66,7 @@ def compiled_folder() -> str:
     go unseen. Hence the hash of all sources in the path. The package's own folder may be read-only.
     NUMBA_CACHE_DIR, where set, wins. A home that cannot be written gives a folder for this process alone.
     """
-    sources = sorted(Path(__file__).parent.glob("*.py"))
+    sources = sorted(Path(__file__).parent.rglob("*.py"))
     state = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
     base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".cache"
     folder = Path(base) / "spanish-tok" / "compiled" / state

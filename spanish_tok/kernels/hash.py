@@ -7,7 +7,7 @@ anybody can tell which records a sample holds.
 import numpy as np
 
 from spanish_tok.kernels import kernel
-from spanish_tok.kernels.memory import load_word, low_bytes, word_at
+from spanish_tok.kernels.bytes import load_word, low_bytes, word_at
 
 PRIME_1 = np.uint64(0x9E3779B185EBCA87)
 PRIME_2 = np.uint64(0xC2B2AE3D27D4EB4F)

@@ -13,13 +13,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-import spanish_tok
+from spanish_tok._version import __version__
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import atomic_path, check_files, read_json, sha256_of_file, shipped, write_json
 from spanish_tok.t5.config import T5Config
 from spanish_tok.t5.quantization import dequantize_tensors, quantize_tensors
-from spanish_tok.vocabulary import MANIFEST as VOCABULARY_MANIFEST
-from spanish_tok.vocabulary import Vocabulary
+from spanish_tok.vocab.vocabulary import MANIFEST as VOCABULARY_MANIFEST
+from spanish_tok.vocab.vocabulary import Vocabulary
 
 CONFIG = "config.json"
 GENERATION = "generation_config.json"
@@ -66,7 +66,7 @@ class Checkpoint:
         write_tensors(folder / weights, quantize_tensors(self.tensors) if int8 else self.tensors, precision)
         manifest = {
             "format": FORMAT,
-            "spanish_tok": spanish_tok.__version__,
+            "spanish_tok": __version__,
             "parameters": self.config.parameters,
             "vocabulary": self.vocabulary.fingerprint,
             "files": {name: sha256_of_file(folder / name) for name in (CONFIG, weights)},

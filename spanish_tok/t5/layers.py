@@ -28,7 +28,7 @@ class _Drop(torch.autograd.Function):
 
 
 def _dropped(x: Tensor, seed: int, levels: int) -> Tensor:
-    from spanish_tok.kernels.dropout import drop
+    from spanish_tok.kernels.nn.dropout import drop
 
     x = x.detach().contiguous()
     result = torch.empty_like(x)

@@ -5,6 +5,7 @@ position; encoder, decoder and output share one embedding.
 """
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,9 +14,9 @@ from torch import Tensor, nn
 
 from spanish_tok.t5.checkpoint import Checkpoint, Precision, Tensors
 from spanish_tok.t5.config import T5Config
-from spanish_tok.t5.initial import draw_weights
+from spanish_tok.t5.init import draw_weights
 from spanish_tok.t5.layers import Block, Dropout, Norm
-from spanish_tok.vocabulary import Vocabulary
+from spanish_tok.vocab.vocabulary import Vocabulary
 
 IGNORED = -100  # a label that adds nothing to the loss
 
@@ -170,3 +171,11 @@ class T5(nn.Module):
     def load(cls, folder: str | os.PathLike[str]) -> "T5":
         """The model of a folder; raises SpanishTokError for what is damaged (see `Checkpoint.load`)."""
         return cls.from_checkpoint(Checkpoint.load(folder))
+
+
+def mask_of(allowed: Sequence[Sequence[int]], vocab_size: int) -> torch.Tensor:
+    """bool (places, vocab_size): True for the ids that are allowed at each place."""
+    mask = torch.zeros((len(allowed), vocab_size), dtype=torch.bool)
+    for place, ids in enumerate(allowed):
+        mask[place, list(ids)] = True
+    return mask

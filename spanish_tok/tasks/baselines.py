@@ -4,9 +4,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from spanish_tok.alphabet import normalize
 from spanish_tok.tasks.examples import Example
 from spanish_tok.tasks.task import Task
+from spanish_tok.text.table import normalize
 
 SENTENCE_END = re.compile(r"(?<=[.!?…])[\"»”)]*\s+(?=[\"«“(¿¡]*[A-ZÁÉÍÓÚÜÑ0-9])")
 # capitalised words and numbers, joined by the small words of Spanish names: "Martín Fierro", "Mar del Plata"

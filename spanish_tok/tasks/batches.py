@@ -13,7 +13,7 @@ POOL = 32  # batches that are sorted by length together
 IGNORED = -100  # a label that adds nothing to the loss
 
 
-class Batch(NamedTuple):
+class ExampleBatch(NamedTuple):
     """int64 (records, length) each: inputs and labels, padded; mask is 1 for the real ids of the inputs.
 
     allowed: for each real label, record by record, the ids that the task allows there; None: all.
@@ -32,14 +32,14 @@ class Batch(NamedTuple):
 
 def batch_of(
     examples: Sequence[Example], pad: int, allowed: Callable[[Example], list[Ids]] | None = None
-) -> Batch:
+) -> ExampleBatch:
     """The batch of some examples; padding of labels is -100, which the loss ignores."""
     inputs = padded([example.input for example in examples], pad)
     lengths = np.array([[len(example.input)] for example in examples])
     mask = (np.arange(inputs.shape[1]) < lengths).astype(np.int64)
     labels = padded([example.labels for example in examples], IGNORED)
     places = [ids for example in examples for ids in allowed(example)] if allowed else None
-    return Batch(inputs, mask, labels, places)
+    return ExampleBatch(inputs, mask, labels, places)
 
 
 def padded(sequences: Sequence[Ids], filling: int) -> NDArray[np.int64]:

@@ -1,21 +1,24 @@
 """What a model may write where it has to choose: texts as ids, and as a trie of what may follow."""
 
-from collections.abc import Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from spanish_tok.tasks.codec import Codec
+from spanish_tok.errors import SpanishTokError
 from spanish_tok.tasks.examples import Example
 from spanish_tok.tasks.task import Task
 from spanish_tok.tasks.windows import Ids
+from spanish_tok.tokenization.codec import Codec
 
 LONGEST_SPAN = 16  # words
 AROUND = ".,;:!?¡¿\"'«»“”‘’()[]…—–"  # what an answer neither begins nor ends with
 
 
 @dataclass(frozen=True)
-class Choices:
+class TargetTrie:
     """Texts of which the model writes one, as ids with `</s>` last, so that none begins with another."""
 
     ids: tuple[Ids, ...]
@@ -33,7 +36,7 @@ class Choices:
     def allowed(self, written: Sequence[int]) -> tuple[int, ...]:
         """The ids that may follow those written so far; after a whole text, `</s>` again.
 
-        For `spanish_tok.search` as it is; transformers' `prefix_allowed_tokens_fn` is
+        For `spanish_tok.generation.sampling` as it is; transformers' `prefix_allowed_tokens_fn` is
         `lambda _, ids: choices.allowed(ids.tolist()[1:])`.
         """
         node = self.trie
@@ -44,7 +47,7 @@ class Choices:
     def beside(self, target: Ids) -> list[Ids]:
         """The ids that are allowed at each place of a target, given what comes before; its own always.
 
-        >>> Choices(((5, 6, 1), (5, 7, 1), (8, 1))).beside((5, 7, 1))
+        >>> TargetTrie(((5, 6, 1), (5, 7, 1), (8, 1))).beside((5, 7, 1))
         [(5, 8), (6, 7), (1,)]
         """
         places, left = [], list(self.ids)
@@ -54,14 +57,14 @@ class Choices:
         return places
 
 
-def spans_of(text: str, codec: Codec, end: int, longest: int) -> Choices:
+def candidate_spans(text: str, codec: Codec, end: int, longest: int) -> TargetTrie:
     """The stretches of a text: up to 16 whole words without the punctuation around them, of up to `longest` ids.
 
     Of a text without words, the empty one.
 
     >>> from spanish_tok import Tokenizer
     >>> codec = Codec.of(Tokenizer.load())
-    >>> sorted(codec.decode(ids) for ids in spans_of("En Lima, sí.", codec, 1, 48).ids)
+    >>> sorted(codec.decode(ids) for ids in candidate_spans("En Lima, sí.", codec, 1, 48).ids)
     ['en', 'en lima', 'en lima, sí', 'lima', 'lima, sí', 'sí']
     """
     words = text.split()
@@ -71,7 +74,7 @@ def spans_of(text: str, codec: Codec, end: int, longest: int) -> Choices:
         for count in range(1, LONGEST_SPAN + 1)
     } - {""}
     spans = {(*ids, end) for ids in codec.encode_all(sorted(texts))}
-    return Choices(tuple(sorted(ids for ids in spans if len(ids) <= longest)) or ((end,),))
+    return TargetTrie(tuple(sorted(ids for ids in spans if len(ids) <= longest)) or ((end,),))
 
 
 class SpanTargets:
@@ -85,6 +88,63 @@ class SpanTargets:
         text = example.fields[self._task.spans]
         key = (text, example.labels)
         if key not in self._known:
-            spans = spans_of(text, self._codec, self._end, self._task.target_tokens)
+            spans = candidate_spans(text, self._codec, self._end, self._task.target_tokens)
             self._known[key] = spans.beside(example.labels)
         return self._known[key]
+
+
+ADVICE = "Give the classes other names in the data."
+
+
+@dataclass(frozen=True)
+class Labels(TargetTrie):
+    """Labels as they stand in the data, and the ids that the model writes for each."""
+
+    names: tuple[str, ...]
+
+    @classmethod
+    def build(cls, names: Iterable[str], codec: Codec, end: int, longest: int) -> "Labels":
+        """Check labels and turn them into ids.
+
+        Raises SpanishTokError, which names them: a label whose text does not survive normalization (only case
+        and spacing may change), two that become the same, one of more than `longest` ids, fewer than two.
+
+        >>> from spanish_tok import Tokenizer
+        >>> codec = Codec.of(Tokenizer.load())
+        >>> Labels.build(["Sí", "No"], codec, 1, 32).names
+        ('Sí', 'No')
+        >>> Labels.build(["año", "AÑO"], codec, 1, 32)
+        Traceback (most recent call last):
+        spanish_tok.errors.SpanishTokError: The labels 'año' and 'AÑO' are the same to the model: 'año'. Give ...
+        """
+        names = tuple(names)
+        if len(names) < 2:
+            raise SpanishTokError(f"There are {len(names)} labels", "A classification needs two or more.")
+        seen: dict[str, str] = {}
+        for name in names:
+            read = codec.readable(name)
+            if _folded(read) != _folded(name):
+                raise SpanishTokError(f"The label {name!r} becomes {read!r} when it is normalized", ADVICE)
+            if read in seen:
+                raise SpanishTokError(
+                    f"The labels {seen[read]!r} and {name!r} are the same to the model: {read!r}", ADVICE
+                )
+            seen[read] = name
+        ids = tuple((*codec.encode(name), end) for name in names)
+        for name, sequence in zip(names, ids, strict=True):
+            if len(sequence) > longest:
+                raise SpanishTokError(
+                    f"The label {name!r} has {len(sequence)} ids, the task allows {longest}",
+                    "Raise target_tokens, or shorten it.",
+                )
+        return cls(ids, names)
+
+
+def count_labels(names: Iterable[str]) -> dict[str, int]:
+    """How often each label occurs, the most frequent first, then by the alphabet."""
+    counts = Counter(names)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _folded(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", text).lower().split())

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.reading import Location
-from spanish_tok.tasks.codec import Codec
-from spanish_tok.tasks.rows import Row, read_rows
+from spanish_tok.readers.options import Location
+from spanish_tok.readers.rows import Row, read_rows
 from spanish_tok.tasks.task import Task
 from spanish_tok.tasks.windows import Ids, inputs_of
+from spanish_tok.tokenization.codec import Codec
 
 Part = Literal["training", "validation", "held-out"]
 
@@ -37,7 +37,7 @@ class Example:
 
 
 @dataclass
-class Report:
+class RowReport:
     """What became of the rows: how many were dropped and why, and what was noted of those that are used."""
 
     rows: int = 0
@@ -64,7 +64,7 @@ def read_examples(
     task: Task,
     codec: Codec,
     end: int,
-    report: Report,
+    report: RowReport,
     malformed: Literal["error", "reject"] = "error",
 ) -> Iterator[Example]:
     """The records of a file or Hub set that have an input and a target; the others are counted in `report`.
@@ -155,7 +155,7 @@ def _window(inputs: Sequence[Ids], target: str, codec: Codec, noted: Counter[str
     return holding[0] if holding else 0
 
 
-class Parts(NamedTuple):
+class ExampleSplit(NamedTuple):
     """A data set divided: no group of records is in two parts."""
 
     training: list[Example]
@@ -168,7 +168,7 @@ class Parts(NamedTuple):
 
 def divide(
     examples: Iterable[Example], task: Task, validation: float = 0.0, held_out: float = 0.0, seed: int = 0
-) -> Parts:
+) -> ExampleSplit:
     """Divide into training, validation and held-out records, by a hash of (seed, group): the order of rows plays
     no part, and records of the same input (or of the task's `group`) stay together.
 
@@ -181,7 +181,7 @@ def divide(
             example
         )
     total = sum(map(len, groups.values()))
-    parts = Parts([], [], [])
+    parts = ExampleSplit([], [], [])
     for key in sorted(groups):
         if len(parts.held_out) < round(held_out * total):
             parts.held_out.extend(groups[key])

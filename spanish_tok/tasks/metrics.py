@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from spanish_tok.alphabet import normalize
+from spanish_tok.text.table import normalize
 
 ARTICLES = frozenset({"el", "la", "los", "las", "un", "una", "unos", "unas"})
 WORD = re.compile(r"[a-záéíóúüñºª0-9]+")

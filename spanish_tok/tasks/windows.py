@@ -3,20 +3,20 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from spanish_tok.tasks.codec import Codec
 from spanish_tok.tasks.task import Task
+from spanish_tok.tokenization.codec import Codec
 
 Ids = tuple[int, ...]
 
 
-class Inputs(NamedTuple):
+class TokenWindows(NamedTuple):
     """The ids of one record's input: one sequence, or one for each window; whether all of the text is in them."""
 
     sequences: tuple[Ids, ...]
     whole: bool
 
 
-def inputs_of(values: Mapping[str, str], task: Task, codec: Codec, end: int) -> Inputs:
+def inputs_of(values: Mapping[str, str], task: Task, codec: Codec, end: int) -> TokenWindows:
     """The ids of one record's input, `end` (`</s>`) last in each sequence.
 
     Texts are cut at spaces, so that the template's other parts stay whole and other libraries can be given the same
@@ -24,18 +24,18 @@ def inputs_of(values: Mapping[str, str], task: Task, codec: Codec, end: int) -> 
     """
     reader = _Reader(values, task, codec)
     if reader.fits(0, len(reader.words)):
-        return Inputs(((*codec.encode(task.render(values)), end),), True)
+        return TokenWindows(((*codec.encode(task.render(values)), end),), True)
     sequences: list[Ids] = []
     start = stop = 0
     while stop < len(reader.words):
         stop = reader.furthest(start)
         if stop == start:
-            return Inputs(((*codec.encode(task.render(values))[: reader.limit], end),), False)
+            return TokenWindows(((*codec.encode(task.render(values))[: reader.limit], end),), False)
         sequences.append((*reader.encode(start, stop), end))
         if task.long_inputs != "windows":
             break
         start = max(start + 1, stop - task.overlap)
-    return Inputs(tuple(sequences), task.long_inputs == "windows")
+    return TokenWindows(tuple(sequences), task.long_inputs == "windows")
 
 
 class _Reader:

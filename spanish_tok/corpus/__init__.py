@@ -1,0 +1,1 @@
+"""Corpus preparation: clean records, draw samples, write folders of records."""

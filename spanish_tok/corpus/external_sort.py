@@ -1,0 +1,143 @@
+"""Candidates of a sample on disk: sorted runs in one file, read back in the order of their keys.
+
+An external merge sort whose merge goes by ranges of keys: a range is the slices of all runs between two
+keys, sorted in memory. The file is written from front to back, and its state is the list of its runs: an
+interrupted job is gone on with by cutting off what came after them. (Mapping the file into memory would be
+shorter, but the system maps far more of it than is looked at, and counts that as memory of the process.)
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from spanish_tok.corpus.sampling import SCHEMA, Keys, in_order
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.text.arrow import bytes_and_offsets, text_chunks
+
+RUN_BYTES = 32 << 20  # candidates are gathered up to here before they are sorted and written
+
+
+class Spill:
+    """Runs of (key, id, text) in a file.
+
+    `runs` holds [place in the file, rows, bytes of ids, bytes of texts] of each. A run lies there as
+    keys uint64[rows], offsets of ids and of texts int32[2, rows + 1], whether there is an id uint8[rows],
+    the ids and the texts. Give the `runs` of an earlier Spill of the same file to go on after them.
+    """
+
+    def __init__(self, path: Path, runs: list[list[int]]) -> None:
+        self.path = path
+        self.runs = runs
+        self._waiting: list[pa.RecordBatch] = []
+        self._waiting_bytes = 0
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        if os.fstat(self._file).st_size < self.size:
+            raise SpanishTokError(f"{path} is shorter than it was", "Delete the folder, and begin anew.")
+        os.truncate(self._file, self.size)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all runs."""
+        return _end_of(self.runs[-1]) if self.runs else 0
+
+    def append(self, candidates: pa.RecordBatch) -> None:
+        """Add candidates of any order; they are on disk after `flush`."""
+        self._waiting.append(candidates)
+        self._waiting_bytes += candidates.nbytes
+        if self._waiting_bytes >= RUN_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was appended as a run."""
+        run = in_order(self._waiting)
+        self._waiting, self._waiting_bytes = [], 0
+        if run.num_rows:
+            valid = run.column("id").is_valid().to_numpy(zero_copy_only=False).astype(np.uint8)
+            (id_offsets, ids), (text_offsets, texts) = map(_packed, (run.column("id"), run.column("text")))
+            place = self.size
+            for part in (run.column("key").to_numpy(), id_offsets, text_offsets, valid, ids, texts):
+                place = _write(self._file, part.view(np.uint8).data, place)
+            self.runs.append([self.size, run.num_rows, len(ids), len(texts)])
+
+    def sync(self) -> None:
+        """Have the disk hold the runs."""
+        self.flush()
+        os.fsync(self._file)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+    def keys_of(self, run: list[int]) -> Keys:
+        """The keys of a run, in order."""
+        return self._read(run[0], run[1], np.uint64)
+
+    def ranges(self, keys: Keys, rows: int, before: int = 0, first: int = 0) -> Iterator[pa.RecordBatch]:
+        """All records with keys up to the last of `keys`, `rows` at a time, from range `first` on.
+
+        `keys` are the sorted keys of the records, and `before` is how many records with smaller keys there
+        were: ranges end after every `rows` of all of them. Records with equal keys are never in two.
+        """
+        bounds = np.unique(np.append(keys[rows - 1 - before % rows :: rows], keys[-1:]))
+        places = [np.searchsorted(self.keys_of(run), bounds, side="right") for run in self.runs]
+        for number in range(first, len(bounds)):
+            slices = [
+                (run, 0 if number == 0 else int(place[number - 1]), int(place[number]))
+                for run, place in zip(self.runs, places, strict=True)
+            ]
+            yield in_order([self._batch(*part) for part in slices if part[1] < part[2]])
+
+    def _batch(self, run: list[int], begin: int, end: int) -> pa.RecordBatch:
+        """Rows of a run."""
+        place, rows, id_bytes, _ = run
+        offsets_at = place + 8 * rows
+        valid_at = offsets_at + 8 * (rows + 1)
+        ids_at = valid_at + rows
+        keys = self._read(place + 8 * begin, end - begin, np.uint64)
+        valid = self._read(valid_at + begin, end - begin, np.uint8)
+        ids = self._strings(offsets_at + 4 * begin, ids_at, end - begin)
+        texts = self._strings(offsets_at + 4 * (rows + 1 + begin), ids_at + id_bytes, end - begin)
+        if not valid.all():
+            ids = pa.array(np.where(valid, ids, None), pa.string())
+        return pa.record_batch([pa.array(keys), ids, texts], schema=SCHEMA)
+
+    def _strings(self, offsets_at: int, data_at: int, rows: int) -> pa.StringArray:
+        offsets = self._read(offsets_at, rows + 1, np.int32)
+        data = self._read(data_at + int(offsets[0]), int(offsets[-1] - offsets[0]), np.uint8)
+        return pa.StringArray.from_buffers(rows, pa.py_buffer(offsets - offsets[0]), pa.py_buffer(data))
+
+    def _read(self, place: int, count: int, kind: type) -> NDArray[Any]:
+        values: NDArray[Any] = np.empty(count, kind)
+        target, read = values.view(np.uint8).data, 0
+        while read < len(target):
+            got = os.preadv(self._file, [target[read:]], place + read)
+            if not got:
+                raise SpanishTokError(
+                    f"{self.path} is shorter than it was", "Delete the folder, and begin anew."
+                )
+            read += got
+        return values
+
+
+def _end_of(run: list[int]) -> int:
+    place, rows, id_bytes, text_bytes = run
+    return place + 8 * rows + 8 * (rows + 1) + rows + id_bytes + text_bytes
+
+
+def _packed(column: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+    """Offsets from 0 on, and the bytes."""
+    (chunk,) = text_chunks(column)
+    data, offsets = bytes_and_offsets(chunk)
+    return (offsets - offsets[0]).astype(np.int32), data[offsets[0] : offsets[-1]]
+
+
+def _write(file: int, data: memoryview, place: int) -> int:
+    """Write all of `data` at a place; return where it ends. A disk that is nearly full may take a part at a time."""
+    while len(data):
+        written = os.pwrite(file, data, place)
+        place, data = place + written, data[written:]
+    return place

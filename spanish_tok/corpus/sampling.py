@@ -1,0 +1,149 @@
+"""A uniform sample: the records whose keyed hashes are smallest, whatever the order of the input.
+
+The key of a record is XXH64 of its id, with the XXH64 of its source's name (with the seed) as seed; where it
+has no id, of its text, the seed increased by how often that text stood there without an id before. So the same
+seed draws the same records from files in any order, in batches of any size, by any number of workers, and
+the samples of parts merge into the sample of the whole.
+"""
+
+from collections.abc import Sequence
+from math import sqrt
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from spanish_tok.kernels.hash import hash_rows, occurrences, xxh64
+from spanish_tok.text.arrow import bytes_and_offsets, text_chunks
+
+Keys = NDArray[np.uint64]
+
+SCHEMA = pa.schema([("key", pa.uint64()), ("id", pa.string()), ("text", pa.string())])
+LARGEST_KEY = 2**64 - 1
+
+
+class KeyedSource:
+    """One source of records, which gives them their keys. Records without ids must come in one stream.
+
+    >>> batch = pa.record_batch({"id": ["7", "8"], "text": ["uno", "dos"]})
+    >>> KeyedSource("es", seed=0).keys_of(batch)
+    array([15282559627321129575, 13330457478938082823], dtype=uint64)
+    """
+
+    def __init__(self, name: str, seed: int) -> None:
+        data = np.frombuffer(name.encode(), np.uint8)
+        self.name = name
+        self._seed = np.uint64(xxh64(data, 0, len(data), np.uint64(seed)))
+        self._seen: NDArray[np.uint64] | None = (
+            None  # (hash of a text, how often): only where ids are missing
+        )
+        self._filled = 0
+
+    @property
+    def counts_texts(self) -> bool:
+        """Whether keys depend on what came before: some records had no id."""
+        return self._seen is not None
+
+    def keys_of(self, batch: pa.RecordBatch) -> Keys:
+        """The keys of the records of a batch with the columns id and text."""
+        ids, texts = batch.column("id"), batch.column("text")
+        if ids.null_count == 0:
+            return self._hashes(ids)
+        missing = ids.is_null()  # only their texts are counted, else keys would depend on batches
+        keys = self._hashes(ids)
+        keys[missing.to_numpy(zero_copy_only=False)] = self._text_keys(texts.filter(missing))
+        return keys
+
+    def _hashes(self, column: pa.Array, seeds: Keys | None = None) -> Keys:
+        (chunk,) = text_chunks(column)
+        seeds = np.full(len(column), self._seed) if seeds is None else seeds
+        return np.asarray(hash_rows(*bytes_and_offsets(chunk), seeds))
+
+    def _text_keys(self, texts: pa.Array) -> Keys:
+        if self._seen is None:
+            self._seen = np.zeros((1 << 16, 2), np.uint64)
+        hashes = self._hashes(texts)
+        before, self._seen, self._filled = occurrences(hashes, self._seen, self._filled)
+        return self._hashes(texts, before + self._seed) if before.any() else hashes
+
+
+class Threshold:
+    """Which keys may still be among the `size` smallest: those of `low` to `high`.
+
+    Holds at most twice `size` keys of 8 bytes. `high` falls as keys are added; it begins at a guess where
+    it is known about how many `rows` there will be, so that little is kept in vain.
+    """
+
+    def __init__(self, size: int, low: int = 0, rows: int | None = None) -> None:
+        self.size = size
+        self.low = low
+        self.high = LARGEST_KEY if rows is None else guessed_threshold(size, low, rows)
+        self._parts: list[Keys] = []
+        self._held = 0
+
+    def admits(self, keys: Keys) -> NDArray[np.bool_]:
+        """True for each key that may be among the smallest."""
+        return (keys >= np.uint64(self.low)) & (keys <= np.uint64(self.high))
+
+    def add(self, keys: Keys) -> None:
+        """Take note of keys that were admitted."""
+        self._parts.append(keys)
+        self._held += len(keys)
+        if self._held >= 2 * self.size:
+            self._shrink()
+
+    def settle(self) -> Keys:
+        """The smallest keys in order: `size`, and those equal to the last; fewer where there were no more."""
+        if self._held > self.size:
+            self._shrink()
+        return np.sort(np.concatenate(self._parts)) if self._parts else np.empty(0, np.uint64)
+
+    def _shrink(self) -> None:
+        keys = np.concatenate(self._parts)
+        keys = keys[keys <= np.partition(keys, self.size - 1)[self.size - 1]]
+        self.high = int(keys.max())
+        self._parts, self._held = [keys], len(keys)
+
+
+def guessed_threshold(size: int, low: int, rows: int) -> int:
+    """A key below which about `size` of the keys from `low` on lie, six standard deviations on the safe side."""
+    wanted = size + 6 * sqrt(size) + 100
+    share = wanted / max(rows, 1) + low / LARGEST_KEY
+    return LARGEST_KEY if share >= 1 else int(share * LARGEST_KEY)
+
+
+def candidates_of(batch: pa.RecordBatch, keys: Keys, threshold: Threshold) -> pa.RecordBatch:
+    """The records of a batch that the threshold admits as (key, id, text), in the order of their keys."""
+    places = np.flatnonzero(threshold.admits(keys))
+    places = places[np.argsort(keys[places], kind="stable")]
+    kept = batch.take(pa.array(places))
+    return pa.record_batch([pa.array(keys[places]), kept.column("id"), kept.column("text")], schema=SCHEMA)
+
+
+def admitted(candidates: pa.RecordBatch, threshold: Threshold) -> pa.RecordBatch:
+    """The candidates that the threshold admits still."""
+    return candidates.filter(pa.array(threshold.admits(candidates.column("key").to_numpy())))
+
+
+def in_order(parts: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    """Candidates of any order as one batch in the order of the sample: by key, equal keys by id and text."""
+    (batch,) = pa.Table.from_batches(parts, SCHEMA).combine_chunks().to_batches() or [empty_batch()]
+    keys = batch.column("key").to_numpy()
+    order = np.argsort(keys, kind="stable")
+    if len(keys) > 1 and (np.diff(keys[order]) == 0).any():  # the same id twice
+        order = pc.sort_indices(batch, [(name, "ascending") for name in SCHEMA.names])
+    return batch.take(pa.array(order))
+
+
+def empty_batch() -> pa.RecordBatch:
+    """No candidates."""
+    return pa.RecordBatch.from_pylist([], SCHEMA)
+
+
+def merge_samples(parts: Sequence[pa.RecordBatch], size: int) -> pa.RecordBatch:
+    """The sample of the whole from samples of its parts, each of at least `size` records or a whole part.
+
+    Takes and gives batches of (key, id, text). Associative, so that samples merge as a tree.
+    """
+    return in_order(parts).slice(0, size)

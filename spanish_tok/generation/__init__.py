@@ -1,0 +1,1 @@
+"""Text written by a model: greedy search, sampling, beams, prompts."""

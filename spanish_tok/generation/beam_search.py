@@ -1,0 +1,125 @@
+"""Beam search over any backend, by the rules of transformers, and the one door to all searches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spanish_tok.generation.sampling import (
+    Backend,
+    GenerateOptions,
+    Hypothesis,
+    Ids,
+    Logits,
+    PrefixConstraint,
+    PrefixConstraints,
+    in_rows,
+    log_softmax,
+    restricted,
+    write,
+)
+
+
+def search(
+    backend: Backend,
+    batch: Sequence[Ids],
+    options: GenerateOptions,
+    allowed: PrefixConstraints = None,
+    size: int = 0,
+) -> list[Hypothesis]:
+    """The best hypothesis for each row of ids; `size` bounds the ids (0: the model's rows)."""
+    if options.num_beams > 1:
+        return beam_search(backend, batch, options, allowed, size)
+    ids: list[list[int]] = [[] for _ in batch]
+    scores = [0.0] * len(batch)
+    for written in write(backend, batch, options, allowed, size):
+        ids[written.request].append(written.id)
+        scores[written.request] += written.log_probability
+    end = backend.config.eos_token_id
+    return [
+        Hypothesis(
+            ids=tuple(row[:-1] if row[-1:] == [end] else row),
+            score=score if options.scores else None,
+            complete=row[-1:] == [end],
+        )
+        for row, score in zip(ids, scores, strict=True)
+    ]
+
+
+@dataclass
+class Beams:
+    """The beams of one input: running ones, best first, and the best finished ones with their penalized scores."""
+
+    texts: list[list[int]]
+    scores: NDArray[np.float32]
+    allowed: PrefixConstraint | None = None
+    finished: list[tuple[float, Hypothesis]] = field(default_factory=list)
+    done: bool = False
+
+    def advance(self, totals: Logits, end: int, options: GenerateOptions) -> NDArray[np.int64]:
+        """Go on by one id, given the log-probabilities (beams, ids) of whole texts; the parents of the new beams.
+
+        Of the 2k best continuations the first k may finish, the best k that did not finish run on; it is done when
+        k have finished and the best running one cannot overtake them at its present length (transformers' rule).
+        """
+        k, ids = options.num_beams, totals.shape[1]
+        flat = totals.ravel()
+        best = np.argpartition(-flat, min(2 * k, len(flat) - 1))[: 2 * k]
+        best = best[np.lexsort((best, -flat[best]))]
+        best = best[np.isfinite(flat[best])]
+        length = len(self.texts[0]) + 1
+        last = length >= options.max_new_tokens
+        running = []
+        for rank, place in enumerate(best):
+            parent, number = divmod(int(place), ids)
+            if number != end and not last:
+                running.append((place, parent, number))
+            elif rank < k:
+                text = (*self.texts[parent], *(() if number == end else (number,)))
+                found = Hypothesis(text, float(flat[place]), number == end)
+                self.finished.append((float(flat[place]) / length**options.length_penalty, found))
+        self.finished = sorted(self.finished, key=lambda item: -item[0])[:k]
+        running = running[:k]
+        self.done = not running
+        if running:
+            ways = len(running)
+            running += [running[-1]] * (k - ways)  # fewer ways than beams, where few ids are allowed
+            self.scores = flat[[place for place, _, _ in running]]
+            self.scores[ways:] = -np.inf
+            self.texts = [[*self.texts[parent], number] for _, parent, number in running]
+            bound = float(self.scores[0]) / length**options.length_penalty
+            self.done = len(self.finished) == k and bound <= self.finished[-1][0]
+        return np.array([parent for _, parent, _ in running], dtype=np.int64)
+
+
+def beam_search(
+    backend: Backend,
+    batch: Sequence[Ids],
+    options: GenerateOptions,
+    allowed: PrefixConstraints = None,
+    size: int = 0,
+) -> list[Hypothesis]:
+    """The best hypothesis of each row by beam search, as transformers' with its defaults finds it."""
+    k, end, size = options.num_beams, backend.config.eos_token_id, size or backend.config.vocab_size
+    state = backend.start(batch, options.max_new_tokens)
+    state.reorder(np.repeat(np.arange(len(batch)), k))
+    first = np.array([0.0] + [-np.inf] * (k - 1), dtype=np.float32)  # all beams are alike at first
+    beams = [Beams([[] for _ in range(k)], first, rule) for rule in in_rows(allowed, len(batch))]
+    alive = list(beams)
+    last = np.full(len(batch) * k, backend.config.decoder_start_token_id)
+    while True:
+        scores = log_softmax(state.step(last)[:, :size])
+        if allowed is not None:
+            scores = restricted(scores, [(text, item.allowed) for item in alive for text in item.texts])
+            scores = log_softmax(scores) if options.renormalize else scores
+        parents = [
+            item.advance(scores[place * k : (place + 1) * k] + item.scores[:, None], end, options) + place * k
+            for place, item in enumerate(alive)
+        ]
+        rows = [row for row, item in zip(parents, alive, strict=True) if not item.done]
+        alive = [item for item in alive if not item.done]
+        if not alive:
+            return [item.finished[0][1] for item in beams]
+        state.reorder(np.concatenate(rows))
+        last = np.array([text[-1] for item in alive for text in item.texts])

@@ -1,0 +1,206 @@
+"""Which ids to write: greedy search and sampling, written once over any backend. No torch here.
+
+A backend computes, a search decides. A backend (`Backend`) takes a batch of id lists and gives a `State`; the
+state takes the last id of each row and gives the logits of the next, as a NumPy array.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.t5.config import T5Config
+from spanish_tok.tokenization.subword_regularization import uniform_numbers
+
+Ids = Sequence[int]
+Logits = NDArray[np.float32]
+# what was written so far -> the ids that may follow; None: all
+PrefixConstraint = Callable[[Ids], Collection[int] | None]
+PrefixConstraints = (
+    PrefixConstraint | Sequence[PrefixConstraint] | None
+)  # the same for all rows of a batch, or one for each
+
+
+class State(Protocol):
+    """A batch being decoded; all rows are at the same step."""
+
+    def step(self, ids: NDArray[np.int64]) -> Logits:
+        """Take the last id of each row (rows,), the start id first; give the next logits (rows, vocab_size).
+
+        The array is the caller's to read until the next step.
+        """
+        ...
+
+    def reorder(self, rows: NDArray[np.int64]) -> None:
+        """Let row i go on as what was row rows[i]: repeated for beams, left out when finished."""
+        ...
+
+
+@runtime_checkable
+class GreedyState(State, Protocol):
+    """A state that knows a quicker way to the most probable ids than through all logits."""
+
+    def best(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """As `step`, but give the most probable id of each row, the first of equal ones."""
+        ...
+
+
+class Backend(Protocol):
+    """A model that can be decoded from."""
+
+    config: T5Config
+
+    def start(self, batch: Sequence[Ids], limit: int) -> State:
+        """Encode rows of ids (each at least one, of any lengths), for at most `limit` steps."""
+        ...
+
+
+@dataclass(frozen=True)
+class GenerateOptions:
+    """How to write. The defaults are greedy: at each step the most probable id.
+
+    `temperature` above 0 samples, from the `top_k` most probable ids (0: all) and among these from the fewest
+    that hold the share `top_p`. A draw depends on `seed` and the input alone, not on the batch around it.
+    `num_beams` above 1 is beam search, whose scores are divided by length^`length_penalty`. `scores` makes greedy
+    and sampling compute the log-probability of what they write, which costs a little time. With `renormalize` it
+    is that among the ids that are allowed there, and not among all.
+    """
+
+    max_new_tokens: int = 128
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    num_beams: int = 1
+    length_penalty: float = 1.0
+    seed: int = 0
+    scores: bool = False
+    renormalize: bool = False
+
+    def __post_init__(self) -> None:
+        checks = [
+            ("max_new_tokens", self.max_new_tokens >= 1, "from 1 up"),
+            ("temperature", 0 <= self.temperature < np.inf, "from 0 (greedy) up"),
+            ("top_k", self.top_k >= 0, "from 0 (all) up"),
+            ("top_p", 0 < self.top_p <= 1, "above 0, up to 1 (all)"),
+            ("num_beams", self.num_beams >= 1, "from 1 (no beam search) up"),
+            ("length_penalty", abs(self.length_penalty) < np.inf, "that is finite"),
+        ]
+        for name, holds, advice in checks:
+            if not holds:
+                raise SpanishTokError(f"{name} is {getattr(self, name)}", f"Give a number {advice}.")
+        if self.num_beams > 1 and self.temperature > 0:
+            raise SpanishTokError("Beams do not sample", "Give a temperature or a number of beams, not both.")
+
+
+class GeneratedId(NamedTuple):
+    """One id as it is written: by which request of the batch, and its log-probability (0 unless asked for)."""
+
+    request: int
+    id: int
+    log_probability: float
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """What was written for one input: ids without `</s>`; the sum of log-probabilities, `</s>` included.
+
+    `score` is None unless `scores` or beams were asked for; of beams it is the sum without the length penalty.
+    """
+
+    ids: tuple[int, ...]
+    score: float | None = None
+    complete: bool = True  # whether it ended with </s> and not at the limit
+
+
+def write(
+    backend: Backend,
+    batch: Sequence[Ids],
+    options: GenerateOptions,
+    allowed: PrefixConstraints = None,
+    size: int = 0,
+) -> Iterator[GeneratedId]:
+    """Greedy or sampled ids, each as soon as it is known, `</s>` included, for a batch of any lengths."""
+    end, size = backend.config.eos_token_id, size or backend.config.vocab_size
+    state = backend.start(batch, options.max_new_tokens)
+    rules = in_rows(allowed, len(batch))
+    uniform = [uniform_numbers(options.seed, " ".join(map(str, row))) for row in batch]
+    texts: list[list[int]] = [[] for _ in batch]
+    rows = np.arange(len(batch))  # the request of each row
+    open_rows = np.ones(len(batch), dtype=bool)
+    last = np.full(len(batch), backend.config.decoder_start_token_id)
+    plain = not (options.temperature or options.scores or allowed) and size == backend.config.vocab_size
+    quick = state if plain and isinstance(state, GreedyState) else None
+    for _ in range(options.max_new_tokens):
+        scored = None
+        if quick is not None:
+            last = quick.best(last)
+        else:
+            every = logits = state.step(last)[:, :size]
+            if allowed is not None:
+                logits = restricted(logits, [(texts[request], rules[request]) for request in rows])
+            if options.scores:
+                scored = log_softmax(logits if options.renormalize else every)
+            if options.temperature:
+                draws = [next(uniform[request]) for request in rows]
+                last = np.array([draw(row, u, options) for row, u in zip(logits, draws, strict=True)])
+            else:
+                last = logits.argmax(axis=1)
+        for row in np.flatnonzero(open_rows):
+            request, number = int(rows[row]), int(last[row])
+            texts[request].append(number)
+            yield GeneratedId(request, number, 0.0 if scored is None else float(scored[row, number]))
+        open_rows &= last != end
+        kept = np.flatnonzero(open_rows)
+        if not len(kept):
+            return
+        if 2 * len(kept) <= len(rows):
+            state.reorder(kept)
+            rows, last, open_rows = rows[kept], last[kept], open_rows[kept]
+
+
+def draw(logits: Logits, uniform: float, options: GenerateOptions) -> int:
+    """An id drawn from the logits of one row by one number in [0, 1): temperature, then top-k, then top-p."""
+    order = np.argsort(-logits, kind="stable")
+    if options.top_k:
+        order = order[: options.top_k]
+    scaled = logits[order].astype(np.float64) / options.temperature
+    shares = np.exp(scaled - scaled[0])
+    sums = np.cumsum(shares)
+    if options.top_p < 1:
+        kept = int(np.searchsorted(sums, options.top_p * sums[-1])) + 1
+        sums = sums[:kept]
+    place = int(np.searchsorted(sums, uniform * sums[-1], side="right"))
+    return int(order[min(place, len(sums) - 1)])
+
+
+def log_softmax(logits: Logits) -> Logits:
+    """The logarithms of the probabilities of each row, in float32."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    result: Logits = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return result
+
+
+def in_rows(allowed: PrefixConstraints, rows: int) -> list[PrefixConstraint | None]:
+    """The rule for each row of a batch."""
+    return [allowed] * rows if allowed is None or callable(allowed) else list(allowed)
+
+
+def restricted(scores: Logits, rows: Iterable[tuple[Ids, PrefixConstraint | None]]) -> Logits:
+    """A copy of scores (rows, ids) where what may not follow the row's text, by its rule, is -infinity."""
+    result = scores.copy()
+    for row, (text, allowed) in enumerate(rows):
+        ids = allowed(text) if allowed else None
+        if ids is None:
+            continue
+        chosen = np.fromiter(ids, dtype=np.int64)
+        if not len(chosen) or not 0 <= chosen.min() <= chosen.max() < scores.shape[1]:
+            raise SpanishTokError(
+                f"The ids allowed after {list(text)} are none, or not in the vocabulary",
+                f"Allow at least one id from 0 to {scores.shape[1] - 1}.",
+            )
+        result[row] = -np.inf
+        result[row, chosen] = scores[row, chosen]
+    return result

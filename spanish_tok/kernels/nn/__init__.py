@@ -1,0 +1,1 @@
+"""Compiled code of the T5 on a CPU."""

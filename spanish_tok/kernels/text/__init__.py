@@ -1,0 +1,1 @@
+"""Compiled code over bytes of text."""

@@ -1,0 +1,1 @@
+"""Measurements: bench, compare, verify, and the report."""

@@ -1,0 +1,174 @@
+"""How well a vocabulary fits a text: compression, words that stay whole, balance of the pieces' frequencies."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from spanish_tok.measure.texts import size_of
+from spanish_tok.text.alphabet import OTHERS
+from spanish_tok.tokenization.adapters import Segmenter
+
+ALPHA = 2.5
+SLICE = 4_000_000  # bytes of text that are encoded at a time
+SHOWN = 20
+QUANTILES = (0, 5, 25, 50, 75, 95, 99, 100)
+WORDS = pa.schema([("word", pa.large_string()), ("count", pa.int64())])
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Figures of one vocabulary on one text; "characters" and "words" are those of the normalized text.
+
+    words: what stands between spaces. unknown: `<unk>`. coverage: share of ordinary ids that occur.
+    whole_words: share of running words, without the punctuation around them, that are one piece.
+    renyi: see `renyi_efficiency`. lengths: tokens a record -> records. piece_lengths: characters of a piece ->
+    tokens. quantiles: of the tokens a record, at QUANTILES percent. split_words: the most frequent words that
+    are cut, with count and pieces. longest, rarest: pieces and how often they occur.
+    """
+
+    records: int
+    bytes: int
+    characters: int
+    words: int
+    tokens: int
+    unknown: int
+    whole_words: float
+    coverage: float
+    renyi: float
+    quantiles: list[int]
+    lengths: dict[int, int]
+    piece_lengths: dict[int, int]
+    split_words: list[tuple[str, int, str]]
+    longest: list[tuple[str, int]]
+    rarest: list[tuple[str, int]]
+
+    @property
+    def characters_per_token(self) -> float:
+        return self.characters / self.tokens
+
+    @property
+    def bytes_per_token(self) -> float:
+        return self.bytes / self.tokens
+
+    @property
+    def tokens_per_word(self) -> float:
+        return self.tokens / self.words
+
+
+def measure_quality(
+    segmenter: Segmenter, texts: pa.ChunkedArray, normalized: pa.ChunkedArray, words: pa.Table
+) -> Quality:
+    """Measure a vocabulary on `texts`; `normalized` are the same records, `words` is `word_counts` of these."""
+    counts, lengths = count_ids(segmenter, texts)
+    ordinary = np.array([number for number in range(segmenter.size) if number not in segmenter.special])
+    whole, split = split_words(segmenter, words)
+    sizes = np.array([len(piece) for piece in segmenter.pieces], np.int64)
+    used = counts[ordinary]
+    by_length = ordinary[np.lexsort((ordinary, -sizes[ordinary]))][:SHOWN]
+    by_count = ordinary[np.lexsort((-ordinary, used))][:SHOWN]
+    repeated = np.repeat(np.arange(len(lengths)), lengths)
+    return Quality(
+        records=len(texts),
+        bytes=size_of(texts),
+        characters=int(pc.sum(pc.utf8_length(normalized)).as_py() or 0),
+        words=_spaced_words(normalized),
+        tokens=int(counts.sum()),
+        unknown=int(counts[segmenter.unknown]) if segmenter.unknown is not None else 0,
+        whole_words=whole,
+        coverage=float((used > 0).mean()),
+        renyi=renyi_efficiency(counts, segmenter.ordinary),
+        quantiles=[int(q) for q in np.percentile(repeated, QUANTILES, method="lower")],
+        lengths={int(k): int(lengths[k]) for k in np.flatnonzero(lengths)},
+        piece_lengths=_sums(sizes, counts),
+        split_words=split,
+        longest=[(segmenter.pieces[number], int(counts[number])) for number in by_length],
+        rarest=[(segmenter.pieces[number], int(counts[number])) for number in by_count],
+    )
+
+
+def _spaced_words(normalized: pa.ChunkedArray) -> int:
+    """Spaces and one more for each record that is not empty: normalized text has no double spaces."""
+    spaces = pc.sum(pc.count_substring(normalized, " ")).as_py() or 0
+    return int(spaces + (pc.sum(pc.not_equal(normalized, "")).as_py() or 0))
+
+
+def slices(column: pa.ChunkedArray) -> Iterator[pa.LargeStringArray]:
+    """A column in arrays of about SLICE bytes."""
+    rows = max(1, len(column) * SLICE // max(1, size_of(column)))
+    for start in range(0, len(column), rows):
+        part = column.slice(start, rows).combine_chunks()
+        yield part.combine_chunks() if isinstance(part, pa.ChunkedArray) else part
+
+
+def count_ids(segmenter: Segmenter, texts: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(int64[ids], how often each occurs; int64[n], how many records have so many tokens)."""
+    counts = np.zeros(segmenter.size, np.int64)
+    lengths = np.zeros(1, np.int64)
+    for part in slices(texts):
+        lists = segmenter.encode(part)
+        counts += np.bincount(lists.flatten().to_numpy(), minlength=segmenter.size)
+        lengths = _added(lengths, np.bincount(pc.list_value_length(lists).to_numpy()))
+    return counts, lengths
+
+
+def _added(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
+    total = np.zeros(max(len(a), len(b)), np.int64)
+    total[: len(a)] += a
+    total[: len(b)] += b
+    return total
+
+
+def _sums(keys: NDArray[np.int64], values: NDArray[np.int64]) -> dict[int, int]:
+    return {int(key): int(total) for key in np.unique(keys) if (total := values[keys == key].sum())}
+
+
+def renyi_efficiency(counts: NDArray[np.int64], size: int, alpha: float = ALPHA) -> float:
+    """Rényi entropy of the pieces' frequencies over the most that `size` pieces could have, 0 to 1.
+
+    Zouhar et al. 2023, "Tokenization and the Noiseless Channel": H_a = log(sum p^a) / (1 - a), over log(size).
+    Equal to the package tokenization-scorer with `vocab=size`.
+
+    >>> round(renyi_efficiency(np.array([5, 5, 5, 5]), 4), 6), renyi_efficiency(np.array([9, 0]), 2)
+    (1.0, 0.0)
+    """
+    p = counts[counts > 0] / counts.sum()
+    return abs(float(np.log((p**alpha).sum()) / (1 - alpha) / np.log(size)))
+
+
+def word_counts(normalized: pa.ChunkedArray) -> pa.Table:
+    """The distinct words of normalized text and how often each occurs, most frequent first.
+
+    A word is what stands between spaces, without the punctuation around it.
+
+    >>> word_counts(pa.chunked_array([["¿sí? no; sí.", ""]])).to_pylist()
+    [{'word': 'sí', 'count': 2}, {'word': 'no', 'count': 1}]
+    """
+    tables = [WORDS.empty_table()]
+    for part in slices(normalized):
+        found = pc.value_counts(pc.list_flatten(pc.split_pattern(part, " ")))
+        words = pc.utf8_trim(found.field("values"), characters=OTHERS)
+        tables.append(pa.table([words, found.field("counts")], schema=WORDS))
+    table = pa.concat_tables(tables).group_by("word").aggregate([("count", "sum")])
+    table = table.rename_columns({"count_sum": "count"}).filter(pc.not_equal(table["word"], ""))
+    return table.select(WORDS.names).sort_by([("count", "descending"), ("word", "ascending")])
+
+
+def pieces_per_word(segmenter: Segmenter, words: pa.Table) -> NDArray[np.int64]:
+    """int64[words]: in how many pieces each word is cut where it stands after a space."""
+    space, nothing = pa.scalar(" ", pa.large_string()), pa.scalar("", pa.large_string())
+    spaced = pa.chunked_array([pc.binary_join_element_wise(space, words["word"].combine_chunks(), nothing)])
+    lengths = [pc.list_value_length(segmenter.encode(part)).to_numpy() for part in slices(spaced)]
+    return np.concatenate([np.zeros(0, np.int64), *lengths])
+
+
+def split_words(segmenter: Segmenter, words: pa.Table) -> tuple[float, list[tuple[str, int, str]]]:
+    """(share of running words that are one piece, the most frequent of the others with count and pieces)."""
+    lengths, counts = pieces_per_word(segmenter, words), words["count"].to_numpy()
+    cut = np.flatnonzero(lengths > 1)[:SHOWN]
+    shown = [(words["word"][int(place)].as_py(), int(counts[place])) for place in cut]
+    share = float(counts[lengths == 1].sum() / counts.sum()) if len(counts) else 0.0
+    return share, [(word, count, " ".join(segmenter.cut(word))) for word, count in shown]

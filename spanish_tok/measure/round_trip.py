@@ -1,0 +1,90 @@
+"""Is a vocabulary right on a text: round trips, unknown pieces, and the same ids in every engine."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from spanish_tok.measure.quality import slices
+from spanish_tok.measure.texts import sampled
+from spanish_tok.parallel.threads import available_cores
+from spanish_tok.tokenization.tokenizer import Tokenizer
+from spanish_tok.vocab.formats import UNK
+
+SAMPLE_BYTES = 4_000_000
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How many records one engine was given, and how many got other ids than the bulk encoder gives them."""
+
+    engine: str
+    tried: int
+    differing: int
+
+
+@dataclass(frozen=True)
+class RoundTrip:
+    """Records tried, those where decode(encode(x)) != normalize(x) with examples, `<unk>` met, and parities."""
+
+    tried: int
+    failures: int
+    examples: list[str]
+    unknown: int
+    parities: list[Parity]
+
+
+def check_round_trip(folder: Path, texts: pa.ChunkedArray) -> RoundTrip:
+    """Encode and decode every record; compare ids with sentencepiece on all, with slower engines on a sample.
+
+    The expected text comes from sentencepiece's own normalizer, not from the code that is tried.
+    """
+    import sentencepiece
+
+    tokenizer = Tokenizer.load(folder)
+    engine: Any = sentencepiece.SentencePieceProcessor(model_file=str(folder / "spiece.model"))
+    failed: list[str] = []
+    failures = unknown = differing = 0
+    for part in slices(texts):
+        lists = tokenizer.encode_column(part)
+        given = [text.replace("\0", "\1") for text in part.to_pylist()]
+        expected = [text.removeprefix("▁").replace("▁", " ") for text in engine.normalize(given)]
+        decoded = tokenizer.decode_column(lists).to_pylist()
+        wrong = [place for place, text in enumerate(expected) if text != decoded[place]]
+        failures += len(wrong)
+        failed += [part[place].as_py() for place in wrong[: EXAMPLES - len(failed)]]
+        unknown += int(pc.sum(pc.equal(lists.flatten(), UNK)).as_py() or 0)
+        theirs = engine.encode(given, num_threads=available_cores())
+        differing += count_differing(pa.array(theirs, lists.type), lists)
+    parities = [Parity("sentencepiece", len(texts), differing), *_on_a_sample(tokenizer, folder, texts)]
+    return RoundTrip(len(texts), failures, failed, unknown, parities)
+
+
+def _on_a_sample(tokenizer: Tokenizer, folder: Path, texts: pa.ChunkedArray) -> list[Parity]:
+    from tokenizers import Tokenizer as Peer
+
+    peer: Any = Peer.from_file(str(folder / "tokenizer.json"))
+    peer.encode_special_tokens = True
+    sample = sampled(texts, SAMPLE_BYTES)
+    expected = tokenizer.encode_column(sample).to_pylist()
+    given = sample.to_pylist()
+    engines: dict[str, Callable[[], list[list[int]]]] = {
+        "tokenizers": lambda: [row.ids for row in peer.encode_batch_fast(given, add_special_tokens=False)],
+        "Tokenizer.encode": lambda: [tokenizer.encode(text) for text in given],
+    }
+    return [
+        Parity(name, len(given), sum(ids != right for ids, right in zip(encode(), expected, strict=True)))
+        for name, encode in engines.items()
+    ]
+
+
+def count_differing(lists: pa.ListArray, reference: pa.ListArray) -> int:
+    """How many records have other ids than in `reference`."""
+    if lists.equals(reference):
+        return 0
+    rows = zip(lists.to_pylist(), reference.to_pylist(), strict=True)
+    return sum(row != expected for row, expected in rows)

@@ -1,0 +1,138 @@
+"""Options: one frozen dataclass a verb, changed by keyword, from strings or from a TOML file, checked in one place.
+
+>>> from dataclasses import dataclass
+>>> @dataclass(frozen=True)
+... class Options:
+...     size: int = 5000
+...     shrink: float = 0.75
+>>> from_strings(Options(), ["size=8000"])
+Options(size=8000, shrink=0.75)
+"""
+
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, Field, fields, replace
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from spanish_tok.errors import SpanishTokError
+
+Options = TypeVar("Options")
+
+
+def changed(kind: type[Options], options: Options | None, changes: Mapping[str, Any]) -> Options:
+    """Return `options`, or the defaults of `kind`, with fields changed by name.
+
+    Every verb calls this on its `options=` and `**changes`. Raises SpanishTokError for a name that is no field,
+    a value of the wrong type, and an object of another class.
+    """
+    if options is not None and not isinstance(options, kind):
+        raise SpanishTokError(
+            f"options must be {kind.__name__}, not {type(options).__name__}", f"Give {kind.__name__}(...)."
+        )
+    values = {name: coerced(kind, name, value) for name, value in changes.items()}
+    return kind(**values) if options is None else replace(options, **values)  # type: ignore[type-var]
+
+
+def from_strings(options: Options, assignments: Iterable[str], *, flag: str = "--set") -> Options:
+    """Return `options` with fields changed by `NAME=VALUE` strings, as the command line gives them.
+
+    `off` stands for 0 or false, `none` for None. Raises SpanishTokError that names `flag` and the fields there are.
+    """
+    values: dict[str, str] = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not (name and equals):
+            example = fields(options)[0].name  # type: ignore[arg-type]
+            raise SpanishTokError(
+                f"{flag} {assignment} is not NAME=VALUE", f"Write, say, {flag} {example}=1."
+            )
+        values[name] = value
+    return changed(type(options), options, values)
+
+
+def from_toml(kind: type[Options], path: str | os.PathLike[str], *, complete: bool = False) -> Options:
+    """Read options from a flat TOML file; with `complete` every field must be there.
+
+    Raises SpanishTokError that names the file and the entry.
+    """
+    try:
+        entries = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SpanishTokError(f"{path} does not exist", "Check the path.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SpanishTokError(f"{path} is not valid TOML ({error})", "Correct it.") from None
+    known = _fields(kind)
+    needed = known if complete else {name: field for name, field in known.items() if _is_required(field)}
+    if missing := [name for name in needed if name not in entries]:
+        raise SpanishTokError(f"{path} lacks {', '.join(missing)}", "Add them.")
+    try:
+        return changed(kind, None, entries)
+    except SpanishTokError as error:
+        raise SpanishTokError(f"{path}: {error.problem}", error.advice) from None
+
+
+def coerced(kind: type, name: str, value: Any) -> Any:
+    """Return `value` as the type of the field `name`; strings are read, an int becomes a float.
+
+    >>> from spanish_tok import CleanOptions
+    >>> coerced(CleanOptions, "letters", "0.4"), coerced(CleanOptions, "short", "off")
+    (0.4, 0)
+    """
+    if name not in _fields(kind):
+        raise SpanishTokError(
+            f"{kind.__name__} has no {name!r}", f"It has {', '.join(sorted(_fields(kind)))}."
+        )
+    hint = get_type_hints(kind)[name]
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    for one in kinds:
+        found, result = _read_as(one, value)
+        if found:
+            return result
+    wanted = " or ".join(_spelled(one) for one in kinds)
+    raise SpanishTokError(f"{name} = {value!r} is not {wanted}", f"Give {wanted}.")
+
+
+def _read_as(kind: Any, value: Any) -> tuple[bool, Any]:
+    """Try to read a value as one type: (whether it is one, the value in that type)."""
+    if kind is NoneType:
+        return value is None or value == "none", None
+    if get_origin(kind) is Literal:
+        return value in get_args(kind), value
+    if kind is bool:
+        words = {"true": True, "false": False, "on": True, "off": False}
+        return isinstance(value, bool) or str(value).lower() in words, words.get(str(value).lower(), value)
+    if kind in (int, float) and not isinstance(value, bool):
+        try:
+            number = 0 if value == "off" else kind(value) if isinstance(value, str) else value
+        except ValueError:
+            return False, None
+        whole = isinstance(number, int) or (kind is int and hasattr(number, "__index__"))
+        return whole or (kind is float and isinstance(number, float)), kind(number)
+    if isinstance(kind, type) and kind not in (int, float):
+        return isinstance(value, kind), value
+    return not isinstance(
+        kind, type
+    ), value  # what a TOML file or a command line cannot spell: taken as it is
+
+
+def _fields(kind: type) -> dict[str, "Field[Any]"]:
+    return {field.name: field for field in fields(kind)}
+
+
+def _is_required(field: "Field[Any]") -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
+
+
+def _spelled(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return "one of " + ", ".join(map(str, get_args(kind)))
+    return {
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        str: "a text",
+        NoneType: "none",
+    }.get(kind, getattr(kind, "__name__", str(kind)))

@@ -1,0 +1,205 @@
+r"""Ray Data's own readers, of one file at a time and within this process: the rows that records.py gives, or an error.
+
+A reader of Ray Data gives Arrow tables. Its pipelines carry them through the object store; here a task takes them
+where it would otherwise read by itself, so that rows keep their order, files may differ in their columns, and all
+that follows stays as it is: the choice of columns, nulls, what is dropped, errors that name file and row.
+
+* Parquet: exact for every file. Arrow's scanner, which Ray Data uses, decodes a row group as a whole.
+* Text: the reader ends lines at more than "\n". A file that holds anything of the kind is refused.
+* JSON lines: refused where a line is not one object, a text no string, an id neither a string nor (in the whole file)
+  a whole number of 64 bits. Of the two readers the one of Arrow: that of lines=True makes numbers of texts.
+* The last two take a file as a whole, and refuse what is not UTF-8. There is none for TSV, and that of CSV makes
+  numbers of texts, and of NA nothing, where a whole column looks like it.
+
+They are internals of Ray 2.60; the tests compare each with the package's own.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as pds
+import pyarrow.json as pj
+import pyarrow.parquet as pq
+from pyarrow import fs
+from ray.data._internal.datasource.json_datasource import ArrowJSONDatasource
+from ray.data._internal.datasource.text_datasource import TextDatasource
+from ray.data._internal.datasource_v2.formats.parquet.parquet_file_reader import ParquetFileReader
+from ray.data._internal.datasource_v2.interfaces.file_manifest import FileManifest
+
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.readers import parquet as tables
+from spanish_tok.readers.options import FileReport, Location, ReadOptions
+from spanish_tok.readers.remote import is_remote
+from spanish_tok.readers.streams import open_raw, size_of
+
+TOGETHER = 8 << 20  # bytes of row groups, uncompressed, that are asked for at once
+
+# Where `str.splitlines` ends a line, and this package does not
+OTHER_ENDS = "\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+
+
+def read_text(path: Location, options: ReadOptions, report: FileReport) -> Iterator[pa.RecordBatch]:
+    """Read a text a line; raises SpanishTokError for a file that Ray Data does not read as it is."""
+    source = _source(_Text, path, encoding="utf-8-sig")
+    for table in _tables(source, path):
+        report.unterminated = table.num_rows > 0 and not source.ended
+        yield from _batches(table, path, replace(options, id="id", text="text"), report)
+
+
+def read_jsonl(path: Location, options: ReadOptions, report: FileReport) -> Iterator[pa.RecordBatch]:
+    """Read a JSON object a line; raises SpanishTokError for a file that Ray Data does not read as it is."""
+    source = _source(_JsonLines, path)
+    source.columns = options.id, options.text
+    for table in _tables(source, path):
+        yield from _batches(table, path, options, report)
+
+
+def scan_parquet(
+    path: Location, file: pq.ParquetFile, groups: list[int], columns: list[str]
+) -> Iterator[pa.RecordBatch]:
+    """Columns of row groups in order: what `tables.read_parquet` reads with; holds one row group, or TOGETHER."""
+    filesystem, name = _placed(path)
+    threads = pa.cpu_count(), pa.io_thread_count()
+    reader = _Parquet(batch_size=tables.BATCH_ROWS, columns=columns, filesystem=filesystem)
+    pa.set_cpu_count(threads[0])  # the reader asks for 32 in the whole process,
+    pa.set_io_thread_count(threads[1])  # and for 128
+    reader.remote = is_remote(path)
+    for some in _together(file.metadata, groups):
+        chunk = {"row_group_ids": some}
+        asked_for = FileManifest.construct_manifest(paths=[name], sizes=[0], chunk_metadatas=[chunk])
+        for table in reader.read(asked_for):
+            yield from table.to_batches()
+
+
+READERS: Mapping[str, Callable[..., Iterator[pa.RecordBatch]]] = {
+    "text": read_text,
+    "jsonl": read_jsonl,
+    "parquet": partial(tables.read_parquet, scan=scan_parquet),
+}
+
+
+class _Parquet(ParquetFileReader):  # type: ignore[misc]
+    """The reader of `ray.data.read_parquet`, asked for as little at a time as it goes."""
+
+    remote: bool
+
+    def _arrow_scanner_kwargs(self) -> dict[str, Any]:
+        options = pds.ParquetFragmentScanOptions(
+            use_buffered_stream=True, buffer_size=tables.BUFFER, pre_buffer=self.remote
+        )
+        ahead = {"fragment_readahead": 1, "batch_readahead": 1}
+        return {"fragment_scan_options": options, "use_threads": False} | ahead
+
+
+class _Text(TextDatasource):  # type: ignore[misc]
+    """The reader of `ray.data.read_text`, for files that it reads as they are."""
+
+    ended: bool  # with a newline
+
+    def _read_stream(self, f: pa.NativeFile, path: str) -> Iterator[pa.Table]:
+        data = f.readall()
+        found = [f"U+{ord(end):04X}" for end in OTHER_ENDS if end.encode() in data]
+        found += ["a bare U+000D"] if data.count(b"\r") > data.count(b"\r\n") else []
+        if found:
+            raise ValueError(f"it ends lines at {' and '.join(found)}, too")
+        self.ended = data.endswith(b"\n")
+        yield from super()._read_stream(pa.BufferReader(data), path)
+
+
+class _JsonLines(ArrowJSONDatasource):  # type: ignore[misc]
+    """The reader of `ray.data.read_json`, for files of one object a line."""
+
+    columns: tuple[str, str]
+
+    def _read_stream(self, f: pa.NativeFile, _: str) -> Iterator[pa.Table]:
+        data = f.readall()
+        if not data:
+            return
+        lines = data.count(b"\n") + (not data.endswith(b"\n"))
+        between = data.count(b"}\n{") + data.count(b"}\r\n{")
+        ends = data.startswith(b"{") and data.endswith((b"}", b"}\n", b"}\r\n"))
+        table = self._parsed(data) if ends and between == lines - 1 else None
+        if table is None or table.num_rows != lines:
+            raise ValueError("a line is not one object")
+        table.validate(full=True)  # halves of surrogate pairs
+        yield table
+
+    def _parsed(self, data: bytes) -> pa.Table:
+        """Two columns: ids as strings, or where they are numbers as such, and texts."""
+        try:
+            return self._typed(data, pa.string())
+        except pa.ArrowInvalid as error:
+            if "number" not in str(error):
+                raise
+            return self._typed(data, pa.int64())
+
+    def _typed(self, data: bytes, identity: pa.DataType) -> pa.Table:
+        schema = pa.schema(zip(self.columns, (identity, pa.string()), strict=True))
+        ways = pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
+        self.arrow_json_args = {"parse_options": ways}
+        (table,) = self._read_with_pyarrow_read_json(data)
+        return table
+
+
+class _Address(fs.FSSpecHandler):  # type: ignore[misc]
+    """A file system that holds the one file at an address; its bytes come as for any reader."""
+
+    def __init__(self, location: Location) -> None:
+        super().__init__(None)
+        self._location = location
+
+    def get_type_name(self) -> str:
+        return "address"
+
+    def get_file_info(self, paths: list[str]) -> list[fs.FileInfo]:
+        return [fs.FileInfo(path, fs.FileType.File, size=size_of(self._location) or 0) for path in paths]
+
+    def open_input_file(self, _: str) -> pa.NativeFile:
+        return pa.PythonFile(open_raw(self._location), "r")
+
+    open_input_stream = open_input_file
+
+
+def _placed(path: Location) -> tuple[fs.FileSystem, str]:
+    """A file as Ray Data wants it: a file system, and the path there."""
+    if is_remote(path):
+        return fs.PyFileSystem(_Address(path)), os.path.basename(str(path))
+    return fs.LocalFileSystem(), os.path.abspath(path)
+
+
+def _source(kind: Any, path: Location, **options: Any) -> Any:
+    filesystem, name = _placed(path)
+    return kind(name, filesystem=filesystem, **options)
+
+
+def _tables(source: Any, path: Location) -> list[pa.Table]:
+    """All that a source gives; raises SpanishTokError for whatever goes wrong."""
+    try:
+        return [table for task in source.get_read_tasks(1) for table in task()]
+    except Exception as error:  # of Arrow, of Ray, of Python
+        raise SpanishTokError(
+            f"Ray Data's reader does not read {path} as it is: {str(error).splitlines()[0]}",
+            "The same command without --reader ray goes on, and reads it or says which row is wrong.",
+        ) from error
+
+
+def _batches(
+    table: pa.Table, path: Location, options: ReadOptions, report: FileReport
+) -> Iterator[pa.RecordBatch]:
+    for batch in table.slice(report.rows).to_batches(tables.BATCH_ROWS):
+        yield tables.table_batch(batch, path, options, report)
+
+
+def _together(footer: pq.FileMetaData, groups: list[int]) -> Iterator[list[int]]:
+    """The row groups by turns, as many as hold TOGETHER: each turn reads the footer again."""
+    some, size = list[int](), 0
+    for group in groups:
+        some.append(group)
+        size += footer.row_group(group).total_byte_size
+        if size >= TOGETHER or group == groups[-1]:
+            yield some
+            some, size = [], 0

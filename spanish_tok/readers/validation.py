@@ -1,0 +1,126 @@
+"""Rows that are malformed or not UTF-8: found, counted, repaired, rejected or refused, in one place."""
+
+import codecs
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from spanish_tok.kernels.text import lines as kernels
+from spanish_tok.kernels.text.lines import Bytes, Positions
+from spanish_tok.kernels.text.utf8 import invalid_rows
+from spanish_tok.readers.options import (
+    FileReport,
+    Location,
+    ReadOptions,
+    batch_of,
+    invalid_row,
+    malformed_row,
+)
+
+NO_TAB = "it has no tab after an id"
+
+
+class Fields(NamedTuple):
+    """One block of rows, split: what a worker hands to the reader."""
+
+    ids: pa.Array | None  # binary
+    texts: pa.Array  # binary
+    places: NDArray[
+        np.int64
+    ]  # the row of the block that each entry of the columns comes from: [0, 1, 3] without row 2
+    invalid: NDArray[np.bool_] | None  # bool for each entry: not UTF-8; or None where all are
+    rows: int  # of the block, malformed ones included
+    size: int  # bytes
+
+
+def column_of(block: Bytes, begins: Positions, ends: Positions) -> pa.Array:
+    """The fields block[begins[i]:ends[i]] as an Arrow binary column."""
+    offsets = pa.allocate_buffer(4 * (len(begins) + 1))
+    data = pa.allocate_buffer(int((ends - begins).sum(dtype=np.int64)))
+    kernels.copy_fields(block, begins, ends, np.frombuffer(offsets, np.int32), np.frombuffer(data, np.uint8))
+    return pa.Array.from_buffers(pa.binary(), len(begins), [None, offsets, data])
+
+
+def invalid_in(block: Bytes, *columns: pa.Array | None) -> NDArray[np.bool_] | None:
+    """Which entries are not UTF-8, or None: the whole block is tested first, which is much faster."""
+    whole = pa.Array.from_buffers(
+        pa.string(), 1, [None, pa.py_buffer(np.array([0, len(block)], np.int32)), pa.py_buffer(block)]
+    )
+    try:
+        whole.validate(full=True)
+    except pa.ArrowInvalid:
+        entries = [invalid_entries(column) for column in columns if column is not None]
+        return np.asarray(np.any(entries, axis=0))
+    return None
+
+
+def invalid_entries(column: pa.Array) -> NDArray[np.bool_]:
+    """True for each entry of an Arrow binary column that is not valid UTF-8."""
+    _, offsets, data = column.buffers()
+    begins = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
+    return np.asarray(invalid_rows(np.frombuffer(data or b"", np.uint8), begins))
+
+
+def checked(
+    fields: Fields, path: Location, options: ReadOptions, report: FileReport, *, missing: str = NO_TAB
+) -> pa.RecordBatch:
+    """Apply the options to what was split, count, and make the batch; `missing` says why rows are."""
+    malformed = fields.rows - len(fields.places)
+    if malformed and options.malformed == "error":
+        first = np.setdiff1d(np.arange(fields.rows), fields.places)[0]
+        raise malformed_row(path, report.rows + int(first) + 1, missing)
+    report.rejected += malformed
+    columns = [fields.ids, fields.texts]
+    if fields.invalid is not None and fields.invalid.any():  # not any: they were in rows without a tab
+        place = report.rows + int(fields.places[fields.invalid.argmax()]) + 1
+        columns = _settle(columns, fields.invalid, place, path, options, report)
+    return batch_of(*(column if column is None else column.view(pa.string()) for column in columns))
+
+
+def _settle(
+    columns: list[pa.Array | None],
+    invalid: NDArray[np.bool_],
+    first: int,
+    path: Location,
+    options: ReadOptions,
+    report: FileReport,
+) -> list[pa.Array | None]:
+    """The columns with the rows that are not UTF-8, the first of which is row `first`, mended or left out."""
+    if options.invalid_utf8 == "error":
+        raise invalid_row(path, first)
+    if options.invalid_utf8 == "reject":
+        report.rejected += int(invalid.sum())
+        return [column if column is None else column.filter(pa.array(~invalid)) for column in columns]
+    report.repaired += int(invalid.sum())
+    return [column if column is None else repaired(column, invalid) for column in columns]
+
+
+def repaired(column: pa.Array, invalid: NDArray[np.bool_]) -> pa.Array:
+    """An Arrow binary column with the entries where `invalid` is true repaired."""
+    mask = pa.array(invalid)
+    mended = [repair_utf8(value).encode() for value in column.filter(mask).to_pylist()]
+    return pc.replace_with_mask(column, mask, pa.array(mended, pa.binary()))
+
+
+def repair_utf8(data: bytes) -> str:
+    r"""Read bytes that are not all UTF-8: the wrong ones as Windows-1252, a character cut in two as U+FFFD.
+
+    >>> repair_utf8("año".encode() + b" a\xf1o" + b" \xe2\x80"), repair_utf8(b"est\xe1")
+    ('año año �', 'está')
+    """
+    return data.decode("utf-8", "spanish_tok.windows_1252")
+
+
+def _as_windows_1252(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    wrong = error.object[error.start : error.end]
+    cut_off = error.end == len(error.object) and (len(wrong) > 1 or wrong[0] in range(0xC2, 0xE0))
+    if cut_off or wrong[0] in b"\x81\x8d\x8f\x90\x9d":  # five bytes that Windows-1252 leaves out
+        return "\ufffd", error.end
+    return wrong[:1].decode("windows-1252"), error.start + 1
+
+
+codecs.register_error("spanish_tok.windows_1252", _as_windows_1252)

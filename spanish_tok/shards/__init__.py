@@ -1,0 +1,1 @@
+"""Token shards: data sets as Parquet files of ids."""

@@ -1,0 +1,215 @@
+"""The work behind token shards: where a shard ends, how one is made, and a folder that is filled once.
+
+Each shard is made on its own, by any worker of any engine, and carries the key of its job: what was made from
+another input, vocabulary or option is never taken for a part of this one.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from spanish_tok._version import __version__
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.files import atomic_path, read_json, sha256_of_file, write_json
+from spanish_tok.tokenization.tokenizer import Tokenizer
+
+MANIFEST = "manifest.json"
+UNFINISHED = "unfinished.json"  # the job, as long as it is not done
+FORMAT = 1
+METADATA_KEY = b"spanish-tok"
+RECORD_BYTES = 16  # what a record counts beside its text, so that empty ones fill a shard, too
+ROW_GROUP = 1 << 16
+TOKENS = pa.schema([pa.field("id", pa.string()), pa.field("tokens", pa.list_(pa.uint16()), nullable=False)])
+TEXTS = pa.schema([pa.field("id", pa.string()), pa.field("text", pa.large_string(), nullable=False)])
+
+
+class ShardInput(NamedTuple):
+    """One shard to be made: its file name, and the records as Arrow batches."""
+
+    name: str
+    batches: list[pa.RecordBatch]
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """All that a worker needs to make any shard of a job, here or on another machine: small, and it pickles.
+
+    kind: "tokens" turns (id, text) into (id, tokens), "text" the other way.
+    options: what decides the bytes of the shards beside inputs and vocabulary.
+    inputs: what tells an input from another, in their order.
+    """
+
+    kind: Literal["tokens", "text"]
+    tokenizer: Tokenizer
+    options: dict[str, Any]
+    inputs: list[dict[str, Any]]
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """The beginning of the manifest: all that decides the bytes of the shards."""
+        vocabulary = self.tokenizer.vocabulary
+        return {
+            "format": FORMAT,
+            "kind": self.kind,
+            "spanish_tok": __version__,
+            "vocabulary": {"fingerprint": vocabulary.fingerprint, "size": len(vocabulary)},
+            "options": self.options,
+            "inputs": self.inputs,
+        }
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 of what is described; cached, as the list of inputs may be long."""
+        return hashlib.sha256(json.dumps(self.described, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of its shards."""
+        return TOKENS if self.kind == "tokens" else TEXTS
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """What the manifest counts of each shard."""
+        return ("records", "ids") if self.kind == "tokens" else ("records",)
+
+    def convert(self, records: pa.RecordBatch | pa.Table) -> pa.Table:
+        """A batch of records converted, on this thread and into one chunk."""
+        if self.kind == "tokens":
+            append_eos = self.options["append_eos"]
+            made = self.tokenizer.encode_column(records["text"], append_eos, threads=1)
+        else:
+            made = self.tokenizer.decode_column(records["tokens"])
+        return pa.Table.from_arrays([records["id"], made], schema=self.schema).combine_chunks()
+
+    def make(self, source: ShardInput, folder: Path) -> dict[str, Any]:
+        """Write a shard, whole or not at all, unless it lies there already; return its row of the manifest.
+
+        Takes the batches out of `source`: nobody else is to hold them.
+        """
+        path = folder / source.name
+        row = self.row_of(path)
+        if row is None:
+            row = self._write(source.batches, path)
+        return {"file": path.name, **row, "sha256": sha256_of_file(path)}
+
+    def _write(self, batches: list[pa.RecordBatch], path: Path) -> dict[str, int]:
+        """Convert and write one row group after the other, each in memory of its own."""
+        row = dict.fromkeys(self.counted, 0)
+        with atomic_path(path) as partial, parquet_writer(partial, self.schema) as writer:
+            while batches:
+                group = self.convert(take_rows(batches, ROW_GROUP))
+                writer.write_table(group, ROW_GROUP)
+                row["records"] += group.num_rows
+                if "ids" in row:
+                    row["ids"] += pc.sum(pc.list_value_length(group["tokens"])).as_py()
+            note = {"key": self.key, "vocabulary": self.tokenizer.vocabulary.fingerprint, "row": row}
+            writer.add_key_value_metadata({METADATA_KEY: json.dumps(note)})
+        return row
+
+    def row_of(self, path: Path) -> dict[str, int] | None:
+        """How many records and ids a shard holds, or None where no shard of this very job lies whole."""
+        try:
+            note = json.loads((pq.read_metadata(path).metadata or {}).get(METADATA_KEY, b"{}"))
+        except (OSError, ValueError):  # no file; no Parquet
+            return None
+        return note["row"] if note.get("key") == self.key else None
+
+
+def take_rows(batches: list[pa.RecordBatch], count: int) -> pa.Table:
+    """The first `count` rows, or all where there are fewer; they are taken out of `batches`."""
+    taken = []
+    while batches and count:
+        batch = batches.pop(0)
+        if batch.num_rows > count:
+            batches.insert(0, batch.slice(count))
+        taken.append(batch.slice(0, count))
+        count -= taken[-1].num_rows
+    return pa.Table.from_batches(taken)
+
+
+def parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """A writer of Parquet; the bytes of ids as streams, which is smaller and faster here than a dictionary."""
+    streams = {"tokens.list.element": "BYTE_STREAM_SPLIT"} if "tokens" in schema.names else None
+    return pq.ParquetWriter(
+        path, schema, compression="zstd", compression_level=1,
+        use_dictionary=False, column_encoding=streams, write_statistics=["id"],
+    )  # fmt: skip
+
+
+def cut(batches: Iterable[pa.RecordBatch], file: int, shard_bytes: int) -> Iterator[ShardInput]:
+    """The records of input file number `file` as shards; each ends with the record that fills it."""
+    waiting: list[pa.RecordBatch] = []
+    shard = size = 0
+    for whole in batches:
+        batch = whole
+        while batch.num_rows:
+            lengths = pc.binary_length(batch["text"]).to_numpy().astype(np.int64)
+            sizes = size + np.cumsum(lengths + RECORD_BYTES)
+            last = int(np.searchsorted(sizes, shard_bytes))  # the record that fills the shard
+            waiting.append(batch.slice(0, last + 1))
+            size = int(sizes[-1])
+            if last < len(sizes):
+                yield ShardInput(f"tokens-{file:05}-{shard:05}.parquet", waiting)
+                waiting, size, shard = [], 0, shard + 1
+            batch = batch.slice(last + 1)
+    if waiting:
+        yield ShardInput(f"tokens-{file:05}-{shard:05}.parquet", waiting)
+
+
+def fill_folder(
+    job: ShardJob,
+    folder: Path,
+    shards: Callable[[], Iterable[dict[str, Any]]],
+    found: Callable[[], dict[str, int]] | None = None,
+) -> dict[str, Any]:
+    """Run a job once in a folder of its own, and return its manifest, written last.
+
+    `shards` makes the shards and gives their rows of the manifest in order; `found` tells, once they are
+    made, what else was counted. A folder where this very job is done is left as it is.
+
+    Raises SpanishTokError where the folder holds anything but the whole or a part of this job.
+    """
+    done = folder / MANIFEST
+    if not _claim(job, folder):
+        return dict(read_json(done))
+    rows = list(shards())
+    totals = {name: sum(row[name] for row in rows) for name in job.counted} | (found() if found else {})
+    manifest = {**job.described, "key": job.key, **totals, "shards": rows}
+    write_json(done, manifest)
+    for leftover in (folder / UNFINISHED, *folder.glob(f".{job.kind}-*.partial")):
+        leftover.unlink(missing_ok=True)
+    return manifest
+
+
+def _claim(job: ShardJob, folder: Path) -> bool:
+    """Whether the job is still to be done in the folder, which is marked as its own."""
+    for name in (MANIFEST, UNFINISHED):
+        if not (folder / name).exists():
+            continue
+        earlier, described = read_json(folder / name), job.described
+        other = [
+            part
+            for part in described
+            if not isinstance(earlier, dict) or earlier.get(part) != described[part]
+        ]
+        if other:
+            raise SpanishTokError(
+                f"{folder} holds the work of another {' and another '.join(other)}",
+                "Give another folder, or remove this one.",
+            )
+        return name == UNFINISHED or any(
+            job.row_of(folder / row["file"]) is None for row in earlier["shards"]
+        )
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SpanishTokError(f"{folder} is not an empty folder", "Give a new one.")
+    write_json(folder / UNFINISHED, job.described)
+    return True

@@ -1,0 +1,216 @@
+"""The backend of the generator without PyTorch: NumPy and compiled kernels, on any processor.
+
+Weights lie in memory in the order in which a step reads them: at batch 1 a step is one pass over them, and as fast as
+the memory (or cache) that holds them. Kernels run without the GIL and share nothing, so threads can decode at once.
+"""
+
+import os
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.kernels.nn import t5 as kernels
+from spanish_tok.kernels.nn.lanes import LANES
+from spanish_tok.t5.checkpoint import Checkpoint, Precision
+from spanish_tok.t5.config import T5Config
+from spanish_tok.t5.cpu_weights import (
+    PRECISIONS,
+    Stack,
+    aligned,
+    head_of,
+    pack_decoder,
+    pack_encoder,
+    pack_screen,
+    pack_table,
+    padded,
+)
+from spanish_tok.t5.positions import buckets
+
+KVCache = tuple[
+    NDArray[Any], NDArray[Any], NDArray[np.float32], NDArray[np.float32]
+]  # keys, values, their scales
+
+TOKENS_AT_A_TIME = 1024  # that the encoder takes, of whole texts
+
+
+class CpuBackend:
+    """Decodes with a checkpoint's weights; keeps the `search.Backend` protocol.
+
+    `precision`: "float32"; "bfloat16" halves the weights; "int8" quarters them, and rounds to int16 what they are
+    multiplied with. With narrow weights the caches of keys and values are int16, too, with a scale for each of them.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, precision: Precision | None = None) -> None:
+        """Pack the weights; without a `precision` as they are stored: int8, else float32."""
+        if precision is None:
+            precision = "int8" if checkpoint.int8 else "float32"
+        if precision not in PRECISIONS:
+            raise SpanishTokError(f"There is no precision {precision!r}", f"Give {', '.join(PRECISIONS)}.")
+        config, tensors = checkpoint.config, checkpoint.tensors
+        self.config: T5Config = config
+        self.precision = precision
+        self._encoder = pack_encoder(config, tensors, precision)
+        self._decoder = pack_decoder(config, tensors, precision)
+        self._table = pack_table(tensors["shared.weight"], precision)
+        self._scaled = precision != "float32"
+        self._screen = None if precision == "int8" else pack_screen(head_of(config, tensors), precision)
+        self._epsilon = np.float32(config.layer_norm_epsilon)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str], precision: Precision | None = None) -> "CpuBackend":
+        """The backend of a model folder; raises SpanishTokError for a damaged one."""
+        return cls(Checkpoint.load(folder), precision)
+
+    def start(self, batch: Sequence[Sequence[int]], limit: int) -> "CpuState":
+        """Encode the rows of ids; see `search.Backend.start`."""
+        return CpuState(self, [np.array(ids, np.int64) for ids in batch], limit)
+
+    def _positions(self, stack: Stack, queries: int, keys: int, bidirectional: bool) -> NDArray[np.float32]:
+        """(heads, queries + keys - 1): what is added to scores at the distances -(queries - 1) to keys - 1."""
+        c = self.config
+        count, furthest = c.relative_attention_num_buckets, c.relative_attention_max_distance
+        return stack.positions[:, buckets(queries, keys, bidirectional, count, furthest)]
+
+    def _kept(self, shape: tuple[int, ...], capacity: int) -> KVCache:
+        """Room for `capacity` keys and values, a multiple of 64, of each of `shape`, and their scales."""
+        kind = np.dtype(np.int16 if self._scaled else np.float32)
+        scales = (*shape, capacity if self._scaled else 0)
+        widths = self.config.d_kv, padded(self.config.d_kv)
+        keys, values = (aligned((*shape, capacity * width), kind) for width in widths)
+        return keys, values, aligned(scales, np.float32), aligned(scales, np.float32)
+
+    def _buffers(self, rows: int, queries: int, keys: int) -> tuple[NDArray[np.float32], ...]:
+        """The kernels' x, y, z and scores (see kernels/nn/t5.py)."""
+        c = self.config
+        narrow = padded(max(c.d_model, c.inner, c.d_kv)) + LANES
+        wide = padded(max(3 * c.inner, c.d_ff * (2 if c.gated else 1), c.d_model)) + LANES
+        shapes = (rows, narrow), (rows, narrow), (rows, wide), (queries, padded(keys) + LANES)
+        x, y, z, scores = (aligned(shape, np.float32) for shape in shapes)
+        return x, y, z, scores
+
+    def _encode(self, ids: NDArray[np.int64], texts: NDArray[np.int64]) -> tuple[NDArray[np.float32], ...]:
+        """Encode whole texts, text t at ids[texts[t]:texts[t + 1]]; buffers, with the result in the second."""
+        c, longest = self.config, int(np.diff(texts).max())
+        buffers = self._buffers(len(ids), kernels.QUERIES, longest)
+        middle = padded(longest) + LANES
+        bias = np.zeros((c.num_heads, 2 * middle), np.float32)
+        bias[:, middle - longest + 1 : middle + longest] = self._positions(
+            self._encoder, longest, longest, True
+        )
+        keys = aligned((padded(longest) * c.d_kv,), np.float32)
+        values = aligned((padded(longest) * padded(c.d_kv),), np.float32)
+        matrices, norms, sizes, _ = self._encoder
+        kernels.encode(
+            ids, texts, matrices, norms, self._table, sizes, self._epsilon, bias, buffers, keys, values
+        )
+        return buffers
+
+
+class CpuState:
+    """A batch under way; keeps the `search.State` protocol.
+
+    The caches hold `limit` steps of each row; what the decoder attends to is kept once for each text.
+    """
+
+    def __init__(self, backend: CpuBackend, batch: list[NDArray[np.int64]], limit: int) -> None:
+        c = backend.config
+        self._backend = backend
+        self._step, self._limit = 0, limit
+        rows, capacity = len(batch), padded(limit)
+        shape = (c.num_decoder_layers, rows, c.num_heads)
+        self._cache = backend._kept(shape, capacity)
+        self._bias = np.zeros((c.num_heads, capacity + LANES), np.float32)
+        self._bias[:, :capacity] = backend._positions(backend._decoder, capacity, 1, False)
+        self._memory = _remember(backend, batch)
+        self._texts = np.arange(rows)
+        self._longest = max(limit, *map(len, batch))
+        self._make_room(rows)
+
+    def _make_room(self, rows: int) -> None:
+        self._buffers = self._backend._buffers(rows, 1, self._longest)
+        self._logits = aligned((rows, padded(self._backend.config.vocab_size)), np.float32)
+
+    def step(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The logits that follow the last ids; see `search.State.step`."""
+        kernels.decode_logits(*self._arguments(ids), self._logits)
+        self._step += 1
+        return self._logits[: len(ids), : self._backend.config.vocab_size]
+
+    def best(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The most probable id of each row, as of `step`'s logits, without all of them: see `search.GreedyState`."""
+        screen, size = self._backend._screen, self._backend.config.vocab_size
+        if screen is None or len(ids) > 1:
+            highest: NDArray[np.int64] = self.step(ids).argmax(axis=1)
+            return highest
+        winner = kernels.decode_best(*self._arguments(ids), self._logits, screen, size)
+        self._step += 1
+        return np.array([winner])
+
+    def _arguments(self, ids: NDArray[np.int64]) -> tuple[Any, ...]:
+        """What the kernels' `decode` takes."""
+        if self._step == self._limit:
+            raise IndexError(f"all {self._limit} steps are done")
+        backend = self._backend
+        matrices, norms, sizes, _ = backend._decoder
+        memory = (*self._memory, self._texts)
+        return (
+            *(ids, self._step, matrices, norms, backend._table, sizes, backend._epsilon),
+            *(self._bias, self._cache, memory, self._buffers),
+        )
+
+    def reorder(self, rows: NDArray[np.int64]) -> None:
+        """Let row i go on as what was row rows[i]; see `search.State.reorder`."""
+        self._texts = self._texts[rows]
+        if len(rows) > len(self._logits):
+            self._make_room(len(rows))
+        if not np.array_equal(rows, np.arange(self._cache[0].shape[1])):
+            d_kv, done = self._backend.config.d_kv, self._step
+            keys, values, *scales = self._cache
+            keys = _taken(keys, rows, 1, padded(done) * d_kv)
+            values = _taken(values, rows, padded(d_kv) // LANES, done * LANES)
+            key_scales, value_scales = (_taken(numbers, rows, 1, done) for numbers in scales)
+            self._cache = keys, values, key_scales, value_scales
+
+
+def _taken(cache: NDArray[Any], rows: NDArray[np.int64], groups: int, used: int) -> NDArray[Any]:
+    """Rows of a cache (layers, rows, heads, numbers); of each head's numbers the first `used` of each group count."""
+    layers, before, heads, size = cache.shape
+    fresh = aligned((layers, len(rows), heads, groups, size // groups), cache.dtype)
+    fresh[..., :used] = cache.reshape(layers, before, heads, groups, size // groups)[:, rows, :, :, :used]
+    return fresh.reshape(layers, len(rows), heads, size)
+
+
+def _remember(
+    backend: CpuBackend, batch: list[NDArray[np.int64]]
+) -> tuple[KVCache, NDArray[np.int64], NDArray[np.int64]]:
+    """Encode texts; keys and values of the decoder's layers, the place of each text in them, its length."""
+    c = backend.config
+    lengths = np.array([len(ids) for ids in batch])
+    ends = np.cumsum([padded(length) for length in lengths])
+    places = ends - ends[0] if len(batch) == 1 else np.concatenate([[0], ends[:-1]])
+    kept = backend._kept((c.num_decoder_layers, c.num_heads), int(ends[-1]))
+    matrices, _, sizes, _ = backend._decoder
+    for first, last in _groups(lengths):
+        texts = np.array([0, *accumulate(lengths[first:last])], np.int64)
+        buffers = backend._encode(np.concatenate(batch[first:last]), texts)
+        kernels.remember(texts, matrices, sizes, buffers, places[first:last], kept)
+    return kept, places, lengths
+
+
+def _groups(lengths: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Cut texts in order into groups of at most TOKENS_AT_A_TIME ids, or one longer text: (first, last) of each.
+
+    >>> _groups(np.array([600, 400, 100, 5000, 3]))
+    [(0, 2), (2, 3), (3, 4), (4, 5)]
+    """
+    groups, first, total = [], 0, 0
+    for text, length in enumerate(lengths):
+        if text > first and total + length > TOKENS_AT_A_TIME:
+            groups.append((first, text))
+            first, total = text, 0
+        total += int(length)
+    return [*groups, (first, len(lengths))]

@@ -1,0 +1,105 @@
+"""A model for other libraries: transformers' folder, CTranslate2's, ONNX graphs, by the maintained converters."""
+
+import os
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.files import write_json
+from spanish_tok.t5.checkpoint import CONFIG, GENERATION, Checkpoint, Precision, generation_config
+from spanish_tok.vocab.vocabulary import check_folder
+
+FORMS = ("transformers", "ctranslate2", "onnx", "int8")
+
+
+def export(
+    folder: str | os.PathLike[str],
+    form: str,
+    output: str | os.PathLike[str],
+    precision: str | None = None,
+) -> None:
+    """Write the model of `folder` for another library into the folder `output`.
+
+    `form` is "transformers" (precision float32 or bfloat16), "ctranslate2" (a quantization of its converter),
+    "onnx" (float32), or "int8": this package's own, a quarter of the size, which `Generator.load` reads.
+    Raises SpanishTokError for a damaged model, an unknown form or precision, a missing library, and where output
+    holds files already.
+    """
+    folder, output = Path(folder), Path(output)
+    if form not in FORMS:
+        raise SpanishTokError(f"There is no export to {form!r}", f"Choose from {', '.join(FORMS)}.")
+    if output.is_dir() and any(output.iterdir()):
+        raise SpanishTokError(f"{output} is not empty", "Give a new folder.")
+    checkpoint = Checkpoint.load(folder)
+    only = {"int8": "int8", "onnx": "float32"}
+    if form in only and precision not in (None, only[form]):
+        raise SpanishTokError(f"{form} has no precision {precision!r}", "Leave it out.")
+    if form == "int8":
+        checkpoint.save(output, "int8")
+    elif form == "onnx":
+        to_onnx(checkpoint, output)
+    elif form == "transformers":
+        to_transformers(checkpoint, output, precision or "float32")
+    else:
+        to_ctranslate2(checkpoint, folder, output, precision or "float32")
+
+
+def to_transformers(checkpoint: Checkpoint, output: Path, precision: str) -> None:
+    """config.json, generation_config.json, model.safetensors and the tokenizer's files: what the Auto classes load."""
+    known: dict[str, Precision] = {"float32": "float32", "bfloat16": "bfloat16"}
+    if precision not in known:
+        raise SpanishTokError(f"There is no precision {precision!r} here", "Give float32 or bfloat16.")
+    checkpoint.save(output, known[precision])
+
+
+def to_ctranslate2(checkpoint: Checkpoint, folder: Path, output: Path, precision: str) -> None:
+    """CTranslate2's model.bin by its own converter, which reads the folder through transformers."""
+    _need("export", "ctranslate2", "transformers")
+    from ctranslate2.converters import TransformersConverter
+    from ctranslate2.specs.model_spec import ACCEPTED_MODEL_TYPES
+
+    if precision not in ACCEPTED_MODEL_TYPES:
+        raise SpanishTokError(
+            f"CTranslate2 has no precision {precision!r}", f"Give one of {', '.join(ACCEPTED_MODEL_TYPES)}."
+        )
+    if not checkpoint.config.tie_word_embeddings:
+        raise SpanishTokError("CTranslate2's converter ties every T5's output layer", "Export a tied model.")
+    converter = TransformersConverter(os.fspath(folder), low_cpu_mem_usage=True)
+    try:
+        converter.convert(os.fspath(output), quantization=precision)
+        for name in ("manifest.json", *check_folder(folder)["files"]):
+            shutil.copyfile(folder / name, output / name)
+    except BaseException:
+        shutil.rmtree(output, ignore_errors=True)
+        raise
+
+
+def to_onnx(checkpoint: Checkpoint, output: Path) -> None:
+    """encoder.onnx and decoder.onnx by torch's exporter, the configuration, and the vocabulary's files."""
+    _need("onnx", "torch", "onnx", "onnxscript")
+    from spanish_tok.t5.export.onnx import write_graphs
+    from spanish_tok.t5.model import T5
+
+    # beside the output, and moved there when all is written: a decoder without its encoder is of no use
+    output = output.resolve()
+    partial = output.with_name(f".{output.name}.{os.getpid()}.partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    try:
+        checkpoint.vocabulary.save(partial)
+        write_json(partial / CONFIG, {**checkpoint.config.to_dict(), "dtype": "float32"})
+        write_json(partial / GENERATION, generation_config(checkpoint.config))
+        write_graphs(T5.from_checkpoint(checkpoint), partial)
+        if output.is_dir():
+            output.rmdir()  # an empty one; not every system replaces it
+        os.replace(partial, output)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _need(extra: str, *packages: str) -> None:
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        raise SpanishTokError(
+            f"{' and '.join(missing)} must be installed", f"pip install 'spanish-tok[{extra}]'"
+        )

@@ -1,0 +1,59 @@
+"""task.json in a fine-tuned model's folder: the task, its labels, and how its data were divided."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.files import read_json, write_json
+from spanish_tok.tasks.choices import Labels
+from spanish_tok.tasks.task import Task
+from spanish_tok.tokenization.codec import Codec
+
+FILE = "task.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class TaskBundle:
+    """What a model was fine-tuned for, and all that predicting and evaluating needs beside the model.
+
+    labels: the classes with their counts in the training records, most frequent first; empty for other tasks.
+    division: the validation and held-out shares, and the seed; `spanish_tok.tasks.examples.divide` takes them.
+    notes: data, options and scores, for people.
+    """
+
+    task: Task
+    labels: Mapping[str, int] = field(default_factory=dict)
+    division: Mapping[str, Any] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def legal(self, codec: Codec, end: int) -> Labels | None:
+        """The labels as ids, for a classification."""
+        if not self.task.classifies:
+            return None
+        return Labels.build(self.labels, codec, end, self.task.target_tokens)
+
+    def save(self, folder: Path) -> None:
+        """Write task.json, atomically."""
+        write_json(folder / FILE, {"format": FORMAT, **asdict(self), "task": self.task.to_dict()})
+
+    @classmethod
+    def load(cls, folder: Path) -> "TaskBundle":
+        """Read task.json; raises SpanishTokError that says whether the folder is no fine-tuned model."""
+        path = folder / FILE
+        if not path.exists():
+            raise SpanishTokError(
+                f"{folder} is not a fine-tuned model: it has no {FILE}",
+                "Give a folder that `finetune` wrote.",
+            )
+        values = read_json(path)
+        if not isinstance(values, dict) or values.get("format") != FORMAT or "task" not in values:
+            raise SpanishTokError(f"{path} is not of a fine-tuned model", "Copy the whole folder again.")
+        return cls(
+            Task.from_dict(values["task"]),
+            values.get("labels", {}),
+            values.get("division", {}),
+            values.get("notes", {}),
+        )

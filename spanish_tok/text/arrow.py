@@ -1,0 +1,58 @@
+"""Arrow columns and the kernels: text in as bytes and offsets, tables packed as arrays."""
+
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from spanish_tok.errors import SpanishTokError
+
+Column: TypeAlias = pa.Array | pa.ChunkedArray | Sequence[str | None]
+
+
+def text_chunks(column: Column) -> list[pa.LargeStringArray]:
+    """A text column as large_string arrays without nulls (a null becomes an empty text).
+
+    Takes string, large_string, string_view, dictionary-encoded text, a chunked array of these, or a
+    sequence of str. Raises SpanishTokError for anything else, and for a lone surrogate in a str.
+    """
+    if not isinstance(column, pa.Array | pa.ChunkedArray):
+        column = _array(column)
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    return [_large_string(chunk) for chunk in chunks]
+
+
+def _array(texts: Sequence[str | None]) -> pa.Array:
+    advice = "Give a list of str or an Arrow column of strings."
+    if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
+        raise SpanishTokError(f"A column of text is wanted, not {type(texts).__name__}", advice)
+    try:
+        return pa.array(texts, pa.large_string())
+    except UnicodeEncodeError as error:
+        raise SpanishTokError(f"A text of the column is no Unicode ({error})", "Repair it first.") from None
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise SpanishTokError(f"The column does not hold text alone ({error})", advice) from None
+
+
+def _large_string(chunk: pa.Array) -> pa.LargeStringArray:
+    kind = chunk.type.value_type if pa.types.is_dictionary(chunk.type) else chunk.type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
+        raise SpanishTokError(f"The column holds {chunk.type}, not text", "Give a column of strings.")
+    chunk = chunk.cast(pa.large_string())
+    return chunk.fill_null("") if chunk.null_count else chunk
+
+
+def bytes_and_offsets(chunk: pa.LargeStringArray) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The buffers of a large_string array as they lie: uint8[bytes] and int64[records + 1], no copy."""
+    _, offsets, data = chunk.buffers()
+    if len(chunk) == 0 or offsets is None:
+        return np.zeros(0, np.uint8), np.zeros(1, np.int64)
+    window = np.frombuffer(offsets, np.int64, len(chunk) + 1, chunk.offset * 8)
+    return np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8), window
+
+
+def text_array(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> pa.LargeStringArray:
+    """A large_string array over UTF-8 bytes and offsets, no copy."""
+    return pa.LargeStringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(data))

@@ -1,0 +1,156 @@
+"""Columns of text to columns of ids and back, at memory speed: the bulk side of a Tokenizer."""
+
+import mmap
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.kernels.text.decode import decode_records
+from spanish_tok.kernels.text.encode import encode_records
+from spanish_tok.parallel.threads import available_cores, map_in_order
+from spanish_tok.text.alphabet import SPACE_MARK
+from spanish_tok.text.arrow import Column, bytes_and_offsets, text_array, text_chunks
+from spanish_tok.tokenization.compiler import CompiledVocabulary, compile_vocabulary
+from spanish_tok.vocab.vocabulary import EOS, Vocabulary
+
+Arrow: TypeAlias = pa.Array | pa.ChunkedArray
+
+IDS = pa.list_(pa.uint16())
+MOST_IDS = 1 << 16
+SLICE = 1 << 22  # bytes of text that a thread takes at a time
+KNOWN_SETS = 1 << 19  # of one cache line each, 32 MB: the table of known chunks of one thread
+LINE = 64  # bytes
+
+
+class ColumnEncoder:
+    """Encodes and decodes Arrow columns by one vocabulary; equal to sentencepiece on every text.
+
+    Compiled code does it where `compile_vocabulary` can pack the vocabulary; any other one is given to
+    sentencepiece itself, which is slower. Safe in threads. Raises SpanishTokError where ids need more
+    than 16 bits.
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        if len(vocabulary) > MOST_IDS:
+            raise SpanishTokError(
+                f"The vocabulary has {len(vocabulary):,} ids, but a column holds 16-bit ids",
+                f"Use one of {MOST_IDS:,} ids or fewer.",
+            )
+        self.vocabulary = vocabulary
+        self._tables: list[NDArray[np.uint64]] = []  # of known chunks, each for one thread at a time
+
+    def encode(self, column: Column, append_eos: bool = False, threads: int | None = None) -> Arrow:
+        """The ids of each text as list<uint16>; a chunked array for a chunked array, else an array.
+
+        A null counts as an empty text. The result does not depend on `threads` (all cores by default).
+        """
+        work: Callable[[pa.LargeStringArray, bool], pa.ListArray]
+        work = self._encode if self._compiled else self._encode_by_sentencepiece
+        slices = [part for chunk in text_chunks(column) for part in _slices(chunk)]
+        lists = list(map_in_order(lambda part: work(part, append_eos), slices, threads or available_cores()))
+        if isinstance(column, pa.ChunkedArray):
+            return pa.chunked_array(lists, IDS)
+        return lists[0] if len(lists) == 1 else pa.concat_arrays(lists)
+
+    def _encode(self, texts: pa.LargeStringArray, append_eos: bool) -> pa.ListArray:
+        assert self._compiled
+        known = self._tables.pop() if self._tables else new_table()
+        ids, ends, _ = encode_records(
+            *bytes_and_offsets(texts), *self._compiled, known, EOS if append_eos else -1
+        )
+        self._tables.append(known)
+        return _list_array(ids, ends)
+
+    def _encode_by_sentencepiece(self, texts: pa.LargeStringArray, append_eos: bool) -> pa.ListArray:
+        strings = [text.replace("\0", "\1") for text in texts.to_pylist()]
+        return pa.array(self._engine.encode(strings, add_eos=append_eos, num_threads=1), IDS)
+
+    def decode(self, lists: Arrow) -> Arrow:
+        """The text of each list of ids as large_string; a null counts as an empty list.
+
+        Raises SpanishTokError, which names the row, for an id that the vocabulary does not have.
+        """
+        if isinstance(lists, pa.ChunkedArray):
+            return pa.chunked_array([self._decode(chunk) for chunk in lists.chunks], pa.large_string())
+        return self._decode(lists)
+
+    def _decode(self, lists: pa.Array) -> pa.Array:
+        kind = lists.type
+        nested = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+        if not nested or not pa.types.is_integer(kind.value_type):
+            raise SpanishTokError(f"The column holds {kind}, not ids", "Give a column of lists of integers.")
+        offsets = np.zeros(len(lists) + 1, np.int64)
+        np.cumsum(pc.fill_null(pc.list_value_length(lists), 0).to_numpy(), out=offsets[1:])
+        ids = lists.flatten()
+        self._check(ids, offsets)
+        if not self._compiled:
+            rows = np.split(ids.to_numpy(), offsets[1:-1])[: len(lists)]
+            return pa.array([self._engine.decode(row.tolist()) for row in rows], pa.large_string())
+        return text_array(*decode_records(ids.cast(pa.uint16()).to_numpy(), offsets, *self._texts))
+
+    def _check(self, ids: pa.Array, offsets: NDArray[np.int64]) -> None:
+        """Raise SpanishTokError for the first id that is none."""
+        good = pc.and_(pc.greater_equal(ids, 0), pc.less(ids, len(self.vocabulary))).fill_null(False)
+        if len(ids) and not pc.all(good).as_py():
+            place = good.index(False).as_py()
+            row = int(np.searchsorted(offsets, place, side="right")) - 1
+            raise SpanishTokError(
+                f"Row {row} holds the id {ids[place]}, but ids go from 0 to {len(self.vocabulary) - 1}",
+                "Were they made with another vocabulary?",
+            )
+
+    @cached_property
+    def _compiled(self) -> CompiledVocabulary | None:
+        return compile_vocabulary(self.vocabulary)
+
+    @cached_property
+    def _engine(self) -> Any:
+        import sentencepiece
+
+        return sentencepiece.SentencePieceProcessor(model_proto=self.vocabulary.serialized)
+
+    @cached_property
+    def _texts(self) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
+        """The text of each id: bytes, where each starts, and how many to leave out at a beginning."""
+        special = self.vocabulary.special_ids
+        texts = [
+            self._engine.decode([number]) if number in special else piece.replace(SPACE_MARK, " ")
+            for number, piece in enumerate(self.vocabulary.pieces)
+        ]
+        encoded = [text.encode() for text in texts]
+        starts = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+        skipped = np.array([piece.startswith(SPACE_MARK) for piece in self.vocabulary.pieces], np.int64)
+        return np.frombuffer(b"".join(encoded), np.uint8), starts, skipped
+
+
+def _list_array(ids: NDArray[np.uint16], ends: NDArray[np.int64]) -> pa.ListArray:
+    """Lists over the arrays as they lie. `pa.array` would do, too, but first imports pandas: a tenth of a second."""
+    values = pa.Array.from_buffers(pa.uint16(), len(ids), [None, pa.py_buffer(ids)])
+    offsets = pa.py_buffer(ends.astype(np.int32))
+    return pa.ListArray.from_buffers(IDS, len(ends) - 1, [None, offsets], children=[values])
+
+
+def _slices(chunk: pa.LargeStringArray) -> list[pa.LargeStringArray]:
+    """Arrays of about SLICE bytes, at least one."""
+    rows = max(1, int(len(chunk) * SLICE / max(1, chunk.nbytes)))
+    return [chunk.slice(start, rows) for start in range(0, max(1, len(chunk)), rows)]
+
+
+def new_table() -> NDArray[np.uint64]:
+    """An empty table of known chunks, each set on a cache line of its own, in huge pages where there are such.
+
+    It belongs to this process alone: one that is forked from it has a copy.
+    """
+    private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+    memory = mmap.mmap(-1, KNOWN_SETS * LINE, **private)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with suppress(OSError):
+            memory.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(memory, np.uint64).reshape(KNOWN_SETS, LINE // 8)

@@ -1,0 +1,127 @@
+"""A vocabulary as the kernels want it: its normalization packed, its pieces in one automaton."""
+
+from collections.abc import Iterable
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+
+from spanish_tok.kernels.text.normalize import PackedTable
+from spanish_tok.kernels.text.trie import Automaton, grow_trie, link_states
+from spanish_tok.text.alphabet import CODE_POINTS, FIRST_MARK, LAST_MARK, SPACE_MARK, SURROGATES
+from spanish_tok.text.charsmap import spanish_charsmap
+from spanish_tok.text.packed_table import pack, packed_spanish
+from spanish_tok.text.table import NormalizationTable
+from spanish_tok.vocab.spiece import parse_model
+from spanish_tok.vocab.vocabulary import RESOLUTION, UNK, Vocabulary
+
+SMALL = 1 << 16  # states that a uint16 can number
+LARGEST_ALPHABET = 1000
+LARGEST_SCORE = 1 << 20  # so that a score times RESOLUTION fits 31 bits
+
+
+class CompiledVocabulary(NamedTuple):
+    """What encode_records needs."""
+
+    table: PackedTable
+    automaton: Automaton
+
+
+def compile_vocabulary(vocabulary: Vocabulary) -> CompiledVocabulary | None:
+    """The vocabulary packed for the kernels, or None where they could differ from sentencepiece.
+
+    They take one that is `exact`, has SentencePiece's usual options and kinds of pieces, a normalization
+    by single characters and pairs of a letter and its mark, and every character that this can produce as a
+    piece, so that nothing is unknown.
+    """
+    if not vocabulary.exact or not _is_usual(vocabulary):
+        return None
+    table = packed_table(vocabulary.charsmap)
+    pieces = set(vocabulary.pieces)
+    if table is None or any(char.replace(" ", SPACE_MARK) not in pieces for char in _characters(table)):
+        return None
+    return CompiledVocabulary(table, automaton_of(vocabulary))
+
+
+def _is_usual(vocabulary: Vocabulary) -> bool:
+    """Whether a model that may be foreign has the options and kinds of pieces that ours have."""
+    model = parse_model(vocabulary.serialized, "The model")
+    options, kinds, special = model.normalizer_spec, type(model).SentencePiece, vocabulary.special_ids
+    if not (options.add_dummy_prefix and options.remove_extra_whitespaces and options.escape_whitespaces):
+        return False
+    if model.trainer_spec.treat_whitespace_as_suffix or model.denormalizer_spec.precompiled_charsmap:
+        return False
+    for number, piece in enumerate(model.pieces):
+        expected = kinds.UNKNOWN if number == UNK else kinds.CONTROL if number in special else kinds.NORMAL
+        if piece.type != expected or abs(piece.score) >= LARGEST_SCORE:
+            return False
+    return True
+
+
+@cache
+def packed_table(charsmap: bytes) -> PackedTable | None:
+    """The packed table of a charsmap, or None where it has rules that a table cannot hold."""
+    if charsmap == spanish_charsmap():
+        return packed_spanish()
+    table = _table_of(_rules_of(charsmap)) if charsmap else None
+    return pack(table) if table else None
+
+
+def _rules_of(charsmap: bytes) -> Iterable[tuple[str, str]]:
+    import sentencepiece
+    from sentencepiece import sentencepiece_model_pb2 as proto
+
+    spec = proto.NormalizerSpec(name="user_defined", precompiled_charsmap=charsmap)
+    rules: list[tuple[str, str]] = sentencepiece.SentencePieceNormalizer(normalizer_spec=spec).decompile()
+    return rules
+
+
+def _table_of(rules: Iterable[tuple[str, str]]) -> NormalizationTable | None:
+    """Rules as a Table, or None where a rule has a form that it cannot hold, or the alphabet is not closed.
+
+    A charsmap leaves characters without a rule as they are.
+    """
+    expansions = {chr(code): chr(code) for code in range(CODE_POINTS) if code not in SURROGATES}
+    pairs = {}
+    for source, target in rules:
+        if len(source) == 1:
+            expansions[source] = target
+        elif (
+            len(source) == 2 and source[0].isascii() and FIRST_MARK <= ord(source[1]) <= LAST_MARK and target
+        ):
+            pairs[source] = target
+        else:
+            return None
+    expansions["\0"] = expansions["\1"]  # NUL can be in no rule; Tokenizer gives it as U+0001
+    alphabet = "".join(sorted({char for target in expansions.values() for char in target}))
+    if (
+        expansions[" "] != " "
+        or len(alphabet) > LARGEST_ALPHABET
+        or any("  " in t for t in expansions.values())
+    ):
+        return None
+    kept = {char: target for char, target in expansions.items() if target}
+    return NormalizationTable(alphabet, kept, pairs, origin="a charsmap")
+
+
+def _characters(table: PackedTable) -> set[str]:
+    return set(table.targets.tobytes().decode()) - {"\0"} | {" "}
+
+
+def automaton_of(vocabulary: Vocabulary) -> Automaton:
+    """The automaton of a vocabulary's ordinary pieces, with scores as whole multiples of the resolution."""
+    ordinary = [number for number in range(len(vocabulary)) if number not in vocabulary.special_ids]
+    encoded = [vocabulary.pieces[number].replace(SPACE_MARK, " ").encode() for number in ordinary]
+    data = np.frombuffer(b"".join(encoded), np.uint8)
+    lengths = np.array([len(piece) for piece in encoded], np.int64)
+    scores = np.array([round(vocabulary.scores[number] * RESOLUTION) for number in ordinary], np.int64)
+    class_of = np.zeros(256, np.uint8)
+    used = np.unique(data)
+    class_of[used] = np.arange(1, len(used) + 1)
+    children, state_of = grow_trie(data, np.concatenate([[0], np.cumsum(lengths)]), class_of, len(used) + 1)
+    piece_in = np.full(len(children), -1, np.int64)
+    piece_in[state_of] = scores << 32 | lengths << 16 | np.array(ordinary)
+    first, pieces = link_states(children, piece_in)
+    return Automaton(
+        class_of, children.astype(np.uint16 if len(children) <= SMALL else np.uint32), first, pieces
+    )

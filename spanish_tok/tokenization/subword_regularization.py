@@ -1,0 +1,84 @@
+"""Subword regularization: draw a segmentation by forward filtering and backward sampling (Kudo 2018, 3.3)."""
+
+import hashlib
+from collections.abc import Iterator
+from functools import lru_cache
+from math import exp, log
+
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.text.alphabet import SPACE_MARK
+from spanish_tok.vocab.vocabulary import Vocabulary
+
+PiecesEnding = tuple[tuple[int, int, float], ...]  # (start, id, probability) of each piece that ends here
+Ends = tuple[PiecesEnding, ...]  # for each end in a word
+WORDS_KEPT, LONGEST_KEPT = 20_000, 64  # some kilobytes each
+
+
+class Sampler:
+    """Draws segmentations; words are independent of each other, and the lattices of recent ones are kept."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        ordinary = (number for number in range(len(vocabulary)) if number not in vocabulary.special_ids)
+        self._pieces = {vocabulary.pieces[number]: (number, vocabulary.scores[number]) for number in ordinary}
+        self._longest = max(map(len, self._pieces))
+        self._kept = lru_cache(WORDS_KEPT)(self._filter_forward)
+
+    def draw(self, normalized: str, alpha: float, seed: int) -> list[int]:
+        """Ids of a segmentation of a normalized text, drawn by (seed, text) alone."""
+        uniform = uniform_numbers(seed, normalized)
+        ids: list[int] = []
+        for word in normalized.split():
+            ends = (self._kept if len(word) <= LONGEST_KEPT else self._filter_forward)(
+                SPACE_MARK + word, alpha
+            )
+            ids += sample_backward(ends, uniform)
+        return ids
+
+    def _filter_forward(self, word: str, alpha: float) -> Ends:
+        """For each end in a word, the pieces that end there and the probability that it is this one."""
+        sums = [0.0]  # logarithm of the sum over all ways to get here
+        ends = []
+        for end in range(1, len(word) + 1):
+            reached = [
+                (start, found[0], sums[start] + alpha * found[1])
+                for start in range(max(0, end - self._longest), end)
+                if (found := self._pieces.get(word[start:end]))
+            ]
+            if not reached:
+                raise SpanishTokError(
+                    f"The vocabulary has no piece for {word[end - 1]!r}",
+                    "Sample with one that was trained here.",
+                )
+            most = max(value for _, _, value in reached)
+            sums.append(most + log(sum(exp(value - most) for _, _, value in reached)))
+            ends.append(tuple((start, number, exp(value - sums[end])) for start, number, value in reached))
+        return tuple(ends)
+
+
+def sample_backward(ends: Ends, uniform: Iterator[float]) -> list[int]:
+    """One segmentation, from the last piece to the first, a random number for each."""
+    ids = []
+    end = len(ends)
+    while end > 0:
+        end, number = _choose(ends[end - 1], next(uniform))
+        ids.append(number)
+    return ids[::-1]
+
+
+def _choose(reached: PiecesEnding, left: float) -> tuple[int, int]:
+    """The (start, id) into whose share of [0, 1) a number falls."""
+    for start, number, probability in reached:
+        left -= probability
+        if left < 0:
+            return start, number
+    return reached[-1][:2]  # the shares add up to 1 but for rounding
+
+
+def uniform_numbers(seed: int, text: str) -> Iterator[float]:
+    """Numbers in [0, 1) from Philox, a counter-based generator, keyed by a hash of seed and text."""
+    import numpy as np
+
+    key = hashlib.blake2b(f"{seed}\n{text}".encode(), digest_size=16).digest()
+    generator = np.random.Philox(key=int.from_bytes(key, "little"))
+    while True:
+        yield from ((int(raw) >> 11) * 2.0**-53 for raw in generator.random_raw(64))

@@ -1,0 +1,1 @@
+"""Span corruption, packing, optimizers, and the loops that pretrain and fine-tune."""

@@ -1,0 +1,143 @@
+"""The log of a training: a CSV file with a row for each step, and the loss curve drawn from it."""
+
+import csv
+import os
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.files import atomic_path
+
+
+@dataclass
+class StepRecord:
+    """One step. Losses in nats per token; the last two only where the step was validated."""
+
+    step: int
+    tokens: int  # so far; inputs and targets, padding left out
+    cpu_seconds: float  # so far
+    loss: float
+    learning_rate: float
+    gradient_norm: float  # before clipping
+    tokens_per_second: int
+    validation_loss: float | None = None
+    bits_per_byte: float | None = None
+
+    def shown(self) -> str:
+        """The row in a few words, for a progress bar."""
+        return (
+            f"loss {self.loss:.3f}, {self.tokens_per_second:,} tokens/s, learning rate {self.learning_rate:.2g}, "
+            f"gradient {self.gradient_norm:.2f}"
+        )
+
+
+R = TypeVar("R", bound=Any)  # a dataclass of numbers with the fields of a Row but the last, or more
+
+
+class Log(Generic[R]):
+    """log.csv in a folder, up to a step (what a killed training wrote later is done again), and appended to.
+
+    `kind` is the dataclass of a row: whole and other numbers, None where there is none.
+    """
+
+    def __init__(self, folder: Path, step: int, kind: type[R] = StepRecord) -> None:  # type: ignore[assignment]
+        self.path = folder / "log.csv"
+        rows = read_log(self.path, kind) if self.path.exists() else []
+        self.rows = [row for row in rows if row.step <= step]
+        self._kind, self._begun = kind, False
+
+    def _begin(self) -> None:
+        with atomic_path(self.path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([_names(self._kind), *map(_cells, self.rows)])
+        self._begun = True
+
+    def add(self, row: R) -> None:
+        """Append a row; before the first one, the file is cut off at the step."""
+        if not self._begun:
+            self._begin()
+        self.rows.append(row)
+        with open(self.path, "a", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerow(_cells(row))
+
+    def mean_loss(self, first: int, last: int) -> float:
+        """The mean loss of rows [first, last), or of those that are there."""
+        losses: list[float] = [row.loss for row in self.rows[first:last]]
+        return sum(losses) / max(len(losses), 1)
+
+    def draw(self) -> list[Path]:
+        """Draw loss.png and loss.svg beside the log."""
+
+        return [draw(self.rows, self.path.with_name(f"loss.{kind}")) for kind in ("png", "svg")]
+
+
+def read_log(path: str | os.PathLike[str], kind: type[R] = StepRecord) -> list[R]:  # type: ignore[assignment]
+    """The rows of a log.csv; a last line cut off by a kill is left out. Raises SpanishTokError for another file."""
+    with open(path, newline="", encoding="utf-8") as file:
+        lines = list(csv.reader(file))
+    if not lines or lines[0] != _names(kind):
+        raise SpanishTokError(f"{path} is not the log of such a training", "Choose another folder.")
+    return [_row(line, kind) for line in lines[1:] if len(line) == len(lines[0])]
+
+
+def _names(kind: type[Any]) -> list[str]:
+    return [field.name for field in fields(kind)]
+
+
+def _cells(row: Any) -> list[object]:
+    return ["" if value is None else value for value in astuple(row)]
+
+
+def _row(line: list[str], kind: type[R]) -> R:
+    numbers = {field.name: int if field.type is int else float for field in fields(kind)}
+    pairs = zip(numbers.items(), line, strict=True)
+    row: R = kind(**{name: number(cell) if cell else None for (name, number), cell in pairs})
+    return row
+
+
+def draw(rows: Sequence[Any], path: Path) -> Path:
+    """Draw loss, its running mean, validation loss and the log's last column (bits per byte, or a metric) by tokens
+    seen; the suffix of the path is the format.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    canvas = FigureCanvasSVG if path.suffix == ".svg" else FigureCanvasAgg
+    figure = Figure(figsize=(7, 4), dpi=100, layout="constrained")
+    axes = figure.add_subplot()
+    millions = [row.tokens / 1e6 for row in rows]
+    axes.plot(
+        millions, [row.loss for row in rows], color="#c8d4e3", linewidth=0.6, label="loss of each batch"
+    )
+    axes.plot(millions, running_mean([row.loss for row in rows]), color="#1f4e8c", label="its running mean")
+    validated = [(row.tokens / 1e6, row.validation_loss) for row in rows if row.validation_loss is not None]
+    last = fields(rows[0])[-1].name
+    measured = [(row.tokens / 1e6, getattr(row, last)) for row in rows if getattr(row, last) is not None]
+    axes.plot(*_columns(validated), "o-", color="#b5432a", label="held out", markersize=3)
+    axes.set(xlabel="million tokens seen (inputs and targets)", ylabel="nats per token")
+    axes.grid(alpha=0.3)
+    right = axes.twinx()
+    right.plot(*_columns(measured), "s--", color="#3a7d44", markersize=3)
+    right.set_ylabel(f"{last.replace('_', ' ')}, held out (dashed)")
+    axes.legend(frameon=False)
+    with atomic_path(path) as partial:
+        canvas(figure).print_figure(partial, format=path.suffix[1:])
+    return path
+
+
+def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    return [x for x, _ in points], [y for _, y in points]
+
+
+def running_mean(losses: Sequence[float], window: int = 50) -> list[float]:
+    """The mean of the last `window` losses, at each step.
+
+    >>> running_mean([4.0, 2.0, 0.0], window=2)
+    [4.0, 3.0, 1.0]
+    """
+    sums = [0.0]
+    for loss in losses:
+        sums.append(sums[-1] + loss)
+    return [(sums[i] - sums[max(0, i - window)]) / min(i, window) for i in range(1, len(sums))]

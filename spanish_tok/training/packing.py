@@ -1,0 +1,80 @@
+"""Records packed into sequences of one length, shuffled anew every epoch, and corrupted: batches by number.
+
+Batch k of an epoch is computed from (seed, epoch, k) alone, so training resumes at any step without replaying.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.training.span_corruption import Batch, SpanCorruption
+from spanish_tok.vocab.vocabulary import EOS
+
+
+@dataclass(frozen=True)
+class PackedBatches:
+    """All batches of a training: nothing is dropped, the last batch and sequence of an epoch may be shorter.
+
+    ids: uint16[tokens]; offsets: int64[all records + 1]; records: int64[those that are used].
+    An epoch is one long sequence, the records in random order with an `</s>` after each, cut into sequences of
+    `corruption.tokens_for(input_length)` tokens.
+    """
+
+    ids: NDArray[np.uint16]
+    offsets: NDArray[np.int64]
+    records: NDArray[np.int64]
+    corruption: SpanCorruption
+    input_length: int = 512
+    batch_size: int = 128
+
+    def __post_init__(self) -> None:
+        if not self.records.size:
+            raise SpanishTokError("There is no record to train on", "Give shards that hold some.")
+        if self.ids[self.offsets[self.records[0] + 1] - 1] == EOS:
+            raise SpanishTokError(
+                "The records end with </s>", "Make the shards without --eos: it is added here."
+            )
+
+    @cached_property
+    def sequence_length(self) -> int:
+        """Tokens of a sequence before it is corrupted, the `</s>` between records included."""
+        return self.corruption.tokens_for(self.input_length)
+
+    @cached_property
+    def tokens_per_epoch(self) -> int:
+        """Tokens of all records, an `</s>` for each included."""
+        return int(np.diff(self.offsets)[self.records].sum()) + self.records.size
+
+    @property
+    def sequences_per_epoch(self) -> int:
+        return -(-self.tokens_per_epoch // self.sequence_length)
+
+    @property
+    def batches_per_epoch(self) -> int:
+        return -(-self.sequences_per_epoch // self.batch_size)
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step, counted from 0 through all epochs."""
+        from spanish_tok.kernels.span_corruption import pack
+
+        epoch, number = divmod(step, self.batches_per_epoch)
+        order, begins = self._epoch(epoch)
+        first = number * self.batch_size
+        last = min(first + self.batch_size, self.sequences_per_epoch)
+        offsets = np.minimum(np.arange(first, last + 1) * self.sequence_length, self.tokens_per_epoch)
+        packed = np.empty(offsets[-1] - offsets[0], np.uint16)
+        pack(self.ids, self.offsets, order, begins, offsets[0], EOS, packed)
+        return self.corruption.corrupt_rows(packed, offsets - offsets[0], epoch, range(first, last))
+
+    def _epoch(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The records in the order of an epoch, and where each begins in its long sequence; the last is kept."""
+        kept: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = self.__dict__.setdefault("_kept", {})
+        if epoch not in kept:
+            order = np.random.default_rng((self.corruption.seed, epoch)).permutation(self.records)
+            lengths = self.offsets[order + 1] - self.offsets[order] + 1
+            kept.clear()
+            kept[epoch] = order, np.concatenate([[0], np.cumsum(lengths)])
+        return kept[epoch]

@@ -1,0 +1,198 @@
+"""Span corruption (Raffel et al. 2020, section 3.1.4): mask spans of ids, and ask for what was masked.
+
+Works on ids, never on text. Nothing here needs torch: a batch is two NumPy arrays, and `SpanCollator` makes
+of them what transformers' Trainer, or any loop over a DataLoader, takes.
+"""
+
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.vocab.vocabulary import EOS, PAD, Vocabulary
+
+IGNORED = -100  # the label that losses in torch skip
+ADVICE = "T5's own are a rate of 0.15 and a mean span of 3."
+
+
+class Batch(NamedTuple):
+    """Inputs and targets of a batch: int64[rows, longest], each row ends in `</s>`, then `<pad>`."""
+
+    inputs: NDArray[np.int64]
+    targets: NDArray[np.int64]
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The targets with -100, which losses skip, in place of `<pad>`."""
+        return np.where(self.targets == PAD, IGNORED, self.targets)
+
+
+@dataclass(frozen=True)
+class SpanCorruption:
+    """How records are masked. The draw depends on (seed, epoch, record) alone, on no global state.
+
+    Sentinels go down from `first_sentinel` (`<extra_id_0>`), in order of appearance.
+
+    >>> corruption = SpanCorruption(first_sentinel=4999)
+    >>> inputs, targets = corruption.corrupt([10, 11, 12, 13, 14, 15, 16], epoch=0, record=1)
+    >>> inputs
+    [4999, 11, 12, 13, 14, 15, 16, 1]
+    >>> targets
+    [4999, 10, 1]
+    """
+
+    first_sentinel: int
+    sentinels: int = 100
+    rate: float = 0.15  # the share of tokens that is masked
+    mean_span: float = 3.0  # tokens
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rate < 1:
+            raise SpanishTokError(f"The masking rate is {self.rate}, not between 0 and 1", ADVICE)
+        if not self.mean_span >= 1:
+            raise SpanishTokError(f"The mean span is {self.mean_span}, not 1 or more", ADVICE)
+        if not 1 <= self.sentinels <= self.first_sentinel - EOS:
+            raise SpanishTokError(f"There are {self.sentinels} sentinels", "Give at least one.")
+
+    @classmethod
+    def of(cls, vocabulary: Vocabulary, **options: Any) -> "SpanCorruption":
+        """Span corruption with the sentinels of a vocabulary."""
+        return cls(first_sentinel=vocabulary.sentinel_id(0), sentinels=vocabulary.sentinels, **options)
+
+    def lengths(self, tokens: int) -> tuple[int, int]:
+        """Input and target length of a sequence of so many tokens, `</s>` included.
+
+        >>> SpanCorruption(4999).lengths(568)
+        (512, 114)
+        """
+        from spanish_tok.kernels.span_corruption import how_many
+
+        masked, spans = how_many(tokens, tokens, self.rate, self.mean_span, self.sentinels)
+        return tokens - masked + spans + 1, masked + spans + 1
+
+    def tokens_for(self, input_length: int) -> int:
+        """The most tokens whose input is no longer than `input_length` (T5's random_spans_helper).
+
+        >>> SpanCorruption(4999).tokens_for(512)
+        568
+        """
+        tokens = input_length - 1
+        while self.lengths(tokens + 1)[0] <= input_length:
+            tokens += 1
+        if tokens < 1 or self.lengths(tokens)[0] > input_length:
+            raise SpanishTokError(f"An input of {input_length} ids holds no tokens", "Give a longer one.")
+        return tokens
+
+    def corrupt(self, ids: Sequence[int], epoch: int, record: int) -> tuple[list[int], list[int]]:
+        """The ids of input and targets of one record."""
+        row = np.asarray(ids, np.uint16)
+        batch = self.corrupt_rows(row, np.array([0, row.size]), epoch, [record])
+        return batch.inputs[0].tolist(), batch.targets[0].tolist()
+
+    def corrupt_rows(
+        self, tokens: NDArray[Any], offsets: NDArray[np.int64], epoch: int, records: Sequence[int]
+    ) -> Batch:
+        """Corrupt the rows tokens[offsets[r]:offsets[r + 1]], single records or packed ones.
+
+        An `</s>` inside a row parts two records: no span covers it. records[r] is the number that the draw depends
+        on. Rows of packed records so short that T5's number of spans does not fit keep more tokens.
+        """
+        from spanish_tok.kernels.span_corruption import corrupt_rows
+
+        rows = len(records)
+        longest = int(np.diff(offsets).max(initial=0))
+        inputs = np.full((rows, longest + 2), PAD, np.int64)
+        targets = np.full((rows, 2 * longest + 2), PAD, np.int64)
+        sizes = np.zeros((rows, 2), np.int64)
+        seeds = np.array([_seed_of(self.seed, epoch, record) for record in records], np.uint64)
+        corrupt_rows(tokens, offsets, self._options, seeds, inputs, targets, sizes)
+        input_width, target_width = sizes.max(axis=0, initial=0)
+        return Batch(inputs[:, :input_width], targets[:, :target_width])
+
+    @cached_property
+    def _options(self) -> tuple[float, float, int, int, int]:
+        return float(self.rate), float(self.mean_span), self.first_sentinel, self.sentinels, EOS
+
+    def rebuild(self, inputs: Sequence[int], targets: Sequence[int]) -> list[int]:
+        """The record that inputs and targets were made from; padding at their ends is dropped.
+
+        >>> SpanCorruption(4999).rebuild([10, 4999, 12, 1], [4999, 11, 1, 0])
+        [10, 11, 12]
+        """
+        spans: dict[int, list[int]] = {}
+        for number in _without_end(targets):
+            if self._is_sentinel(number):
+                spans[number] = []
+            else:
+                spans[next(reversed(spans))].append(number)
+        parts = (spans[number] if self._is_sentinel(number) else [number] for number in _without_end(inputs))
+        return [number for part in parts for number in part]
+
+    def _is_sentinel(self, number: int) -> bool:
+        return self.first_sentinel - self.sentinels < number <= self.first_sentinel
+
+
+@dataclass
+class SpanCollator:
+    """Makes a batch of single records, for a DataLoader or transformers' Trainer.
+
+    Takes mappings with `input_ids` (without `</s>`) and, where it is there, `record`, the number of the record that
+    the draw depends on; without it, the ids themselves. Set `epoch` every epoch. Gives input_ids, attention_mask
+    and labels (-100 for padding) as tensors of torch, or as NumPy arrays with `tensors=False`.
+    """
+
+    corruption: SpanCorruption
+    epoch: int = 0
+    tensors: bool = True
+
+    def __call__(self, items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        rows = [self.corruption.corrupt(item["input_ids"], self.epoch, _record_of(item)) for item in items]
+        inputs, targets = (padded(column) for column in zip(*rows, strict=True))
+        batch = Batch(inputs, targets)
+        arrays = {
+            "input_ids": inputs,
+            "attention_mask": (inputs != PAD).astype(np.int64),
+            "labels": batch.labels,
+        }
+        if not self.tensors:
+            return arrays
+        import torch
+
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def _record_of(item: Mapping[str, Any]) -> int:
+    """The number of a record, or a hash of its ids."""
+    if "record" in item:
+        return operator.index(item["record"])
+    return int.from_bytes(
+        blake2b(np.asarray(item["input_ids"], np.uint16).tobytes(), digest_size=8).digest(), "little"
+    )
+
+
+def _seed_of(seed: int, epoch: int, record: int) -> int:
+    """64 bits that depend on all three, also where they are small (NumPy's SeedSequence)."""
+    return int(np.random.SeedSequence((seed, epoch, record)).generate_state(1, np.uint64)[0])
+
+
+def padded(rows: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+    """Rows of ids as int64[rows, longest], `<pad>` at their ends."""
+    out = np.full((len(rows), max(map(len, rows))), PAD, np.int64)
+    for row, ids in zip(out, rows, strict=True):
+        row[: len(ids)] = ids
+    return out
+
+
+def _without_end(ids: Sequence[int]) -> list[int]:
+    """Ids without the padding and the `</s>` at the end."""
+    kept = list(ids)
+    while kept and kept[-1] == PAD:
+        kept.pop()
+    return kept[:-1]

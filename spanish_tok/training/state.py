@@ -1,0 +1,168 @@
+"""Checkpoints of a training: everything that the next step depends on, in safetensors and JSON.
+
+A checkpoint is one folder: the model as T5 writes it, the vocabulary, optimizer.safetensors (the optimizer's tensors
+and the random state) and training.json. It is written under another name and renamed: it is whole or not there.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.files import read_json, write_json
+from spanish_tok.t5.checkpoint import MANIFEST, Checkpoint, read_metadata, read_tensors, write_tensors
+from spanish_tok.t5.model import T5
+from spanish_tok.vocab.vocabulary import Vocabulary
+
+PREFIX = "checkpoint-"
+RANDOM = "random state of "
+WEIGHT = "model."
+STATE = "optimizer.safetensors"
+PROGRESS = "training.json"
+
+
+@dataclass
+class TrainingState:
+    """How far a training is: what training.json holds beside the recipe."""
+
+    step: int = 0  # steps done; the next batch has this number
+    tokens: int = 0  # of inputs and targets, padding left out
+    cpu_seconds: float = 0.0
+    seconds: float = 0.0
+
+    def add(self, tokens: int, seconds: float, cpu_seconds: float) -> None:
+        """Count one step more."""
+        self.step += 1
+        self.tokens += tokens
+        self.seconds += seconds
+        self.cpu_seconds += cpu_seconds
+
+    def shown(self) -> str:
+        """What is done, in a few words."""
+        return f"{self.step:,} steps, {self.tokens:,} tokens, {self.cpu_seconds / 60:.0f} minutes of CPU time"
+
+
+def save_checkpoint(
+    folder: Path,
+    model: T5,
+    optimizer: torch.optim.Optimizer,
+    vocabulary: Vocabulary,
+    reached: TrainingState,
+    notes: dict[str, Any],
+) -> Path:
+    """Write checkpoint-STEP into `folder`; the folder appears when all its files are on disk."""
+    final = folder / f"{PREFIX}{reached.step:07d}"
+    partial = folder / f".{final.name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        own = {"steps": reached.step, "tokens": reached.tokens}
+        model.save(partial, vocabulary, notes=own | ({"start": notes["start"]} if notes.get("start") else {}))
+        tensors = _flat(optimizer) | _random_state(model)
+        write_tensors(partial / STATE, {name: tensor.cpu().numpy() for name, tensor in tensors.items()})
+        write_json(partial / PROGRESS, {**asdict(reached), **notes})
+        shutil.rmtree(final, ignore_errors=True)
+        os.replace(partial, final)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return final
+
+
+def load_checkpoint(folder: Path, model: T5, optimizer: torch.optim.Optimizer) -> TrainingState:
+    """Put a checkpoint's state into model, optimizer and the random generators; returns how far it was."""
+    reached = notes_of(folder)
+    model.load_state_dict(T5.from_checkpoint(Checkpoint.load(folder)).state_dict())
+    _restore(optimizer, read_tensors(folder / STATE))
+    return TrainingState(**{name: reached[name] for name in TrainingState.__dataclass_fields__})
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint with the most steps in a folder, if there is one."""
+    return max(_checkpoints(folder), default=None)
+
+
+def remove_older(folder: Path, keep: int) -> None:
+    """Remove all checkpoints but the newest `keep`."""
+    for old in sorted(_checkpoints(folder))[:-keep]:
+        shutil.rmtree(old)
+
+
+def notes_of(folder: Path) -> dict[str, Any]:
+    """What training.json of a checkpoint holds; raises SpanishTokError where it is no object."""
+    notes = read_json(folder / PROGRESS)
+    if not isinstance(notes, dict):
+        raise SpanishTokError(f"{folder / 'training.json'} is not a JSON object", "Resume from another one.")
+    return notes
+
+
+def notes_at(folder: Path) -> dict[str, Any]:
+    """What model.json tells of how a model was trained before; nothing where another library wrote the folder."""
+    path = folder / MANIFEST
+    return dict(read_json(path).get("notes", {})) if path.exists() else {}
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return [path for path in folder.glob(f"{PREFIX}*") if path.name.removeprefix(PREFIX).isdecimal()]
+
+
+def _flat(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """The tensors of an optimizer: "<number of the parameter>.<name>", such as "3.exp_avg"."""
+    states = optimizer.state_dict()["state"]
+    return {f"{number}.{name}": tensor for number, state in states.items() for name, tensor in state.items()}
+
+
+def _random_state(model: T5) -> dict[str, torch.Tensor]:
+    states = {f"{RANDOM}cpu": torch.get_rng_state()}
+    if model.shared.weight.device.type == "cuda":
+        states[f"{RANDOM}cuda"] = torch.cuda.get_rng_state(model.shared.weight.device)
+    return states
+
+
+def _restore_random(device: str, state: torch.Tensor) -> None:
+    if device == "cpu":
+        torch.set_rng_state(state)
+    elif torch.cuda.is_available():
+        torch.cuda.set_rng_state(state)
+
+
+def _restore(optimizer: torch.optim.Optimizer, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Put arrays named as `_flat` and `_random_state` name them back into the optimizer and the generators."""
+    states: dict[int, dict[str, torch.Tensor]] = {}
+    for name, array in arrays.items():
+        tensor = torch.tensor(array)
+        if name.startswith(RANDOM):
+            _restore_random(name.removeprefix(RANDOM), tensor)
+        else:
+            number, _, key = name.partition(".")
+            states.setdefault(int(number), {})[key] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
+
+
+def save_state(path: Path, model: T5, optimizer: torch.optim.Optimizer, notes: dict[str, Any]) -> None:
+    """Write all that the next step depends on as one safetensors file, atomically; `notes` become its metadata."""
+    tensors = {f"{WEIGHT}{name}": tensor.detach() for name, tensor in model.state_dict().items()}
+    tensors |= _flat(optimizer) | _random_state(model)
+    arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
+    write_tensors(path, arrays, metadata={"notes": json.dumps(notes)})
+
+
+def load_state(
+    path: Path,
+    model: T5,
+    optimizer: torch.optim.Optimizer,
+    check: Callable[[dict[str, Any]], None],
+) -> dict[str, Any]:
+    """Take up a state that `save_state` wrote, once `check` has passed its notes; returns them."""
+    arrays = read_tensors(path)
+    notes: dict[str, Any] = json.loads(read_metadata(path).get("notes", "{}"))
+    check(notes)
+    weights = {name: arrays.pop(name) for name in list(arrays) if name.startswith(WEIGHT)}
+    model.load_state_dict({name.removeprefix(WEIGHT): torch.tensor(array) for name, array in weights.items()})
+    _restore(optimizer, arrays)
+    return notes

@@ -1,0 +1,1 @@
+"""Counts of runs, the unigram trainer, and the vocabulary with its files."""

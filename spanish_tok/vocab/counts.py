@@ -1,0 +1,206 @@
+"""Runs and their counts: all that training needs, small, mergeable by addition, and shareable.
+
+A text splits at spaces into words, a word into runs of letters, of digits and of other characters; the first
+run of a word carries `▁`. No piece of a vocabulary crosses a run, so the table (run, count) says everything
+about a corpus that a trainer can use.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from functools import reduce
+from math import inf
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.files import atomic_path
+from spanish_tok.kernels.text.count import SEEN_AT_FIRST, count_records, finish_counting
+from spanish_tok.kernels.text.runs import merge_runs, new_runs
+from spanish_tok.parallel.threads import Shared, available_cores
+from spanish_tok.text.arrow import Column, bytes_and_offsets, text_array, text_chunks
+from spanish_tok.text.packed_table import pack, packed_spanish
+from spanish_tok.text.table import NormalizationTable
+
+SCHEMA = pa.schema([("run", pa.large_string()), ("count", pa.int64())])
+METADATA_KEY = b"spanish-tok"
+MOST = 1 << 53  # runs in all: training computes with them as float64
+SLICE = 1 << 22  # bytes of text that a thread takes at a time
+
+
+@dataclass(frozen=True)
+class Counts:
+    """A table (run: large_string, count: int64), most frequent first, equal counts by their bytes.
+
+    `records` and `cut` are notes for people: how many records were read, and how many times a run longer
+    than 64 characters was cut. Equality of two counts is equality of their `fingerprint`.
+    """
+
+    table: pa.Table
+    records: int = 0
+    cut: int = 0
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @property
+    def total(self) -> int:
+        """How many runs were counted, each as often as it occurs."""
+        return int(pc.sum(self.table["count"]).as_py() or 0)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the runs and counts alone: equal wherever, however and by how many threads counted."""
+        digest = hashlib.sha256()
+        for chunk in text_chunks(self.table["run"]):
+            data, offsets = bytes_and_offsets(chunk)
+            digest.update(np.diff(offsets).astype("<i8").tobytes())
+            digest.update(data[offsets[0] : offsets[-1]].tobytes())
+        digest.update(self.table["count"].to_numpy().astype("<i8").tobytes())
+        return digest.hexdigest()
+
+    def save(self, path: str | os.PathLike[str], *, level: int = 19) -> None:
+        """Write Parquet with the fingerprint in its metadata, atomically; `level` is of zstd."""
+        notes = {"fingerprint": self.fingerprint, "records": self.records, "cut": self.cut}
+        table = self.table.replace_schema_metadata({METADATA_KEY: json.dumps(notes).encode()})
+        with atomic_path(path) as partial:
+            pq.write_table(table, partial, compression="zstd", compression_level=level)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> "Counts":
+        """Read what `save` wrote. Any Parquet file with columns run and count will do, in any order.
+
+        Raises SpanishTokError for other columns, a count below 1, or a fingerprint that does not fit.
+        """
+        try:
+            table = pq.read_table(path)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise SpanishTokError(
+                f"{path} cannot be read as Parquet ({error})", "Make the counts anew."
+            ) from None
+        if not is_counts(table.schema):
+            raise SpanishTokError(
+                f"{path} has the columns {', '.join(table.column_names)}",
+                "A table of counts has run and count.",
+            )
+        notes = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
+        counts = merge([Counts(_whole(table.select(SCHEMA.names), path))])
+        if notes.get("fingerprint", counts.fingerprint) != counts.fingerprint:
+            raise SpanishTokError(
+                f"The counts in {path} are not those that were saved", "Make the counts anew."
+            )
+        return Counts(counts.table, notes.get("records", 0), notes.get("cut", 0))
+
+
+def _whole(table: pa.Table, path: str | os.PathLike[str]) -> pa.Table:
+    """A table of counts in the right types, without missing values; raises SpanishTokError for another."""
+    try:
+        table = table.cast(SCHEMA)
+    except pa.ArrowInvalid as error:
+        raise SpanishTokError(f"{path} holds no counts ({error})", "Counts are whole numbers.") from None
+    if any(column.null_count for column in table.columns) or pc.any(pc.equal(table["run"], "")).as_py():
+        raise SpanishTokError(f"{path} holds a run or a count that is empty", "Make the counts anew.")
+    if table.num_rows and pc.min(table["count"]).as_py() < 1:
+        raise SpanishTokError(f"{path} holds a count below 1", "Counts are how often a run occurs.")
+    return table
+
+
+def is_counts(schema: pa.Schema) -> bool:
+    """Whether a table's columns say that it holds counts."""
+    return set(SCHEMA.names) <= set(schema.names)
+
+
+def count_runs(
+    texts: Column | Iterable[Column], *, threads: int | None = None, table: NormalizationTable | None = None
+) -> Counts:
+    """Count the runs of a text column, or of an iterable of columns such as the batches of a large file.
+
+    One compiled pass normalizes (with `table`, the Spanish one by default), splits and counts. Memory grows
+    with distinct runs (about 40 bytes and their text each) plus 32 MB a thread, not with the text.
+    The result does not depend on `threads`, batches or their order.
+
+    >>> counts = count_runs(["¡Hola, mundo!", "hola"])
+    >>> dict(zip(*counts.table.to_pydict().values()))
+    {'!': 1, ',': 1, 'hola': 1, '▁hola': 1, '▁mundo': 1, '▁¡': 1}
+    """
+    packed = pack(table) if table else packed_spanish()
+
+    def work(slices: Iterable[pa.LargeStringArray]) -> tuple[Any, int]:
+        runs, seen, filled, records = new_runs(), np.zeros((SEEN_AT_FIRST, 4), np.uint64), 0, 0
+        for piece in slices:
+            runs, seen, filled = count_records(*bytes_and_offsets(piece), packed, runs, seen, filled)
+            records += len(piece)
+        return finish_counting(packed, runs, seen), records
+
+    threads = threads or available_cores()
+    work(text_chunks([""]))  # what is not compiled yet is compiled here, where Ctrl-C is heard
+    with ThreadPoolExecutor(threads) as pool, closing(Shared(_slices(texts))) as slices:
+        tables, records = zip(*pool.map(work, [slices] * threads), strict=True)
+    return _as_counts(reduce(merge_runs, tables), sum(records))
+
+
+def _slices(texts: Column | Iterable[Column]) -> Iterator[pa.LargeStringArray]:
+    """The text in arrays of about SLICE bytes, so that threads share even one large chunk evenly."""
+    for column in _columns(texts):
+        for chunk in text_chunks(column):
+            rows = max(1, int(len(chunk) * SLICE / max(1, chunk.nbytes)))
+            for start in range(0, len(chunk), rows):
+                yield chunk.slice(start, rows)
+
+
+def _columns(texts: Column | Iterable[Column]) -> Iterable[Column]:
+    if isinstance(texts, pa.Array | pa.ChunkedArray):
+        return [texts]
+    if isinstance(texts, Sequence) and all(text is None or isinstance(text, str) for text in texts):
+        return [texts]
+    return texts if isinstance(texts, Iterable) else [texts]
+
+
+def _as_counts(runs: Any, records: int) -> Counts:
+    size, used, cut = (int(value) for value in runs.sizes)
+    starts, counts = (np.ascontiguousarray(column) for column in runs.rows[: size + 1].T)
+    text = text_array(runs.text[:used], starts)
+    return Counts(_in_order(pa.table([text, counts[:size]], schema=SCHEMA)), records, cut)
+
+
+def merge(parts: Sequence[Counts], weights: Sequence[float] | None = None) -> Counts:
+    """Add tables of counts up, each times its weight where weights are given.
+
+    A weighted sum is rounded to a whole number, but never to less than 1: no run is lost.
+
+    >>> a, b = count_runs(["sí sí"]), count_runs(["sí no"])
+    >>> merge([a, b], weights=[10, 1]).table.to_pydict()
+    {'run': ['▁sí', '▁no'], 'count': [21, 1]}
+    """
+    if weights is not None and (
+        len(weights) != len(parts) or not all(0 < weight < inf for weight in weights)
+    ):
+        raise SpanishTokError("Weights must be above zero, one for each table", f"Given: {weights}.")
+    tables = [part.table for part in parts]
+    if weights is not None:
+        tables = [_weighted(table, weight) for table, weight in zip(tables, weights, strict=True)]
+    table = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
+    table = table.group_by("run").aggregate([("count", "sum")]).rename_columns({"count_sum": "count"})
+    if (pc.sum(pc.cast(table["count"], pa.float64(), safe=False)).as_py() or 0) >= MOST:
+        raise SpanishTokError("The counts add up to more than 2^53", "Give smaller weights.")
+    if weights is not None:
+        rounded = pc.max_element_wise(pc.cast(pc.round(table["count"]), pa.int64()), 1)
+        table = table.set_column(table.column_names.index("count"), "count", rounded)
+    return Counts(_in_order(table), sum(part.records for part in parts), sum(part.cut for part in parts))
+
+
+def _in_order(table: pa.Table) -> pa.Table:
+    ordered = table.select(SCHEMA.names).sort_by([("count", "descending"), ("run", "ascending")])
+    return ordered.combine_chunks()
+
+
+def _weighted(table: pa.Table, weight: float) -> pa.Table:
+    return table.set_column(1, "count", pc.multiply(pc.cast(table["count"], pa.float64()), float(weight)))

@@ -1,0 +1,205 @@
+"""The Unigram model while it is trained: seeds, expectation and maximization, pruning.
+
+Kudo 2018, "Subword Regularization", section 3.2, and the choices of SentencePiece's trainer, over lattices
+whose edges are found once and only filtered afterwards.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.kernels.unigram.lattice import Lattice, e_step, keep_edges, pruning_losses, viterbi_counts
+from spanish_tok.kernels.unigram.suffix_tree import (
+    LONGEST_PIECE,
+    count_edges,
+    fill_edges,
+    suffix_keys,
+    suffix_tree,
+)
+from spanish_tok.text.alphabet import SPACE_MARK
+from spanish_tok.text.arrow import bytes_and_offsets, text_chunks
+from spanish_tok.vocab.counts import Counts
+
+SHARES = 8  # sums are made in so many parts on any number of threads: floating point is not associative
+RARE = 0.5  # a piece that is expected less often than this is dropped, a character kept at this
+
+Floats = NDArray[np.float64]
+Result = TypeVar("Result")
+
+
+@dataclass
+class UnigramModel:
+    """The pieces that are left, the characters first, and the lattices of all runs.
+
+    text:    uint8[positions], the characters of all runs one after the other, 1 and up: place in `characters` + 1
+    place:   int32[pieces], where in `text` a piece stands (of no meaning for characters)
+    length:  uint8[pieces], in characters
+    score:   float64[pieces], natural logarithm of the probability
+    """
+
+    characters: list[str]
+    text: NDArray[np.uint8]
+    lattice: Lattice
+    place: NDArray[np.int32]
+    length: NDArray[np.uint8]
+    score: Floats
+    threads: int
+
+    def __len__(self) -> int:
+        return len(self.place)
+
+    def piece(self, number: int) -> str:
+        """The text of a piece."""
+        if number < len(self.characters):
+            return self.characters[number]
+        place = self.place[number]
+        return "".join(self.characters[code - 1] for code in self.text[place : place + self.length[number]])
+
+    def copy(self) -> "UnigramModel":
+        """A copy that can be pruned without harm to this one."""
+        copies: list[Any] = [array.copy() for array in self.lattice]
+        return replace(self, lattice=Lattice(*copies))
+
+    def keep(self, kept: NDArray[np.bool_]) -> None:
+        """Drop the pieces that are not in the mask `kept`, and their edges."""
+        if kept.all():
+            return
+        number = np.where(kept, np.cumsum(kept) - 1, -1).astype(np.int32)
+        edges = keep_edges(self.lattice, number)
+        pieces, lengths = self.lattice.pieces[:edges], self.lattice.lengths[:edges]
+        self.lattice = self.lattice._replace(pieces=pieces, lengths=lengths)
+        self.place, self.length, self.score = self.place[kept], self.length[kept], self.score[kept]
+
+    def in_shares(self, work: Callable[[int, int], Result], bounds: NDArray[np.int64]) -> list[Result]:
+        """work(first, last) for SHARES ranges of about equal weight, `bounds` their running sum; results in order."""
+        cuts = np.searchsorted(bounds, np.linspace(0, bounds[-1], SHARES + 1)[1:-1])
+        edges = [0, *(int(cut) for cut in cuts), len(bounds) - 1]
+        work(0, 0)  # what is not compiled yet is compiled here, where Ctrl-C is heard
+        with ThreadPoolExecutor(self.threads) as pool:
+            return list(pool.map(work, edges[:-1], edges[1:]))
+
+
+def seed_model(counts: Counts, characters: list[str], seeds: int, threads: int) -> UnigramModel:
+    """The model to begin with: every character, and the `seeds` best substrings by count times length."""
+    text, offsets = _text(counts, characters)
+    weights = counts.table["count"].to_numpy()
+    high, low = suffix_keys(text, offsets)
+    nodes = suffix_tree(text, offsets, weights, np.lexsort((low, high)))
+    del high, low
+    worth = nodes.weight * nodes.depth
+    inner = np.flatnonzero((nodes.depth > 1) & (nodes.depth <= LONGEST_PIECE) & (nodes.weight > 1))
+    best = inner[np.argsort(-worth[inner], kind="stable")[:seeds]]
+    piece_of = np.full(len(nodes.parent), -1, np.int32)
+    piece_of[best] = len(characters) + np.arange(len(best), dtype=np.int32)
+    starts = count_edges(nodes, piece_of)
+    lattice = Lattice(offsets, weights, starts, *fill_edges(text, nodes, piece_of, starts))
+    frequency = np.bincount(text, np.repeat(weights, np.diff(offsets)), len(characters) + 1)[1:]
+    weight = np.concatenate([np.maximum(frequency, RARE), worth[best]])
+    return UnigramModel(
+        characters=characters,
+        text=text,
+        lattice=lattice,
+        place=np.concatenate([np.zeros(len(characters), np.int32), nodes.place[best]]),
+        length=np.concatenate([np.ones(len(characters), np.uint8), nodes.depth[best]]),
+        score=np.log(weight / weight.sum()),
+        threads=threads,
+    )
+
+
+def _text(counts: Counts, characters: list[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The runs as character numbers, 1 and up, and where each begins (int64[runs + 1])."""
+    (chunk,) = text_chunks(counts.table["run"].combine_chunks())
+    data, offsets = bytes_and_offsets(chunk)
+    codes = np.frombuffer(data.tobytes().decode("utf-8").encode("utf-32-le"), np.uint32)
+    number = np.zeros(max(map(ord, characters)) + 2, np.uint8)
+    number[[ord(character) for character in characters]] = np.arange(1, len(characters) + 1)
+    text = number[np.minimum(codes, len(number) - 1)]
+    if not text.all():
+        raise SpanishTokError(
+            f"The counts hold the character {chr(codes[np.argmin(text)])!r}, which the alphabet lacks",
+            "Count with the same normalization table that you train with.",
+        )
+    starts = np.concatenate([[0], np.cumsum((data & 0xC0) != 0x80)])[offsets]
+    if np.setdiff1d(np.flatnonzero(codes == ord(SPACE_MARK)), starts).size:
+        raise SpanishTokError(
+            f"The counts hold a run with {SPACE_MARK} inside", "Only a word's first run begins so."
+        )
+    return text, starts
+
+
+def run_em(model: UnigramModel, steps: int, *, keep_all: bool = False) -> float:
+    """A few steps of expectation and maximization; returns the loss in nats a character.
+
+    The M-step is the variational one: exp(digamma(count)) favours pieces that are often used. Pieces that
+    are expected less often than RARE are dropped unless `keep_all`.
+    """
+    offsets, counts = model.lattice.offsets, model.lattice.counts
+    likelihood = 0.0
+    for _ in range(steps):
+        probability = np.exp(model.score)
+
+        def work(first: int, last: int, probability: Floats = probability) -> tuple[float, Floats]:
+            expected = np.zeros(len(model))
+            return e_step(model.lattice, first, last, probability, expected), expected
+
+        parts = model.in_shares(work, offsets)
+        likelihood = sum(part[0] for part in parts)
+        expected = np.sum([part[1] for part in parts], axis=0)
+        kept = (expected >= RARE) | keep_all
+        kept[: len(model.characters)] = True
+        expected = np.maximum(expected, RARE)
+        model.score = digamma(expected) - digamma(expected[kept].sum())
+        model.keep(kept)
+    return -likelihood / float(counts @ np.diff(offsets))
+
+
+def rank(model: UnigramModel) -> tuple[NDArray[np.int64], int]:
+    """The pieces by how much their removal would cost, dearest first, and how many of them are of any use.
+
+    Characters come first. A piece is of no use where it stands in no best path, or where its own characters
+    are better cut another way.
+    """
+    offsets = model.lattice.offsets
+
+    def count(first: int, last: int) -> NDArray[np.int64]:
+        used = np.zeros(len(model), np.int64)
+        viterbi_counts(model.lattice, first, last, model.score, used)
+        return used
+
+    used = np.sum(model.in_shares(count, offsets), axis=0)
+    losses = np.empty(len(model))
+
+    def lose(first: int, last: int) -> None:
+        pruning_losses(model.lattice, model.place, model.length, first, last, model.score, used, losses)
+
+    losses[: len(model.characters)] = np.inf
+    alone = len(model.characters)
+
+    def lose_but_characters(first: int, last: int) -> None:
+        lose(max(first, alone), max(last, alone))
+
+    model.in_shares(lose_but_characters, np.arange(len(model) + 1))
+    order = np.lexsort((-model.score, -losses))
+    order = np.concatenate([order[order < alone], order[order >= alone]])
+    return order, int((losses > -np.inf).sum())
+
+
+def digamma(x: NDArray[np.float64] | float) -> Floats:
+    """The derivative of log gamma for x > 0, to about 1e-12 (Abramowitz and Stegun 6.3.5 and 6.3.18).
+
+    >>> bool(abs(digamma(1.0) + 0.5772156649015329) < 1e-11)  # minus Euler's constant
+    True
+    """
+    x = np.asarray(x, np.float64)
+    below = np.zeros_like(x)
+    for k in range(8):
+        below += 1 / (x + k)
+    x = x + 8
+    square = 1 / (x * x)
+    tail = square * (1 / 12 - square * (1 / 120 - square * (1 / 252 - square * (1 / 240 - square / 132))))
+    return np.asarray(np.log(x) - 0.5 / x - tail - below)

@@ -1,0 +1,203 @@
+"""A vocabulary: pieces, scores and special ids, and the folder that holds it in every format.
+
+Of V ids, `<pad>` is 0, `</s>` 1, `<unk>` 2; then the pieces, most probable first; the sentinels are the last
+ids, `<extra_id_k>` = V - 1 - k. Scores are multiples of 2^-10: sums of them are exact in float32 for any
+ordinary record, so that float32, float64 and integer engines choose the same pieces.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from spanish_tok._version import __version__
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.files import atomic_path, check_files, read_json, shipped, write_json
+from spanish_tok.text.charsmap import compile_charsmap, spanish_charsmap
+from spanish_tok.text.table import NormalizationTable, spanish_table
+from spanish_tok.vocab import formats
+from spanish_tok.vocab.formats import EOS, PAD, SPECIALS, UNK
+from spanish_tok.vocab.spiece import parse_model
+
+__all__ = ["EOS", "PAD", "RESOLUTION", "SPECIALS", "UNK", "Vocabulary"]
+
+RESOLUTION = 1024  # scores are multiples of 1 / RESOLUTION
+MODEL = "spiece.model"
+MANIFEST = "manifest.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Pieces and scores by id, the number of sentinels at the end, and the normalization.
+
+    `charsmap` is the normalization as SentencePiece compiles it; `pairs` are the letters that have a
+    decomposed form, which tokenizer.json needs; `notes` say where the vocabulary comes from; `model` is the
+    spiece.model that it was read from, if it was.
+    """
+
+    pieces: tuple[str, ...]
+    scores: tuple[float, ...]
+    sentinels: int
+    charsmap: bytes = field(repr=False)
+    pairs: Mapping[str, str] = field(default_factory=dict, repr=False)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    model: bytes = field(default=b"", repr=False)
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    @staticmethod
+    def build(
+        scores: Mapping[str, float],
+        sentinels: int,
+        table: NormalizationTable,
+        notes: Mapping[str, Any] | None = None,
+    ) -> "Vocabulary":
+        """A vocabulary of pieces with natural-logarithm scores: rounded, ordered, and given their ids.
+
+        >>> vocabulary = Vocabulary.build({"▁": -2.0, "▁sol": -1.50001}, sentinels=2, table=spanish_table())
+        >>> vocabulary.pieces
+        ('<pad>', '</s>', '<unk>', '▁sol', '▁', '<extra_id_1>', '<extra_id_0>')
+        >>> vocabulary.scores[3], vocabulary.sentinel_id(0)
+        (-1.5, 6)
+        """
+        rounded = {piece: round(score * RESOLUTION) / RESOLUTION for piece, score in scores.items()}
+        ordered = sorted(rounded, key=lambda piece: (-rounded[piece], piece))
+        last = [f"<extra_id_{k}>" for k in reversed(range(sentinels))]
+        return Vocabulary(
+            pieces=(*SPECIALS, *ordered, *last),
+            scores=(*(0.0 for _ in SPECIALS), *(rounded[piece] for piece in ordered), *(0.0 for _ in last)),
+            sentinels=sentinels,
+            charsmap=spanish_charsmap() if table is spanish_table() else compile_charsmap(table),
+            pairs=dict(table.pairs),
+            notes={"normalization": table.origin, **(notes or {})},
+        )
+
+    @cached_property
+    def special_ids(self) -> frozenset[int]:
+        """The ids that text never becomes: specials and sentinels."""
+        return frozenset({*range(len(SPECIALS)), *range(len(self) - self.sentinels, len(self))})
+
+    def sentinel_id(self, k: int) -> int:
+        """The id of `<extra_id_k>`; raises SpanishTokError where there is none."""
+        if not 0 <= k < self.sentinels:
+            raise SpanishTokError(
+                f"There is no <extra_id_{k}>", f"This vocabulary has {self.sentinels} sentinels."
+            )
+        return len(self) - 1 - k
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the (piece, score) list and the normalization: what decides every id of every text."""
+        rows = "".join(f"{piece}\t{score!r}\n" for piece, score in zip(self.pieces, self.scores, strict=True))
+        return hashlib.sha256(rows.encode() + self.charsmap).hexdigest()
+
+    @cached_property
+    def exact(self) -> bool:
+        """Whether ids are the same in every engine: scores of limited resolution, no piece across words."""
+        ordinary = [i for i in range(len(self)) if i not in self.special_ids]
+        fine = all((self.scores[i] * RESOLUTION).is_integer() for i in ordinary)
+        return fine and not any("▁" in self.pieces[i][1:] for i in ordinary)
+
+    @cached_property
+    def serialized(self) -> bytes:
+        """The bytes of spiece.model."""
+        return self.model or formats.model_proto(self)
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the folder: every format, and a manifest with the SHA-256 of each file, written last.
+
+        Raises SpanishTokError for a foreign model, whose ids the formats would not agree on.
+        """
+        if not self.exact or not self.pairs:
+            raise SpanishTokError(
+                "A foreign model can be read but not saved", "Train a vocabulary from counts."
+            )
+        folder = Path(folder)
+        contents = {
+            MODEL: self.serialized,
+            "spiece.vocab": formats.vocab_text(self).encode(),
+            "tokenizer.json": formats.tokenizer_json(self).encode(),
+            "tokenizer_config.json": formats.tokenizer_config(self).encode(),
+            "special_tokens_map.json": formats.special_tokens_map(self).encode(),
+        }
+        (folder / MANIFEST).unlink(missing_ok=True)  # a folder without one is not a vocabulary
+        for name, content in contents.items():
+            with atomic_path(folder / name) as partial:
+                partial.write_bytes(content)
+        manifest = {
+            "format": FORMAT,
+            "spanish_tok": __version__,
+            "size": len(self),
+            "sentinels": self.sentinels,
+            "fingerprint": self.fingerprint,
+            **self.notes,
+            "pairs": dict(self.pairs),
+            "files": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
+        }
+        write_json(folder / MANIFEST, manifest)
+
+    @staticmethod
+    def load(folder: str | os.PathLike[str] | None = None) -> "Vocabulary":
+        """Read a folder that `save` wrote; without one, the vocabulary that ships with the package.
+
+        Raises SpanishTokError, which names the file, where one is missing or not as it was written.
+        """
+        folder = Path(folder) if folder is not None else shipped("vocab/es-5000")
+        manifest = check_folder(folder)
+        reserved = {"format", "spanish_tok", "size", "sentinels", "fingerprint", "pairs", "files"}
+        notes = {name: value for name, value in manifest.items() if name not in reserved}
+        vocabulary = Vocabulary.from_model(folder / MODEL)
+        return replace(vocabulary, pairs=manifest["pairs"], notes=notes)
+
+    @staticmethod
+    def from_model(path: str | os.PathLike[str]) -> "Vocabulary":
+        """Read any Unigram spiece.model, ours or a foreign one; raises SpanishTokError for any other file.
+
+        A foreign model keeps its ids and scores; `exact` tells whether the promise of equal ids holds.
+        """
+        try:
+            data = Path(path).read_bytes()
+        except OSError as error:
+            raise SpanishTokError(f"{path} cannot be read ({error.strerror})", "Check the path.") from None
+        model = parse_model(data, str(path))
+        pieces = tuple(piece.piece for piece in model.pieces)
+        sentinels = 0
+        while sentinels < len(pieces) and pieces[-1 - sentinels] == f"<extra_id_{sentinels}>":
+            sentinels += 1
+        charsmap = bytes(model.normalizer_spec.precompiled_charsmap)
+        ours = charsmap == spanish_charsmap()
+        return Vocabulary(
+            pieces=pieces,
+            scores=tuple(piece.score for piece in model.pieces),
+            sentinels=sentinels,
+            charsmap=charsmap,
+            pairs=dict(spanish_table().pairs) if ours else {},
+            model=data,
+        )
+
+
+def check_folder(folder: Path) -> dict[str, Any]:
+    """The manifest of a vocabulary folder, once every file in it has the SHA-256 that it states."""
+    if not folder.is_dir():
+        raise SpanishTokError(f"{folder} is not a folder", "Give the folder that `spanish-tok train` wrote.")
+    if not (folder / MANIFEST).exists():
+        raise SpanishTokError(
+            f"{folder} has no {MANIFEST}: its writing did not end", "Train the vocabulary anew."
+        )
+    manifest: dict[str, Any] = read_json(folder / MANIFEST)
+    files = manifest.get("files") if isinstance(manifest, dict) else None
+    if not isinstance(files, dict) or MODEL not in files or not isinstance(manifest.get("pairs"), dict):
+        raise SpanishTokError(
+            f"{folder / MANIFEST} is not a vocabulary's manifest", "Train the vocabulary anew."
+        )
+    if manifest.get("format") != FORMAT:
+        raise SpanishTokError(
+            f"{folder} has format {manifest.get('format')}", f"This version reads format {FORMAT}."
+        )
+    check_files(folder, files)
+    return manifest

@@ -1,0 +1,405 @@
+"""Pretraining: it learns, resumes exactly after a SIGKILL, and stops with a clear message where it cannot go on."""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from spanish_tok import SpanishTokError, Tokenizer, count_runs, train_vocabulary
+from spanish_tok.files import shipped
+from spanish_tok.shards.writer import TokenArrays, read_shards, write_shards
+from spanish_tok.t5.checkpoint import Checkpoint
+from spanish_tok.training.held_out import split
+from spanish_tok.training.pretrain_options import PretrainOptions
+from spanish_tok.training.state import newest_checkpoint
+from spanish_tok.vocab.vocabulary import EOS
+
+torch = pytest.importorskip("torch")
+
+from spanish_tok.t5.model import T5  # noqa: E402
+from spanish_tok.training.log import StepRecord, read_log  # noqa: E402
+from spanish_tok.training.optimizers import (  # noqa: E402
+    ScaledAdamW,
+    autocast,
+    optimizer_for,
+)
+from spanish_tok.training.pretrain import Pretraining, config_of, model_of  # noqa: E402
+
+SMALL = PretrainOptions.load().with_values(
+    {
+        "steps": "12",
+        "warmup": "2",
+        "batch_size": "2",
+        "input_length": "48",
+        "held_out": "0.1",
+        "dropout": "0.1",  # so that the random state matters
+        "save_every": "4",
+        "validate_every": "6",
+        "validation_records": "5",
+        "seed": "3",
+    }
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped sentences, three times over with numbers, as token shards."""
+    folder = tmp_path_factory.mktemp("shards")
+    lines = shipped("corpus/sentences-es.txt").read_text(encoding="utf-8").splitlines()
+    texts = [f"{k} {line}" for k in range(3) for line in lines]
+    pq.write_table(
+        pa.table({"id": [str(i) for i in range(len(texts))], "text": texts}), folder / "es.parquet"
+    )
+    write_shards([folder / "es.parquet"], folder / "tokens")
+    return folder / "tokens"
+
+
+@pytest.fixture(scope="module")
+def arrays(shards: Path) -> TokenArrays:
+    return read_shards(shards)
+
+
+@pytest.fixture(scope="module")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder with the config.json of a model that is quick to train."""
+    from spanish_tok.t5.config import T5Config
+
+    folder = tmp_path_factory.mktemp("model")
+    T5Config.spanish_tiny(
+        num_layers=1, num_decoder_layers=1, d_model=32, d_ff=32, num_heads=2, d_kv=8
+    ).to_json(folder / "config.json")
+    return str(folder)
+
+
+def trained(arrays: TokenArrays, tokenizer: Tokenizer, recipe: PretrainOptions, folder: Path) -> Pretraining:
+    return Pretraining(*arrays, tokenizer, recipe, folder)
+
+
+def losses(folder: Path) -> list[tuple[int, float, float, float | None]]:
+    return [
+        (row.step, row.loss, row.gradient_norm, row.bits_per_byte)
+        for row in read_log(folder / "log.csv", StepRecord)
+    ]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(
+    arrays: TokenArrays, tokenizer: Tokenizer, small_model: str, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "whole"
+    trained(arrays, tokenizer, replace(SMALL, model=small_model), folder).run()
+    return folder
+
+
+def test_a_run_writes_log_curve_and_model(uninterrupted: Path) -> None:
+    rows = read_log(uninterrupted / "log.csv", StepRecord)
+    assert [row.step for row in rows] == list(range(1, 13))
+    assert all(math.isfinite(row.loss) and row.gradient_norm > 0 for row in rows)
+    assert [row.step for row in rows if row.bits_per_byte is not None] == [6, 12]
+    assert rows[-1].learning_rate < rows[5].learning_rate
+    names = sorted(path.name for path in uninterrupted.iterdir())
+    assert names == ["checkpoint-0000008", "checkpoint-0000012", "log.csv", "loss.png", "loss.svg"]
+    assert T5.load(uninterrupted / "checkpoint-0000012").config.d_model == 32
+    assert Tokenizer.load(uninterrupted / "checkpoint-0000012").vocab_size == 5000
+
+
+def test_killed_and_resumed_its_losses_are_those_of_an_uninterrupted_run(
+    shards: Path, small_model: str, uninterrupted: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "run"
+    entries = {**vars(SMALL), "model": small_model}
+    changes = [option for name, value in entries.items() for option in ("--set", f"{name}={value}")]
+    command = [sys.executable, "-m", "spanish_tok", "pretrain", str(shards), "--output", str(output)]
+    command += ["--threads", "1", *changes]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while not (output / "checkpoint-0000004").exists():
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    newest = newest_checkpoint(output)
+    assert newest is not None
+    assert not (output / "loss.png").exists()
+    finished = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "12 steps" in finished.stdout
+    assert losses(output) == losses(uninterrupted)
+
+
+def test_ctrl_c_saves_a_checkpoint(
+    arrays: TokenArrays, tokenizer: Tokenizer, small_model: str, uninterrupted: Path, tmp_path: Path
+) -> None:
+    recipe = replace(SMALL, model=small_model)
+    interrupted = trained(arrays, tokenizer, recipe, tmp_path)
+
+    class Interrupting:
+        steps = 0
+
+        def advance(self, amount: float = 1) -> None:
+            self.steps += int(amount)
+            if self.steps == 5:
+                raise KeyboardInterrupt
+
+        def note(self, text: str) -> None:
+            assert "tokens/s" in text
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.run(Interrupting())  # type: ignore[arg-type]
+    assert newest_checkpoint(tmp_path) == tmp_path / "checkpoint-0000005"
+    trained(arrays, tokenizer, recipe, tmp_path).run()
+    assert losses(tmp_path) == losses(uninterrupted)
+
+
+def test_a_half_written_checkpoint_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint-0000004").mkdir()
+    (tmp_path / ".checkpoint-0000008.partial").mkdir()
+    assert newest_checkpoint(tmp_path) == tmp_path / "checkpoint-0000004"
+
+
+def test_another_recipe_or_vocabulary_is_refused(
+    arrays: TokenArrays, tokenizer: Tokenizer, small_model: str, uninterrupted: Path
+) -> None:
+    recipe = replace(SMALL, model=small_model)
+    with pytest.raises(SpanishTokError, match="differs in batch_size, learning_rate"):
+        trained(arrays, tokenizer, replace(recipe, learning_rate=0.5, batch_size=3), uninterrupted)
+    fewer = TokenArrays(arrays.ids, arrays.offsets[:-3])
+    with pytest.raises(SpanishTokError, match="differs in records"):
+        trained(fewer, tokenizer, recipe, uninterrupted)
+    assert trained(arrays, tokenizer, replace(recipe, steps=20), uninterrupted).reached.step == 12
+
+
+def test_a_damaged_checkpoint_is_refused(
+    arrays: TokenArrays, tokenizer: Tokenizer, small_model: str, tmp_path: Path
+) -> None:
+    recipe = replace(SMALL, model=small_model, steps=3)
+    final = trained(arrays, tokenizer, recipe, tmp_path).run()
+    os.truncate(final / "optimizer.safetensors", 1000)
+    with pytest.raises(SpanishTokError, match=r"optimizer\.safetensors"):
+        trained(arrays, tokenizer, recipe, tmp_path)
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(
+    arrays: TokenArrays,
+    tokenizer: Tokenizer,
+    small_model: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from spanish_tok.training import state as training_state
+
+    training = trained(arrays, tokenizer, replace(SMALL, model=small_model), tmp_path)
+    steps = training.steps()
+    for _ in range(7):
+        next(steps)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(training_state, "write_tensors", full)
+    with pytest.raises(OSError, match="No space left"):
+        next(steps)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-0000004", "log.csv"]
+    monkeypatch.undo()
+    assert trained(arrays, tokenizer, replace(SMALL, model=small_model), tmp_path).reached.step == 4
+
+
+def test_it_learns_and_a_flat_loss_stops_it(
+    arrays: TokenArrays,
+    tokenizer: Tokenizer,
+    small_model: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("spanish_tok.training.pretrain.FLAT_AFTER", 60)
+    recipe = replace(SMALL, model=small_model, steps=60, save_every=100, validate_every=100, dropout=0.0)
+    learning = trained(arrays, tokenizer, recipe, tmp_path / "learning")
+    rows = list(learning.steps())
+    assert rows[0].loss == pytest.approx(math.log(5000), abs=0.7)
+    assert np.mean([row.loss for row in rows[-10:]]) < rows[0].loss - 1
+    flat = replace(recipe, learning_rate=1e-9)
+    with pytest.raises(SpanishTokError, match=r"did not fall in 60 steps.*learning rate"):
+        list(trained(arrays, tokenizer, flat, tmp_path / "flat").steps())
+
+
+def test_a_nan_stops_it(arrays: TokenArrays, tokenizer: Tokenizer, small_model: str, tmp_path: Path) -> None:
+    training = trained(arrays, tokenizer, replace(SMALL, model=small_model), tmp_path)
+    with torch.no_grad():
+        training.model.shared.weight[tokenizer.sentinel_id(0)] = math.nan
+    with pytest.raises(SpanishTokError, match="step 1 the loss is nan"):
+        list(training.steps())
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "message"),
+    [
+        ("learning_rate", "0", "must be greater than 0 to learn"),
+        ("learning_rate", "viel", "is not of the type float"),
+        ("optimizer", "sgd", "must be one of"),
+        ("warmup", "99999", "must be below steps"),
+        ("schritte", "3", "A recipe has no schritte"),
+        ("held_out", "1", "from 0 to below 1"),
+        ("precision", "fp16", "must be one of"),
+    ],
+)
+def test_impossible_recipes_are_refused(entry: str, value: str, message: str) -> None:
+    with pytest.raises(SpanishTokError, match=message):
+        PretrainOptions.load().with_values({entry: value})
+
+
+def test_a_recipe_with_an_unknown_or_missing_entry_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text("steps = 3\n", encoding="utf-8")
+    with pytest.raises(SpanishTokError, match="lacks model"):
+        PretrainOptions.load(path)
+    path.write_text("steps = \n", encoding="utf-8")
+    with pytest.raises(SpanishTokError, match="not valid TOML"):
+        PretrainOptions.load(path)
+    with pytest.raises(SpanishTokError, match="neither a preset nor a folder"):
+        config_of(replace(SMALL, model="huge"), 5000)
+
+
+def test_schedules_rise_then_fall_to_zero() -> None:
+    for schedule in ("inverse-square-root", "cosine"):
+        recipe = PretrainOptions.load().with_values({"schedule": schedule, "steps": "1000", "warmup": "100"})
+        rates = [recipe.learning_rate_at(step) for step in range(1000)]
+        assert rates[99] == max(rates) == recipe.learning_rate
+        assert all(0 < later < earlier for earlier, later in pairwise(rates[99:]))
+        assert rates[-1] < recipe.learning_rate / 100
+        assert rates[:99] == sorted(rates[:99])
+
+
+def test_the_scaled_step_is_in_proportion_to_the_matrix() -> None:
+    """The first step of AdamW is its learning rate; here times the root mean square of the parameter."""
+    matrices = [torch.nn.Parameter(torch.full((4, 4), size)) for size in (1.0, 0.05, 0.0)]
+    optimizer = ScaledAdamW(matrices, lr=0.01)
+    for matrix in matrices:
+        matrix.grad = torch.full((4, 4), 3.0)
+    before = [matrix.detach().clone() for matrix in matrices]
+    optimizer.step()
+    moved = [float((old - new).max().detach()) for old, new in zip(before, matrices, strict=True)]
+    assert moved == pytest.approx([0.01, 0.0005, 0.00001], rel=1e-3)
+
+
+def test_biases_of_positions_take_steps_like_embeddings() -> None:
+    model = torch.nn.ModuleDict(
+        {"relative_attention_bias": torch.nn.Embedding(4, 2), "q": torch.nn.Linear(2, 2)}
+    )
+    for parameter in model.parameters():
+        torch.nn.init.constant_(parameter, 0.05)
+        parameter.grad = torch.ones_like(parameter)
+    optimizer_for(PretrainOptions.load(), model).step()
+    moved = {name: 0.05 - float(parameter.detach().max()) for name, parameter in model.named_parameters()}
+    assert moved["relative_attention_bias.weight"] == pytest.approx(0.02, rel=1e-3)
+    assert moved["q.weight"] == pytest.approx(0.02 * 0.05, rel=1e-3)
+
+
+def test_a_training_can_start_from_a_model(
+    uninterrupted: Path, arrays: TokenArrays, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    """It begins where that model ended, and refuses a model of another vocabulary."""
+    start = str(newest_checkpoint(uninterrupted))
+    training = trained(arrays, tokenizer, replace(SMALL, start=start), tmp_path)
+    before = Checkpoint.load(start).notes
+    assert Checkpoint.load(training.save()).notes["start"] == before
+    assert before["tokens"] > 0
+    ended = T5.load(start).state_dict()
+    assert all(torch.equal(tensor, ended[name]) for name, tensor in training.model.state_dict().items())
+    assert training.reached.step == 0
+    other = train_vocabulary(count_runs(["el perro come y la perra duerme"] * 50), size=192, sentinels=100)
+    with pytest.raises(SpanishTokError, match="another vocabulary"):
+        model_of(replace(SMALL, start=start), other)
+
+
+def test_adafactor_trains_too(
+    arrays: TokenArrays, tokenizer: Tokenizer, small_model: str, tmp_path: Path
+) -> None:
+    recipe = replace(SMALL, model=small_model, optimizer="adafactor", steps=6)
+    trained(arrays, tokenizer, recipe, tmp_path).run()
+    assert trained(arrays, tokenizer, replace(recipe, steps=8), tmp_path).reached.step == 6
+    assert isinstance(optimizer_for(recipe, torch.nn.Linear(2, 2)), torch.optim.Adafactor)
+
+
+def test_autocast_is_bfloat16_or_nothing() -> None:
+    with autocast("bf16", "cpu")():
+        assert torch.get_autocast_dtype("cpu") == torch.bfloat16
+        assert torch.is_autocast_enabled("cpu")
+    with autocast("fp32", "cpu")():
+        assert not torch.is_autocast_enabled("cpu")
+
+
+def test_held_out_texts_are_chosen_by_their_text(tokenizer: Tokenizer) -> None:
+    texts = [f"El barco número {k} zarpó de madrugada." for k in range(2000)]
+    rows = tokenizer.encode_column([*texts, texts[5], ""])
+    ids, offsets = rows.values.to_numpy(), rows.offsets.to_numpy().astype(np.int64)
+    parts = split(ids, offsets, tokenizer, 0.1)
+    assert 150 < parts.held_out.size < 250
+    assert parts.held_out.size + parts.training.size == 2001  # the empty one is in neither
+    assert (5 in parts.held_out) == (2000 in parts.held_out)
+    assert split(ids, offsets, tokenizer, 0.0).held_out.size == 0
+    assert EOS not in ids
+
+
+def test_the_command_line_says_what_is_wrong(shards: Path, tmp_path: Path) -> None:
+    def run(*arguments: str) -> str:
+        command = [
+            sys.executable,
+            "-m",
+            "spanish_tok",
+            "pretrain",
+            str(shards),
+            "--output",
+            str(tmp_path / "x"),
+        ]
+        finished = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+        assert finished.returncode == 2
+        return finished.stderr
+
+    assert "must be greater than 0 to learn" in run("--set", "learning_rate=0")
+    assert "There is no device 'cuda" in run("--device", "cuda:7")
+
+
+def test_without_torch_the_verb_says_what_to_install(shards: Path, tmp_path: Path) -> None:
+    code = "import sys; sys.modules['torch'] = None; from spanish_tok.cli import main; main()"
+    command = [sys.executable, "-c", code, "pretrain", str(shards), "--output", str(tmp_path)]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert finished.returncode == 2
+    assert finished.stderr == "spanish-tok: This needs torch. Install it: pip install 'spanish-tok[t5]'\n"
+    shown = subprocess.run([*command[:4], "--show-recipe"], capture_output=True, text=True, check=True)
+    assert "learning_rate = 0.02" in shown.stdout
+
+
+def test_the_demo_trains_and_fills_masks(
+    small_model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from io import StringIO
+
+    from spanish_tok.measure import t5_demo as demo
+
+    recipe = replace(SMALL, model=small_model, held_out=0.0, save_every=1000, aim_attention=False)
+    monkeypatch.setattr(demo, "_recipe", lambda _: recipe)
+    monkeypatch.setattr(demo, "FEWEST", 8)
+    lines = shipped("corpus/sentences-es.txt").read_text(encoding="utf-8").splitlines()
+    for text in (None, "own.txt"):
+        (tmp_path / "own.txt").write_text("\n".join(lines[:30]) + "\n", encoding="utf-8")
+        out = StringIO()
+        demo.run(tmp_path / f"run-{text}", text and str(tmp_path / text), 1e-4, out)
+        shown = out.getvalue()
+        assert f"{60 if text is None else 30} records of" in shown
+        assert "loss 8." in shown
+        assert "<extra_id_0>" in shown
+    with pytest.raises(SpanishTokError, match="holds a model already"):
+        demo.run(tmp_path / "run-None", None, 1e-4, StringIO())

@@ -1,0 +1,166 @@
+"""Training: sizes, determinism, independence of the other sizes, errors that say what to do."""
+
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from spanish_tok import (
+    Counts,
+    SpanishTokError,
+    Tokenizer,
+    TrainOptions,
+    count_runs,
+    merge,
+    train_vocabularies,
+    train_vocabulary,
+)
+from spanish_tok.files import shipped
+from spanish_tok.progress import Bar
+from spanish_tok.text.alphabet import SPANISH
+from spanish_tok.vocab.counts import SCHEMA
+
+
+@pytest.fixture(scope="module")
+def counts() -> Counts:
+    """The most frequent runs of the shipped counts: a small, real training set."""
+    table = Counts.load(shipped("corpus/es-counts.parquet")).table.slice(0, 20_000)
+    return merge([Counts(table)])
+
+
+@pytest.fixture(scope="module")
+def shipped_counts() -> Counts:
+    return Counts.load(shipped("corpus/es-counts.parquet"))
+
+
+def test_the_shipped_vocabulary_is_what_training_gives(
+    shipped_counts: Counts, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    vocabulary = train_vocabulary(shipped_counts, size=5000, threads=1)
+    assert vocabulary.fingerprint == tokenizer.vocabulary.fingerprint
+    vocabulary.save(tmp_path)
+    for file in sorted(shipped("vocab/es-5000").iterdir()):
+        assert (tmp_path / file.name).read_bytes() == file.read_bytes(), file.name
+
+
+@pytest.mark.parametrize("threads", [2, 5, 16])
+def test_threads_do_not_matter(counts: Counts, threads: int) -> None:
+    one = train_vocabulary(counts, size=1000, threads=1)
+    assert train_vocabulary(counts, size=1000, threads=threads).fingerprint == one.fingerprint
+
+
+def test_another_process_gives_the_same_files(tmp_path: Path) -> None:
+    code = (
+        "import sys; from spanish_tok import count_runs, train_vocabulary\n"
+        "counts = count_runs(['el perro come, la perra duerme', 'los perros ladran'] * 30)\n"
+        "train_vocabulary(counts, 195).save(sys.argv[1])"
+    )
+    for name in ("a", "b"):
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / name)], check=True)
+    files = {file.name: file.read_bytes() for file in (tmp_path / "a").iterdir()}
+    assert len(files) == 6
+    assert files == {file.name: file.read_bytes() for file in (tmp_path / "b").iterdir()}
+
+
+def test_each_of_several_sizes_is_the_one_trained_alone(counts: Counts) -> None:
+    sizes = [300, 1000, 2000, 5000]
+    together = train_vocabularies(counts, sizes)
+    assert list(together) == sizes
+    for size, vocabulary in together.items():
+        assert len(vocabulary) == size
+        assert vocabulary.fingerprint == train_vocabulary(counts, size).fingerprint
+
+
+def test_all_characters_are_pieces_and_no_piece_crosses_a_run(tokenizer: Tokenizer) -> None:
+    pieces = tokenizer.vocabulary.pieces[3:-100]
+    assert set(SPANISH.replace(" ", "▁")) <= set(pieces)
+    kinds = {char: "letter" if char.isalpha() else "digit" if char.isdigit() else "other" for char in SPANISH}
+    for piece in pieces:
+        assert "▁" not in piece[1:]
+        assert len({kinds[char] for char in piece.removeprefix("▁")}) <= 1, piece
+    assert len(set(pieces)) == 4897
+    assert all((score * 1024).is_integer() for score in tokenizer.vocabulary.scores)
+
+
+def test_ids_go_by_score(tokenizer: Tokenizer) -> None:
+    scores = tokenizer.vocabulary.scores[3:-100]
+    assert list(scores) == sorted(scores, reverse=True)
+
+
+def test_fewer_sentinels_make_room_for_pieces(counts: Counts) -> None:
+    vocabulary = train_vocabulary(counts, size=500, sentinels=10)
+    assert len(vocabulary) == 500
+    assert vocabulary.pieces[-1] == "<extra_id_0>"
+    assert vocabulary.pieces[490] == "<extra_id_9>"
+    assert not vocabulary.pieces[489].startswith("<extra")
+
+
+def test_too_large_a_size_names_the_largest_which_then_works() -> None:
+    counts = count_runs(["el perro come y la perra duerme"] * 5)
+    with pytest.raises(SpanishTokError, match=r"5,000 is too large: these counts allow (\d+) ids") as caught:
+        train_vocabulary(counts, 5000)
+    largest = int(str(caught.value).split("allow ")[1].split()[0])
+    assert len(train_vocabulary(counts, largest)) == largest
+    assert len(train_vocabulary(counts, largest - 1)) == largest - 1
+    with pytest.raises(SpanishTokError, match="too large"):
+        train_vocabulary(counts, largest + 1)
+
+
+def test_too_small_a_size_names_the_smallest_which_then_works(counts: Counts) -> None:
+    with pytest.raises(SpanishTokError, match=r"150 is too small.*need 188.*Take 188 or more"):
+        train_vocabulary(counts, 150)
+    assert len(train_vocabulary(counts, 188)) == 188
+
+
+def test_empty_counts_are_refused() -> None:
+    with pytest.raises(SpanishTokError, match="counts are empty"):
+        train_vocabulary(count_runs([""]))
+
+
+def test_counts_with_a_strange_character_are_refused() -> None:
+    counts = Counts(pa.table([["▁año", "▁ж"], [5, 3]], schema=SCHEMA))
+    with pytest.raises(SpanishTokError, match="'ж', which the alphabet lacks"):
+        train_vocabulary(counts, 300)
+    with pytest.raises(SpanishTokError, match="a run with ▁ inside"):
+        train_vocabulary(Counts(pa.table([["▁a▁b"], [5]], schema=SCHEMA)), 188)
+
+
+def test_long_and_odd_runs_train() -> None:
+    draw = random.Random(5)
+    texts = ["".join(draw.choices("ñáq", k=draw.randint(50, 900))) for _ in range(300)]
+    vocabulary = train_vocabulary(count_runs(texts), 300)
+    assert len(vocabulary) == 300
+
+
+def test_options_change_the_result_and_are_recorded(counts: Counts) -> None:
+    options = TrainOptions(seeds=20_000, shrink=0.9)
+    vocabulary = train_vocabulary(counts, 1000, options=options)
+    assert vocabulary.fingerprint != train_vocabulary(counts, 1000).fingerprint
+    assert vocabulary.notes["training"]["shrink"] == 0.9
+    assert vocabulary.notes["counts"] == counts.fingerprint
+
+
+def test_progress_tells_rounds_and_loss(counts: Counts) -> None:
+    class Recorder(Bar):
+        def __init__(self) -> None:
+            self.done = 0.0
+            self.notes: list[str] = []
+
+        def advance(self, amount: float = 1) -> None:
+            self.done += amount
+
+        def note(self, text: str) -> None:
+            self.notes.append(text)
+
+    recorder = Recorder()
+    train_vocabulary(counts, 1000, progress=recorder)
+    assert 0.5 < recorder.done <= 1.5
+    first, *rounds = recorder.notes
+    assert first == "looking for candidates"
+    assert len(rounds) > 5
+    for number, note in enumerate(rounds, 1):
+        assert re.fullmatch(rf"round {number} of \d+, [\d,]+ pieces, \d\.\d{{4}} nats a character", note)
