@@ -1,6 +1,5 @@
 """Files: written whole or not at all, hashed, and found whether installed or in a checkout."""
 
-import errno
 import hashlib
 import json
 import os
@@ -10,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from spanish_tok.errors import SpanishTokError
-
-LOCK = ".lock"
 
 
 @contextmanager
@@ -66,33 +63,6 @@ def sha256_of_file(path: str | os.PathLike[str]) -> str:
     """The SHA-256 of a file's bytes in hexadecimal, read in blocks."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def claimed(folder: Path) -> Iterator[None]:
-    """Keep a folder to this process while the block runs.
-
-    Raises SpanishTokError where another process of this machine holds it. Windows and some network disks have no
-    such lock.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / LOCK, "wb") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EACCES, errno.EAGAIN):
-                raise SpanishTokError(
-                    f"Another process is at work in {folder}", "Wait for it, stop it, or give another folder."
-                ) from None
-        try:
-            yield
-        finally:
-            (folder / LOCK).unlink(missing_ok=True)
 
 
 def check_files(folder: Path, expected: dict[str, str]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from spanish_tok import SpanishTokError
-from spanish_tok.files import atomic_path, claimed, read_json, sha256_of_file, shipped, write_json
+from spanish_tok.files import atomic_path, read_json, sha256_of_file, shipped, write_json
 
 
 def test_an_error_leaves_the_old_file(tmp_path: Path) -> None:
@@ -29,24 +29,6 @@ def test_kill_leaves_nothing_under_the_final_name(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.txt")])
     assert done.returncode == -signal.SIGKILL
     assert [file.name.endswith(".partial") for file in tmp_path.iterdir()] == [True]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
-def test_a_folder_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; from spanish_tok.files import claimed\n"
-        "with claimed(Path(sys.argv[1])): print('mine')"
-    )
-    command = [sys.executable, "-c", code, str(tmp_path)]
-    with claimed(tmp_path):
-        refused = subprocess.run(command, capture_output=True, text=True)
-        with claimed(tmp_path / "another"):
-            pass
-    assert "Another process is at work" in refused.stderr
-    assert subprocess.run(command, capture_output=True, text=True).stdout == "mine\n"
-    with pytest.raises(ZeroDivisionError), claimed(tmp_path):
-        _ = 1 / 0
-    assert [path.name for path in tmp_path.iterdir()] == ["another"]
 
 
 def test_damaged_json_is_named(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.files import claimed
+from spanish_tok.jobs import claim
 from spanish_tok.progress import SILENT, Bar
 from spanish_tok.t5.checkpoint import Checkpoint
 from spanish_tok.t5.config import PRESETS, T5Config
@@ -88,7 +88,7 @@ class Pretraining:
     def run(self, progress: Bar = SILENT) -> Path:
         """Train to the recipe's last step; returns the newest checkpoint. Ctrl-C saves one first."""
         progress.advance(self.reached.step)
-        with claimed(self.folder):
+        with claim(self.folder):
             try:
                 for row in self.steps():
                     progress.advance()

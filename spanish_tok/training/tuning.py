@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.files import claimed
+from spanish_tok.jobs import claim
 from spanish_tok.progress import SILENT, Bar
 from spanish_tok.t5.model import T5, mask_of
 from spanish_tok.t5.model_folder import save_folder
@@ -98,7 +98,7 @@ class FineTuning:
         """Train; Ctrl-C saves the state first."""
         flush_denormals()
         progress.advance(self.reached.step)
-        with claimed(self.folder):
+        with claim(self.folder):
             try:
                 while not self.finished:
                     for row in self._epoch():
