@@ -1,13 +1,27 @@
-"""Jobs that fill a folder: one process at a time, and resumable."""
+"""Jobs that fill a folder: one process at a time, resumable, and whole once the manifest is there.
+
+    out/unfinished/job.json     what the job is; there from the first moment
+    out/unfinished/state.json   how far it is, if the job keeps a state
+    out/...                     what the job writes, each file whole or not at all
+    out/manifest.json           written last; `unfinished` is removed after it
+
+The same call resumes an interrupted job. A folder of another job, or with files of somebody else, is refused.
+"""
 
 import errno
-from collections.abc import Iterator
+import os
+import shutil
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.files import read_json, write_json
 
 LOCK = ".lock"
+MANIFEST = "manifest.json"
+OLD_MARK = "unfinished.json"  # where earlier versions described an unfinished job of token shards
 
 
 @contextmanager
@@ -37,3 +51,113 @@ def claim(folder: Path) -> Iterator[None]:
             yield
         finally:
             (folder / LOCK).unlink(missing_ok=True)
+
+
+class OutputFolder:
+    """A folder that one job fills.
+
+    job: all that decides the bytes of the output. The manifest holds it, as the entry `under`, or entry by entry.
+    inputs: what shows that an input changed while the job was unfinished, such as times of change.
+
+    >>> import tempfile
+    >>> folder = OutputFolder(Path(tempfile.mkdtemp()) / "salida", {"size": 2}, under="job")
+    >>> with folder.filling():
+    ...     folder.save_state({"done": 1})
+    ...     manifest = folder.finish({"rows": 2, "job": folder.job})
+    >>> folder.finished() == manifest, sorted(path.name for path in folder.path.iterdir())
+    (True, ['manifest.json'])
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        job: Mapping[str, Any],
+        *,
+        under: str | None = None,
+        inputs: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.path, self.job, self.inputs = Path(path), dict(job), dict(inputs or {})
+        self.state: Any = None  # what `save_state` wrote last, here or in a call that was interrupted
+        self.unfinished = self.path / "unfinished"
+        self._under = under
+
+    def finished(self) -> dict[str, Any] | None:
+        """Return the manifest of the job if it is done, None if there is none yet.
+
+        Raises SpanishTokError if the manifest is of another job.
+        """
+        if not (self.path / MANIFEST).exists():
+            return None
+        manifest = read_json(self.path / MANIFEST)
+        self._refuse_another(manifest)
+        self._remove_marks()  # the process may have been killed between the manifest and the end
+        return dict(manifest)
+
+    @contextmanager
+    def filling(self) -> Iterator[None]:
+        """Keep the folder for this job while the block fills it; afterwards `state` holds how far it was.
+
+        Raises SpanishTokError if the folder holds another job or other files, or another process is at work in it.
+        """
+        marked = self._check()
+        with claim(self.path):
+            if not marked:
+                job = {self._under: self.job} if self._under else self.job
+                write_json(self.unfinished / "job.json", {**job, **self.inputs})
+            elif (self.unfinished / "state.json").exists():
+                self.state = read_json(self.unfinished / "state.json")
+            yield
+
+    def save_state(self, state: Any) -> None:
+        """Write how far the job is (JSON). It survives a kill, but perhaps not a power cut."""
+        self.state = state
+        write_json(self.unfinished / "state.json", state, durable=False)
+
+    def finish(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        """Write the manifest, which makes the folder whole, remove all marks, and return the manifest."""
+        write_json(self.path / MANIFEST, manifest)
+        self._remove_marks()
+        for partial in self.path.glob(".*.partial"):  # of workers that were killed
+            partial.unlink(missing_ok=True)
+        return manifest
+
+    def _check(self) -> bool:
+        """Return whether the folder is marked as this job's; raise SpanishTokError if it is not ours to fill."""
+        if (self.path / MANIFEST).exists():  # done before, but a file of it was lost
+            self._refuse_another(read_json(self.path / MANIFEST))
+        for mark in (self.unfinished / "job.json", self.path / OLD_MARK):
+            if mark.exists():
+                started = read_json(mark)
+                self._refuse_another(started)
+                if any(started.get(name) != value for name, value in self.inputs.items()):
+                    raise SpanishTokError(
+                        f"{self.path} holds an unfinished job, and its input has changed since",
+                        "Give another folder, or remove this one to start over.",
+                    )
+                return True
+        if (self.path / MANIFEST).exists():
+            return False
+        if self.path.is_file() or any(map(_is_foreign, self.path.rglob("*"))):
+            raise SpanishTokError(f"{self.path} is not an empty folder", "Give a new one.")
+        return False
+
+    def _refuse_another(self, earlier: Any) -> None:
+        """Raise SpanishTokError, which names what differs, unless `earlier` (JSON) describes this job."""
+        if isinstance(earlier, dict) and self._under:
+            earlier = earlier.get(self._under)
+        if not isinstance(earlier, dict):
+            earlier = {}
+        if other := [name for name, value in self.job.items() if earlier.get(name) != value]:
+            raise SpanishTokError(
+                f"{self.path} holds the work of another {' and another '.join(other)}",
+                "Give another folder, or remove this one.",
+            )
+
+    def _remove_marks(self) -> None:
+        shutil.rmtree(self.unfinished, ignore_errors=True)
+        (self.path / OLD_MARK).unlink(missing_ok=True)
+
+
+def _is_foreign(path: Path) -> bool:
+    """Return whether a file is none of those that a job leaves if it is killed at its very beginning."""
+    return path.is_file() and path.name != LOCK and path.suffix != ".partial"

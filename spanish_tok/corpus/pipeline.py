@@ -12,8 +12,9 @@ import pyarrow as pa
 from spanish_tok.corpus.candidates import CandidatePass
 from spanish_tok.corpus.cleaning import CleanOptions
 from spanish_tok.corpus.sampling import Keys
-from spanish_tok.corpus.writer import SHARD_ROWS, Chunk, RecordFolder, finished
+from spanish_tok.corpus.writer import SHARD_ROWS, Chunk, RecordWriter
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.jobs import OutputFolder
 from spanish_tok.parallel.engines import EngineName
 from spanish_tok.parallel.threads import available_cores
 from spanish_tok.progress import SILENT, Bar
@@ -68,25 +69,29 @@ def sample_files(
         check_reader(engine, item.options, [item.name])
     output = Path(output)
     job = {"verb": "sample", "size": size, "seed": seed, "clean_all": clean_all, **_described(inputs, clean)}
-    if manifest := finished(output, job):
+    folder = OutputFolder(output, job, under="job", inputs=_changed(inputs))
+    if manifest := folder.finished():
         return manifest
-    folder = RecordFolder(output, job, _changed(inputs))
-    if inputs.rows is not None and size > inputs.rows and not at_most:
-        raise _too_few(size, inputs.rows, "the input holds")
-    threads = threads or available_cores()
-    sampling = _Sampling(inputs, folder, size, seed, clean, clean_all, threads, engine, address, display)
-    gathered, enough = sampling.go_over(folder.position or sampling.beginning())
-    while not enough:
-        position = folder.position
-        announce(
-            f"{folder.kept:,} records came out of {position['before']:,} candidates, and {size:,} are wanted:"
-            " going over the input once more."
+    with folder.filling():
+        writer = RecordWriter(folder)
+        if inputs.rows is not None and size > inputs.rows and not at_most:
+            raise _too_few(size, inputs.rows, "the input holds")
+        threads = threads or available_cores()
+        sampling = _Sampling(inputs, writer, size, seed, clean, clean_all, threads, engine, address, display)
+        gathered, enough = sampling.go_over(writer.position or sampling.beginning())
+        while not enough:
+            position = writer.position
+            announce(
+                f"{writer.rows:,} records came out of {position['before']:,} candidates, and {size:,} are wanted:"
+                " going over the input once more."
+            )
+            gathered, enough = sampling.go_over(position)
+        if writer.rows < size and not at_most:
+            where = f"of {gathered.rows:,} records cleaning keeps" if clean else "the input holds"
+            raise _too_few(size, writer.rows, where)
+        return writer.finish(
+            _facts(inputs, gathered.reports) | {"kind": "sample", "size": size, "seed": seed}
         )
-        gathered, enough = sampling.go_over(position)
-    if folder.kept < size and not at_most:
-        where = f"of {gathered.rows:,} records cleaning keeps" if clean else "the input holds"
-        raise _too_few(size, folder.kept, where)
-    return folder.finish(_facts(inputs, gathered.reports) | {"kind": "sample", "size": size, "seed": seed})
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ class _Sampling:
     """
 
     inputs: Inputs
-    folder: RecordFolder
+    writer: RecordWriter
     size: int
     seed: int
     clean: CleanOptions | None
@@ -119,8 +124,8 @@ class _Sampling:
         guess = (
             rows if position["pass"] == 1 else None
         )  # it may have been what made the first pass too narrow
-        folder, wanted, low = self.folder, position["wanted"], position["low"]
-        gathered = CandidatePass(self.inputs, self.seed, folder.unfinished, wanted, low, guess)
+        writer, wanted, low = self.writer, position["wanted"], position["low"]
+        gathered = CandidatePass(self.inputs, self.seed, writer.folder.unfinished, wanted, low, guess)
         with self.display("reading", rows) as bar:
             if self.engine == "ray":
                 gathered.run_on_ray(self.address, bar)
@@ -128,13 +133,13 @@ class _Sampling:
                 gathered.run(self.threads, bar)
         keys, exhausted = usable(gathered.keys, gathered.rows - position["before"])
         with self.display("cleaning" if self.clean else "writing", self.size) as bar:
-            bar.advance(folder.kept)
+            bar.advance(writer.rows)
             chunks = _ranges(gathered, keys, position)
             stop, workers = not self.clean_all, self.threads
-            folder.write(chunks, self.clean, most=self.size, stop=stop, workers=workers, bar=bar)
-        enough = exhausted or folder.kept == self.size
+            writer.write(chunks, self.clean, most=self.size, stop=stop, workers=workers, bar=bar)
+        enough = exhausted or writer.rows == self.size
         if not enough:
-            folder.advance(_next_pass(position, keys, self.size, folder.kept))
+            writer.save(_next_pass(position, keys, self.size, writer.rows))
         gathered.close()
         return gathered, enough
 
@@ -154,17 +159,19 @@ def clean_files(
     """
     output = Path(output)
     job = {"verb": "clean", **_described(inputs, clean)}
-    if manifest := finished(output, job):
+    folder = OutputFolder(output, job, under="job", inputs=_changed(inputs))
+    if manifest := folder.finished():
         return manifest
-    folder = RecordFolder(output, job, _changed(inputs))
-    reports = [FileReport(**report) for report in (folder.position or {}).get("reports", [])]
-    reports += [FileReport(item.name) for item in inputs.items[len(reports) :]]
-    threads = threads or available_cores()
-    with display("cleaning", inputs.guessed_rows()) as bar:
-        chunks = _in_input_order(inputs, reports, (folder.position or {}).get("skip", 0), bar)
-        folder.write(chunks, clean, workers=threads)
-    inputs.check(reports)
-    return folder.finish(_facts(inputs, reports) | {"kind": "clean"})
+    with folder.filling():
+        writer = RecordWriter(folder)
+        position = writer.position or {"reports": [], "skip": 0}
+        reports = [FileReport(**report) for report in position["reports"]]
+        reports += [FileReport(item.name) for item in inputs.items[len(reports) :]]
+        with display("cleaning", inputs.guessed_rows()) as bar:
+            chunks = _in_input_order(inputs, reports, position["skip"], bar)
+            writer.write(chunks, clean, workers=threads or available_cores())
+        inputs.check(reports)
+        return writer.finish(_facts(inputs, reports) | {"kind": "clean"})
 
 
 def rounded(size: float) -> int:
@@ -238,10 +245,11 @@ def _described(inputs: Inputs, clean: CleanOptions | None) -> dict[str, Any]:
     return {"inputs": described, "rows": inputs.rows, "clean": asdict(clean) if clean else None}
 
 
-def _changed(inputs: Inputs) -> list[float | None]:
-    """When each input was changed last, or None where nobody tells: a changed file cannot be gone on with."""
+def _changed(inputs: Inputs) -> dict[str, Any]:
+    """Return when each input was changed last, None if unknown: a job cannot resume after its input changes."""
     names = [item.name for item in inputs.items]
-    return [None if is_remote(name) or name == "-" else os.path.getmtime(name) for name in names]
+    times = [None if is_remote(name) or name == "-" else os.path.getmtime(name) for name in names]
+    return {"inputs_changed": times}
 
 
 def _facts(inputs: Inputs, reports: list[FileReport]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The work behind token shards: where a shard ends, how one is made, and a folder that is filled once.
+"""The work behind token shards: where a shard ends, how one is made, and what its manifest says.
 
 Each shard is made on its own, by any worker of any engine, and carries the key of its job: what was made from
 another input, vocabulary or option is never taken for a part of this one.
@@ -6,7 +6,7 @@ another input, vocabulary or option is never taken for a part of this one.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,12 +18,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from spanish_tok._version import __version__
-from spanish_tok.errors import SpanishTokError
-from spanish_tok.files import atomic_path, read_json, sha256_of_file, write_json
+from spanish_tok.files import atomic_path, sha256_of_file
 from spanish_tok.tokenization.tokenizer import Tokenizer
 
-MANIFEST = "manifest.json"
-UNFINISHED = "unfinished.json"  # the job, as long as it is not done
 FORMAT = 1
 METADATA_KEY = b"spanish-tok"
 RECORD_BYTES = 16  # what a record counts beside its text, so that empty ones fill a shard, too
@@ -70,6 +67,15 @@ class ShardJob:
     def key(self) -> str:
         """SHA-256 of what is described; cached, as the list of inputs may be long."""
         return hashlib.sha256(json.dumps(self.described, sort_keys=True).encode()).hexdigest()
+
+    def is_whole(self, folder: Path, manifest: dict[str, Any]) -> bool:
+        """Return whether every shard of a finished manifest is still there and of this very job."""
+        return all(self.row_of(folder / row["file"]) is not None for row in manifest["shards"])
+
+    def manifest(self, rows: list[dict[str, Any]], **counted: int) -> dict[str, Any]:
+        """Return the manifest of the finished shards; `counted` is what was counted beside their rows."""
+        totals = {name: sum(row[name] for row in rows) for name in self.counted}
+        return {**self.described, "key": self.key, **totals, **counted, "shards": rows}
 
     @property
     def schema(self) -> pa.Schema:
@@ -163,53 +169,3 @@ def cut(batches: Iterable[pa.RecordBatch], file: int, shard_bytes: int) -> Itera
             batch = batch.slice(last + 1)
     if waiting:
         yield ShardInput(f"tokens-{file:05}-{shard:05}.parquet", waiting)
-
-
-def fill_folder(
-    job: ShardJob,
-    folder: Path,
-    shards: Callable[[], Iterable[dict[str, Any]]],
-    found: Callable[[], dict[str, int]] | None = None,
-) -> dict[str, Any]:
-    """Run a job once in a folder of its own, and return its manifest, written last.
-
-    `shards` makes the shards and gives their rows of the manifest in order; `found` tells, once they are
-    made, what else was counted. A folder where this very job is done is left as it is.
-
-    Raises SpanishTokError where the folder holds anything but the whole or a part of this job.
-    """
-    done = folder / MANIFEST
-    if not _claim(job, folder):
-        return dict(read_json(done))
-    rows = list(shards())
-    totals = {name: sum(row[name] for row in rows) for name in job.counted} | (found() if found else {})
-    manifest = {**job.described, "key": job.key, **totals, "shards": rows}
-    write_json(done, manifest)
-    for leftover in (folder / UNFINISHED, *folder.glob(f".{job.kind}-*.partial")):
-        leftover.unlink(missing_ok=True)
-    return manifest
-
-
-def _claim(job: ShardJob, folder: Path) -> bool:
-    """Whether the job is still to be done in the folder, which is marked as its own."""
-    for name in (MANIFEST, UNFINISHED):
-        if not (folder / name).exists():
-            continue
-        earlier, described = read_json(folder / name), job.described
-        other = [
-            part
-            for part in described
-            if not isinstance(earlier, dict) or earlier.get(part) != described[part]
-        ]
-        if other:
-            raise SpanishTokError(
-                f"{folder} holds the work of another {' and another '.join(other)}",
-                "Give another folder, or remove this one.",
-            )
-        return name == UNFINISHED or any(
-            job.row_of(folder / row["file"]) is None for row in earlier["shards"]
-        )
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise SpanishTokError(f"{folder} is not an empty folder", "Give a new one.")
-    write_json(folder / UNFINISHED, job.described)
-    return True

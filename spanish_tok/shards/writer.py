@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import atomic_path, read_json, sha256_of_file
+from spanish_tok.jobs import MANIFEST, OutputFolder
 from spanish_tok.parallel.engines import EngineName, check_shared, connected
 from spanish_tok.parallel.threads import available_cores, map_in_order
 from spanish_tok.progress import SILENT, Bar
@@ -27,7 +28,7 @@ from spanish_tok.readers.options import FileReport, Location, ReadOptions, check
 from spanish_tok.readers.records import expand_folders, read_file
 from spanish_tok.readers.remote import is_remote
 from spanish_tok.readers.streams import size_of
-from spanish_tok.shards.job import FORMAT, MANIFEST, ShardInput, ShardJob, cut, fill_folder
+from spanish_tok.shards.job import FORMAT, ShardInput, ShardJob, cut
 from spanish_tok.tokenization.tokenizer import Tokenizer
 from spanish_tok.vocab.vocabulary import Vocabulary
 
@@ -90,22 +91,22 @@ def write_shards(
     files = expand_folders(paths)
     check_reader(engine, reading, files)
     job = token_job(files, tokenizer or Tokenizer.load(), options, reading)
-    folder, reports = Path(output).absolute(), [FileReport(os.fspath(path)) for path in files]
-
-    def shards() -> list[dict[str, Any]]:
+    folder = OutputFolder(Path(output).absolute(), job.described)
+    manifest = folder.finished()
+    if manifest and job.is_whole(folder.path, manifest):
+        return manifest
+    with folder.filling():
         if engine == "ray":
-            made = _make_on_ray(job, files, folder, reading, address, progress)
+            made = _make_on_ray(job, files, folder.path, reading, address, progress)
         else:
-            made = [make_shards(job, list(enumerate(files)), folder, reading, workers, progress)]
+            made = [make_shards(job, list(enumerate(files)), folder.path, reading, workers, progress)]
         rows = [row for rows, _ in made for row in rows]
-        reports[:] = [report for _, read in made for report in read]
+        reports = [report for _, read in made for report in read]
         check_rows(sum(report.rows for report in reports), reading.rows, "the input")
-        return rows
-
-    def found() -> dict[str, int]:
-        return {name: sum(getattr(report, name) for report in reports) for name in ("rejected", "repaired")}
-
-    return fill_folder(job, folder, shards, found)
+        counted = {
+            name: sum(getattr(report, name) for report in reports) for name in ("rejected", "repaired")
+        }
+        return folder.finish(job.manifest(rows, **counted))
 
 
 def make_shards(
@@ -191,7 +192,12 @@ def decode_shards(
         ShardInput(f"text{path.name.removeprefix('tokens')}", table.to_batches())
         for path, table in _tables(Path(folder), manifest)
     )
-    return fill_folder(job, Path(output), lambda: _make(job, sources, Path(output), workers, progress))
+    target = OutputFolder(output, job.described)
+    finished = target.finished()
+    if finished and job.is_whole(target.path, finished):
+        return finished
+    with target.filling():
+        return target.finish(job.manifest(list(_make(job, sources, target.path, workers, progress))))
 
 
 def read_manifest(folder: Location, vocabulary: Vocabulary | None = None) -> dict[str, Any]:

@@ -285,11 +285,11 @@ def test_a_folder_is_not_overwritten(tmp_path: Path) -> None:
     before = sha(tmp_path / "out")
     draw([file], tmp_path / "out", 10)
     assert sha(tmp_path / "out") == before
-    with pytest.raises(SpanishTokError, match="holds what other input or options made"):
+    with pytest.raises(SpanishTokError, match="holds the work of another size"):
         draw([file], tmp_path / "out", 11)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "x.txt").touch()
-    with pytest.raises(SpanishTokError, match="is not empty"):
+    with pytest.raises(SpanishTokError, match="is not an empty folder"):
         draw([file], tmp_path / "mine", 10)
 
 
@@ -377,7 +377,7 @@ def test_a_changed_input_is_not_gone_on_with(tmp_path: Path) -> None:
         draw([file], tmp_path / "out", 4000)  # leaves it unfinished
     time.sleep(0.01)
     os.utime(file)
-    with pytest.raises(SpanishTokError, match="unfinished job of other input or options"):
+    with pytest.raises(SpanishTokError, match="an unfinished job, and its input has changed since"):
         draw([file], tmp_path / "out", 4000)
 
 
