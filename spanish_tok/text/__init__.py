@@ -1,1 +1,1 @@
-"""The closed alphabet, the table that maps every character into it, and Arrow columns of text."""
+"""The closed alphabet, the table that maps text into it, Arrow columns of text."""

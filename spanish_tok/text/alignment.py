@@ -1,15 +1,15 @@
-"""Which characters of the original text each piece stands for, through the normalization."""
+"""Alignment of normalized text, and of pieces, with the original text."""
 
 import unicodedata
 from collections.abc import Iterator, Sequence
 
 from spanish_tok.text.table import NormalizationTable, spanish_table
 
-Span = tuple[int, int]
+Span = tuple[int, int]  # characters begin up to end of the original text
 
 
 def steps(table: NormalizationTable, text: str) -> Iterator[tuple[int, int, str]]:
-    """(begin, end, target): each rule of the table that applies to `text`, from left to right."""
+    """Yield (begin, end, target) for each rule that applies to `text`, left to right."""
     begin = 0
     while begin < len(text):
         pair = table.pairs.get(text[begin : begin + 2])
@@ -19,10 +19,10 @@ def steps(table: NormalizationTable, text: str) -> Iterator[tuple[int, int, str]
 
 
 def align(table: NormalizationTable, text: str) -> tuple[str, list[Span]]:
-    """The normalized text, and for each of its characters the span of `text` that it came from.
+    """Normalize `text`; return the result and the source span of each character.
 
-    A source character belongs to the first character that it became and that was not swallowed; the others
-    have a span of no length behind it.
+    If a source character became several, its span belongs to the first of them that was kept (a space beside another
+    space is not). The others have a span of length 0 behind it.
 
     >>> from spanish_tok.text.table import spanish_table
     >>> align(spanish_table(), "N\\u0303u ½")
@@ -43,36 +43,43 @@ def align(table: NormalizationTable, text: str) -> tuple[str, list[Span]]:
 
 
 def spans(pieces: Sequence[str], normalized: str, sources: Sequence[Span]) -> list[Span]:
-    """The span of each piece of a text that `align` normalized; the first piece begins with a space of its own."""
-    found: list[Span] = []
-    at, behind = -1, 0  # place in `normalized`, -1 for the space put before it; end of the piece before
+    """Return the source span of each piece of a text that `align` normalized.
+
+    `pieces` spell the normalized text behind one extra space, which SentencePiece puts before it.
+
+    >>> from spanish_tok.text.table import spanish_table
+    >>> spans(["▁ñ", "u"], *align(spanish_table(), "N\\u0303u"))
+    [(0, 2), (2, 3)]
+    """
+    result: list[Span] = []
+    index, behind = -1, 0  # in `normalized`, -1 for the extra space; where the last piece ended in the source
     for piece in pieces:
-        covered = [source for source in sources[max(at, 0) : at + len(piece)] if source[0] < source[1]]
+        covered = [source for source in sources[max(index, 0) : index + len(piece)] if source[0] < source[1]]
         begin, behind = (covered[0][0], covered[-1][1]) if covered else (behind, behind)
-        found.append((begin, behind))
-        at += len(piece)
-    assert at == len(normalized) or not pieces, "the pieces are those of another text"
-    return found
+        result.append((begin, behind))
+        index += len(piece)
+    assert index == len(normalized) or not pieces, "the pieces are those of another text"
+    return result
 
 
 def changes(text: str) -> list[dict[str, object]]:
-    """What normalization changes in a text: where, which characters by name, and into what.
+    """Return what normalization changes in a text: index, characters by name, result.
 
-    A space that becomes one with its neighbour, or is stripped, is not listed.
+    A space that is merged with the one beside it, or stripped, is not listed.
 
     >>> changes("Año ½")
     [{'at': 0, 'from': 'A (U+0041 LATIN CAPITAL LETTER A)', 'to': 'a'}, \
 {'at': 4, 'from': '½ (U+00BD VULGAR FRACTION ONE HALF)', 'to': ' 1/2'}]
     """
     table = spanish_table()
-    found: list[dict[str, object]] = []
+    result: list[dict[str, object]] = []
     for begin, end, target in steps(table, text):
         if target != text[begin:end]:
-            found.append({"at": begin, "from": _named(text[begin:end]), "to": target})
-    return found
+            result.append({"at": begin, "from": _named(text[begin:end]), "to": target})
+    return result
 
 
 def _named(source: str) -> str:
-    """Characters with code points and names; what would disturb a terminal is left to its name."""
+    """Return characters with code points and names; unprintable ones by name alone."""
     names = " + ".join(f"U+{ord(char):04X} {unicodedata.name(char, 'without a name')}" for char in source)
     return f"{source} ({names})" if source.isprintable() else names

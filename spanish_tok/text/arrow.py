@@ -1,4 +1,4 @@
-"""Arrow columns and the kernels: text in as bytes and offsets, tables packed as arrays."""
+"""Arrow columns of text, and the bytes and offsets that kernels take."""
 
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
@@ -13,10 +13,13 @@ Column: TypeAlias = pa.Array | pa.ChunkedArray | Sequence[str | None]
 
 
 def text_chunks(column: Column) -> list[pa.LargeStringArray]:
-    """A text column as large_string arrays without nulls (a null becomes an empty text).
+    """Return a text column as large_string arrays without nulls.
 
-    Takes string, large_string, string_view, dictionary-encoded text, a chunked array of these, or a
-    sequence of str. Raises SpanishTokError for anything else, and for a lone surrogate in a str.
+    A null becomes an empty text. Takes string, large_string, string_view, dictionary-encoded text, a chunked array of
+    these, or a sequence of str. Raises SpanishTokError for anything else, and for a lone surrogate in a str.
+
+    >>> [chunk.to_pylist() for chunk in text_chunks(["¡Hola!", None])]
+    [['¡Hola!', '']]
     """
     if not isinstance(column, pa.Array | pa.ChunkedArray):
         column = _array(column)
@@ -27,13 +30,15 @@ def text_chunks(column: Column) -> list[pa.LargeStringArray]:
 def _array(texts: Sequence[str | None]) -> pa.Array:
     advice = "Give a list of str or an Arrow column of strings."
     if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
-        raise SpanishTokError(f"A column of text is wanted, not {type(texts).__name__}", advice)
+        raise SpanishTokError(f"A column of text is needed, not {type(texts).__name__}", advice)
     try:
         return pa.array(texts, pa.large_string())
     except UnicodeEncodeError as error:
-        raise SpanishTokError(f"A text of the column is no Unicode ({error})", "Repair it first.") from None
+        raise SpanishTokError(
+            f"A text of the column is not valid Unicode ({error})", "Repair it first."
+        ) from None
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise SpanishTokError(f"The column does not hold text alone ({error})", advice) from None
+        raise SpanishTokError(f"The column holds something that is not text ({error})", advice) from None
 
 
 def _large_string(chunk: pa.Array) -> pa.LargeStringArray:
@@ -45,7 +50,11 @@ def _large_string(chunk: pa.Array) -> pa.LargeStringArray:
 
 
 def bytes_and_offsets(chunk: pa.LargeStringArray) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The buffers of a large_string array as they lie: uint8[bytes] and int64[records + 1], no copy."""
+    """Return the buffers of a large_string array, without a copy.
+
+    They are data, uint8[bytes] of UTF-8, and offsets, int64[records + 1]. Record r is data[offsets[r]:offsets[r + 1]].
+    The first offset of a sliced array is not 0.
+    """
     _, offsets, data = chunk.buffers()
     if len(chunk) == 0 or offsets is None:
         return np.zeros(0, np.uint8), np.zeros(1, np.int64)
@@ -54,5 +63,5 @@ def bytes_and_offsets(chunk: pa.LargeStringArray) -> tuple[NDArray[np.uint8], ND
 
 
 def text_array(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> pa.LargeStringArray:
-    """A large_string array over UTF-8 bytes and offsets, no copy."""
+    """Return a large_string array over the buffers `bytes_and_offsets` gives, no copy."""
     return pa.LargeStringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(data))

@@ -1,7 +1,13 @@
-"""Build a normalization table for a closed alphabet, and write it as a data file."""
+"""Build a normalization table for a closed alphabet, and write it as a data file.
+
+The rules of one character, the first that applies (`_expand`): a character of the alphabet stays; a space of any kind
+becomes a space; a mark, a control or an unassigned character vanishes; a letter with one of the alphabet's accents
+becomes that letter; the rest goes through lower case, NFKC and Unidecode; a symbol without a result becomes a space.
+"""
 
 import re
 import unicodedata
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +25,17 @@ from spanish_tok.text.alphabet import (
 from spanish_tok.text.table import NormalizationTable
 
 CONTROL_SPACES = "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85"
-NOTHING = {"Cc", "Cf", "Cn", "Co", "Cs", "Mc", "Me", "Mn"}  # categories that leave no trace
+# Unicode categories of characters that are deleted: controls, formats, unassigned, private, surrogates, marks
+DELETED = {"Cc", "Cf", "Cn", "Co", "Cs", "Mc", "Me", "Mn"}
 
 
 def build_table(alphabet: str = SPANISH, database: Any = unicodedata) -> NormalizationTable:
-    """Make the table for a closed lower-case alphabet from Unicode's data and Unidecode.
+    """Build the table of a closed lower-case alphabet from Unicode and Unidecode.
 
-    `alphabet` must hold the space; `database` is a module like `unicodedata` (the shipped table was made
-    with `unicodedata2`, whose version is pinned, so that it does not depend on Python's).
+    alphabet: the space, no capitals, each character once. database: a module like `unicodedata`; the shipped table was
+    built with `unicodedata2`, whose version is pinned, so that it does not depend on Python's. Takes a few seconds.
+
+    Raises SpanishTokError for an alphabet without the space, with capitals or with a character twice.
 
     >>> table = build_table(" abcdefghijklmnopqrstuvwxyzãõç")
     >>> table.normalize("A CANÇÃO, a can\u0327ção"), table.pairs["A\u0303"]
@@ -34,8 +43,8 @@ def build_table(alphabet: str = SPANISH, database: Any = unicodedata) -> Normali
     """
     if " " not in alphabet or alphabet != alphabet.lower() or len(set(alphabet)) != len(alphabet):
         raise SpanishTokError(
-            "An alphabet must hold the space, lower-case characters only, and each once",
-            f"Given: {alphabet!r}.",
+            "An alphabet must hold the space, no capitals, and each character once",
+            f"Correct {alphabet!r}.",
         )
     from importlib.metadata import version
 
@@ -51,7 +60,7 @@ def build_table(alphabet: str = SPANISH, database: Any = unicodedata) -> Normali
 
 
 def _pairs_of(alphabet: str, database: Any) -> dict[str, str]:
-    """The decomposed letters of an alphabet in both cases: {"n\u0303": "ñ", "N\u0303": "ñ", ...}."""
+    """Return the decomposed letters of an alphabet: {"n\u0303": "ñ", "N\u0303": "ñ", ...}."""
     pairs = {}
     for letter in alphabet:
         base, *marks = database.normalize("NFD", letter)
@@ -66,62 +75,63 @@ def _pairs_of(alphabet: str, database: Any) -> dict[str, str]:
 
 
 def _expand(char: str, alphabet: str, pairs: dict[str, str], database: Any) -> str:
-    """What one character becomes."""
+    """Return the expansion of one character, "" if the table deletes it."""
     category = database.category(char)
     if char in alphabet:
         return char
     if category[0] == "Z" or char in CONTROL_SPACES or char == SPACE_MARK:
         return " "
-    if category in NOTHING or char in JOINERS:
+    if category in DELETED or char in JOINERS:
         return ""
     lower = char.lower()
     if letter := pairs.get(database.normalize("NFD", lower)[:2]):
-        return letter  # ǘ is ü with an accent more
+        return letter  # the first accent counts: ǘ, ü with an acute, is ü
     compatible = database.normalize("NFKC", lower).lower()
     target = "".join(_transliterate(part, alphabet, database) for part in compatible)
     if "\u2044" in compatible:
-        target = " " + target  # the slash of ½: 21½ is not 211/2
+        target = " " + target  # U+2044 is the slash of ½: 21½ becomes 21 1/2, not 211/2
     if not target and category[0] == "S":
         return " "
     return re.sub(" +", " ", target)
 
 
 def _transliterate(char: str, alphabet: str, database: Any) -> str:
-    """One character of a compatibility form, in the alphabet."""
+    """Return one character of a compatibility form, spelled in the alphabet."""
     from unidecode import unidecode
 
     if char in alphabet:
         return char
     if char == "·":
         return "." if "." in alphabet else ""
-    if database.category(char) in NOTHING:
+    if database.category(char) in DELETED:
         return ""
     return "".join(c for c in unidecode(char, errors="ignore").lower() if c in alphabet)
 
 
 def write_table(table: NormalizationTable, path: Path) -> None:
-    """Write a table as text: a header, the pairs, then one line for each stretch of equal expansions."""
+    """Write a table as a text file, which `read_table` reads.
+
+    The lines, with tabs between the columns: `# origin`; `alphabet` and its characters; `pair`, two code points and
+    the letter; then first and last code point of a stretch of equal expansions, and the expansion:
+
+        # Unicode 18.0.0, Unidecode 1.4.0
+        alphabet    abc...
+        pair    006E 0303   ñ
+        0041    0041    a
+    """
     lines = [f"# {table.origin}", f"alphabet\t{table.alphabet}"]
     lines += [
         f"pair\t{ord(pair[0]):04X} {ord(pair[1]):04X}\t{target}" for pair, target in table.pairs.items()
     ]
-    stretch: list[int] = []
-    for code in sorted(map(ord, table.expansions)):
-        if (
-            stretch
-            and code == stretch[-1] + 1
-            and table.expansions[chr(code)] == table.expansions[chr(stretch[0])]
-        ):
-            stretch[1:] = [code]
-            continue
-        lines += _stretch_line(stretch, table)
-        stretch = [code]
-    lines += _stretch_line(stretch, table)
+    codes = sorted(map(ord, table.expansions))
+
+    def stretch_of(item: tuple[int, int]) -> tuple[str, int]:
+        """Return equal keys for code points in a row that have one expansion."""
+        index, code = item
+        return table.expansions[chr(code)], code - index
+
+    for (target, _), stretch in groupby(enumerate(codes), stretch_of):
+        points = [code for _, code in stretch]
+        lines.append(f"{points[0]:04X}\t{points[-1]:04X}\t{target}")
     with atomic_path(path) as partial:
         partial.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
-
-
-def _stretch_line(stretch: list[int], table: NormalizationTable) -> list[str]:
-    if not stretch:
-        return []
-    return [f"{stretch[0]:04X}\t{stretch[-1]:04X}\t{table.expansions[chr(stretch[0])]}"]

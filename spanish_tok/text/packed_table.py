@@ -1,4 +1,4 @@
-"""The normalization table packed as arrays for the kernels, and `normalize_column` on top of it."""
+"""The normalization table packed into arrays for the kernels; `normalize_column`."""
 
 from functools import cache
 
@@ -14,7 +14,13 @@ from spanish_tok.text.table import NormalizationTable, spanish_table
 
 
 def normalize_column(column: Column, table: NormalizationTable | None = None) -> pa.ChunkedArray:
-    """`normalize` for a whole column at memory speed: text in, a chunked large_string array out.
+    """Normalize a whole column of text at memory speed, by compiled code.
+
+    column: an Arrow string column of any kind, or a sequence of str; a null becomes an empty text. table: another
+    table than the shipped one (see `build_table`). Returns a chunked large_string array, one entry a record, each equal
+    to `normalize` of its text. Runs on one thread, without the GIL.
+
+    Raises SpanishTokError for a column that does not hold text, and for a lone surrogate in a str.
 
     >>> normalize_column(["¡Qué FRÍO!", None, "Man\\u0303ana"]).to_pylist()
     ['¡qué frío!', '', 'mañana']
@@ -28,32 +34,45 @@ def normalize_column(column: Column, table: NormalizationTable | None = None) ->
 
 @cache
 def packed_spanish() -> PackedTable:
-    """The shipped table, packed once."""
+    """Return the shipped table, packed once."""
     return pack(spanish_table())
 
 
 def pack(table: NormalizationTable) -> PackedTable:
-    """Pack a table for the kernels: equal pages and equal expansions are kept once."""
-    targets = bytearray(b"\0")  # place 0 is never used, so that 0 can mean "no pair"
-    places: dict[str, int] = {"": 0}
+    """Pack a table into arrays; equal pages and equal expansions are stored once.
 
-    def place(target: str) -> int:
-        if target not in places:
+    The expansion of a code point is found in two steps, by its page of 256 code points:
+
+        code = 0x00BD                                   # ½
+        entry = pages[page_of[code >> 8], code & 255]   # (begin << 8 | length) in `targets`; 0 deletes
+        targets[entry >> 8 : (entry >> 8) + (entry & 255)]  # b" 1/2"
+
+    `pairs` holds such entries by base letter and mark: pairs[ord("n") << 6 | 0x303 - FIRST_MARK] stands for "ñ".
+    """
+    targets = bytearray(b"\0")  # byte 0 is never used, so that the entry 0 can mean "deleted" and "no pair"
+    entries: dict[str, int] = {"": 0}
+
+    def entry_of(target: str) -> int:
+        """Return the entry of an expansion; the first time, append its bytes to `targets`."""
+        if target not in entries:
             encoded = target.encode()
-            places[target] = len(targets) << 8 | len(encoded)
+            entries[target] = len(targets) << 8 | len(encoded)
             targets.extend(encoded)
-        return places[target]
+        return entries[target]
 
     flat = np.zeros(CODE_POINTS, np.uint32)
-    flat[[ord(char) for char in table.expansions]] = [place(target) for target in table.expansions.values()]
+    flat[[ord(char) for char in table.expansions]] = [
+        entry_of(target) for target in table.expansions.values()
+    ]
     rows = flat.reshape(-1, 256)
-    first: dict[bytes, int] = {}  # a page -> its number
+    first: dict[bytes, int] = {}  # bytes of a page -> its index in `pages`
     page_of = np.array([first.setdefault(row.tobytes(), len(first)) for row in rows], np.uint16)
     pages = np.frombuffer(b"".join(first), np.uint32).reshape(-1, 256).copy()
     pairs = np.zeros(128 << 6, np.uint32)
     for pair, letter in table.pairs.items():
-        pairs[ord(pair[0]) << 6 | ord(pair[1]) - FIRST_MARK] = place(letter)
+        pairs[ord(pair[0]) << 6 | ord(pair[1]) - FIRST_MARK] = entry_of(letter)
     single = [table.expansions.get(chr(code), "") for code in range(128)]
+    # at most how many bytes of the result a byte of text can become: the size of the kernel's buffer
     growth = max(len(target.encode()) / len(char.encode()) for char, target in table.expansions.items())
     return PackedTable(
         page_of=page_of,
@@ -67,6 +86,7 @@ def pack(table: NormalizationTable) -> PackedTable:
 
 
 def _kinds(alphabet: str) -> NDArray[np.uint8]:
+    """Return uint8[0x10000]: LETTER, DIGIT or OTHER for each character, else 0."""
     kinds = np.zeros(0x10000, np.uint8)
     for char in alphabet:
         if ord(char) >= kinds.size:

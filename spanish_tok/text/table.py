@@ -1,9 +1,11 @@
-"""The closed alphabet and the one table that maps every Unicode character into it.
+"""The normalization table; `normalize` maps any text into the closed alphabet.
 
-`normalize` reads a text from left to right, longest rule first: a letter followed by its combining mark
-is one Spanish letter, every other character has an expansion of zero or more characters of the alphabet.
-Then runs of spaces become one and the ends are stripped. The table is a data file made by `build_table`;
-Python, the SentencePiece charsmap and the compiled kernels all read that file, so that they cannot differ.
+`normalize` reads a text from left to right, longest rule first: a letter followed by its combining mark (a pair) is
+one Spanish letter, every other character has an expansion of zero or more characters of the alphabet. Then runs of
+spaces become one space, and both ends are stripped. The table is the file alphabet.tsv, written by `build_table`.
+Python, the charsmap and the compiled kernels all read that file, so that they cannot differ.
+
+This module imports neither Arrow nor Numba: normalizing one text is cheap.
 """
 
 import re
@@ -18,11 +20,12 @@ from spanish_tok.text.alphabet import CODE_POINTS, SURROGATES
 
 @dataclass(frozen=True)
 class NormalizationTable:
-    """A normalization: an alphabet, the expansion of each character, and pairs that are one letter.
+    """A normalization: an alphabet, an expansion of each character, and pairs.
 
-    `expansions` maps a character to what it becomes; a character that is not in it becomes nothing.
-    `pairs` maps two characters, an ASCII letter and a mark of U+0300-U+033F, to one of the alphabet.
-    `origin` records the versions that the table was made from.
+    alphabet: the characters that normalized text may hold, among them the space.
+    expansions: what a character becomes; one that is not a key is deleted. {"A": "a", "½": " 1/2"}
+    pairs: two characters, an ASCII letter and a mark of U+0300-U+033F, that are one letter. {"n\u0303": "ñ"}
+    origin: the versions of Unicode and Unidecode that the table was built from.
     """
 
     alphabet: str
@@ -31,15 +34,19 @@ class NormalizationTable:
     origin: str
 
     def normalize(self, text: str) -> str:
-        """Map `text` into the alphabet; see the module's `normalize`."""
+        """Map `text` into the alphabet of this table.
+
+        Raises SpanishTokError for anything but a str, and for a lone surrogate.
+        """
         if not checked(text).isascii():
             text = self._pair_pattern.sub(lambda pair: self.pairs[pair[0]], text)
         return " ".join(text.translate(self._translation).split())
 
     def rules(self) -> Iterator[tuple[str, str]]:
-        """Every (source, target) that is not the identity, in order; what SentencePiece compiles.
+        """Yield every rule (source, target) whose target differs, by code point.
 
-        NUL is left out: it cannot be a key there.
+        The pairs come first. These are the rules that SentencePiece compiles; NUL is left out, which cannot be a key
+        there.
         """
         yield from self.pairs.items()
         for code in range(1, CODE_POINTS):
@@ -58,32 +65,33 @@ class NormalizationTable:
 
 
 class _Translation(dict[int, str]):
-    """For str.translate: what has no expansion becomes nothing."""
+    """A mapping for str.translate that deletes each character without an expansion."""
 
     def __missing__(self, code: int) -> str:
         return ""
 
 
 def normalize(text: str) -> str:
-    """Map any text into the closed Spanish alphabet: lower case, accents kept, nothing unknown left.
+    """Map any text into the closed Spanish alphabet: lower case, accents kept.
 
-    Idempotent, and the same for composed and decomposed Spanish letters.
+    The result holds characters of `SPANISH` alone (see text/alphabet.py), so that no token is unknown. Normalizing it
+    again changes nothing. Composed and decomposed Spanish letters become the same. For a column of text use
+    `normalize_column`, which is far faster.
 
     >>> normalize("  El PINGÜINO comió 21½ «ñoquis»…\\u00a0¡Olé! ")
     'el pingüino comió 21 1/2 «ñoquis»... ¡olé!'
     >>> normalize("hola😀mundo"), normalize("Man\\u0303ana")
     ('hola mundo', 'mañana')
 
-    Raises SpanishTokError for anything but a str, and for a lone surrogate, which is no character.
+    Raises SpanishTokError for anything but a str, and for a lone surrogate (half a pair, not a character).
     """
     return spanish_table().normalize(text)
 
 
 def checked(text: str) -> str:
-    """`text` as it is, once it is known to be text.
+    """Return `text` unchanged; raise SpanishTokError if it is not valid text.
 
-    Raises SpanishTokError for anything but a str, and for half a surrogate pair: a fault of an earlier
-    decoding, to be repaired there.
+    Valid is a str without lone surrogates. Those come from a wrong decoding, which is the place to repair them.
     """
     if not isinstance(text, str):
         raise SpanishTokError(
@@ -101,12 +109,12 @@ def checked(text: str) -> str:
 
 @cache
 def spanish_table() -> NormalizationTable:
-    """The table that ships with the package."""
+    """Return the table that ships with the package, read once."""
     return read_table(Path(__file__).with_name("alphabet.tsv"))
 
 
 def read_table(path: Path) -> NormalizationTable:
-    """Read a table that `write_table` wrote."""
+    """Read a table that `write_table` wrote; its docstring shows the lines."""
     header, *lines = path.read_text(encoding="utf-8").splitlines()
     alphabet, pairs, expansions = "", {}, {}
     for line in lines:
