@@ -109,8 +109,8 @@ def test_every_kind_of_text_column(kind: pa.DataType) -> None:
         (iter(["hola", "mundo"]), "not str. Give a list"),
         (b"hola", "Give a list of str"),
         (5, "not int. Give a list"),
-        ([["hola", 5]], "does not hold text alone"),
-        (["a\ud800"], "no Unicode"),
+        ([["hola", 5]], "holds something that is not text"),
+        (["a\ud800"], "not valid Unicode"),
     ],
 )
 def test_what_is_no_column_of_text_is_refused(texts: Any, message: str) -> None:
