@@ -1,7 +1,7 @@
 # make demo      trains a vocabulary from the embedded counts and shows round trips, offline
 # make demo-t5   installs torch, trains a tiny T5 for 3 minutes and lets it fill masks; TEXT=file trains on yours
 # make test      runs the suite; make test-all also what takes minutes
-# make check     ruff and mypy
+# make check     ruff, mypy, the layers and the English of docstrings
 # make bench     the benchmarks of counting and training, over CORPUS="files of records"
 
 PYTHON ?= python3
@@ -29,6 +29,7 @@ check: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_architecture.py tests/test_english.py
 
 bench: $(VENV)/bench
 	$(BIN)/python benchmarks/count.py $(CORPUS)

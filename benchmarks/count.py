@@ -1,4 +1,6 @@
-"""Count runs of a real corpus: MB of text a second on one thread and on two, median of several runs.
+"""Count runs of a real corpus: MB of text a second, on one thread and on two.
+
+The median of several runs.
 
     python benchmarks/count.py FILES.parquet [--runs 5]
 
@@ -17,8 +19,8 @@ from collections.abc import Callable
 import pyarrow as pa
 from machine import describe
 
-from spanish_tok import count_runs
 from spanish_tok.readers.records import read_records
+from spanish_tok.vocab.counts import count_runs
 
 
 def median_seconds(work: Callable[[], object], runs: int) -> tuple[float, float]:

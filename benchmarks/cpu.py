@@ -1,4 +1,6 @@
-"""Greedy decoding on a processor: our kernels, CTranslate2, and PyTorch with this package's Generator, in one run.
+"""Greedy decoding on a processor: our kernels, CTranslate2, and PyTorch.
+
+PyTorch with this package's Generator; all in one run.
 
     python benchmarks/cpu.py [--model DIR | --preset base] [--runs 9]
 
@@ -39,7 +41,10 @@ OPTIONS = GenerateOptions(max_new_tokens=NEW)
 
 
 class Endless:
-    """A backend whose texts do not end: the end id is <unk>, which no training has as a target."""
+    """A backend whose texts do not end.
+
+    The end id is <unk>, which no training has as a target.
+    """
 
     def __init__(self, backend: Any) -> None:
         self.config = replace(backend.config, eos_token_id=UNK)
@@ -98,7 +103,7 @@ def main() -> None:
 
 
 def random_weights(preset: str, like: Checkpoint) -> Checkpoint:
-    """A model of another shape with the vocabulary of `like`, as it is before it is trained."""
+    """Return a model of another shape with the vocabulary of `like`, untrained."""
     import torch
 
     from spanish_tok.t5.model import T5
@@ -181,7 +186,7 @@ def compare(ways: dict[str, Callable[..., list[list[int]]]], size: int, runs: in
 
 
 def floor(checkpoint: Checkpoint, runs: int) -> None:
-    """What a token must read, over what one thread reads of that size."""
+    """Return the bytes that a token must read, over the speed of one thread."""
     backend = CpuBackend(checkpoint, "float32")
     matrices = backend._decoder.matrices
     weights = int(matrices.starts[0, 6 * checkpoint.config.num_decoder_layers + 1])
@@ -228,7 +233,10 @@ def _seconds(function: Callable[[], object], runs: int) -> float:
 
 
 def start_up(model: Path | None) -> None:
-    """From the start of a process to its first token, and its memory, with the compiled code on disk."""
+    """Measure a process from its start to its first token, and its memory.
+
+    The compiled code is on disk.
+    """
     where = repr(str(model)) if model else "None"
     code = (
         "from spanish_tok import Generator\n"

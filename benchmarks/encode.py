@@ -1,4 +1,6 @@
-"""Encode a real corpus on one core: ids and MB of text a second beside sentencepiece, tokenizers, kitoken, tokie.
+"""Encode a real corpus on one core: ids and MB of text a second.
+
+Beside sentencepiece, tokenizers, kitoken and tokie.
 
     python benchmarks/encode.py FILES.parquet [--variants plain unseen upper decomposed] [--runs 3] [--only NAME ...]
 
@@ -61,7 +63,10 @@ def varied(texts: list[str], variant: str) -> list[str]:
 
 
 def contender(name: str, column: pa.Array) -> tuple[Encode, Callable[[Any], Flat]]:
-    """What encodes the column, and what makes its result comparable; the text is handed over beforehand."""
+    """Return what encodes the column, and what makes its result comparable.
+
+    The text is handed over beforehand.
+    """
     if name == "spanish-tok":
         from spanish_tok import Tokenizer
 
@@ -110,7 +115,7 @@ def flat(lists: list[Any]) -> Flat:
 
 
 def work(name: str, text: Path, output: Path) -> None:
-    """A process of its own: encode twice, print the seconds, keep the ids."""
+    """Encode twice in a process of its own; print the seconds, keep the ids."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     with pa.memory_map(str(text)) as source:
         column = pa.concat_arrays(pa.ipc.open_file(source).read_all()["text"].chunks)
@@ -146,7 +151,10 @@ def equal_records(left: Path, right: Path) -> int:
 
 
 def hit_rates(column: pa.Array) -> str:
-    """How many chunks between spaces there are, and how many of them the table knew, cold and warm."""
+    """Count the chunks between spaces, and those that the cache knew.
+
+    Cold and warm.
+    """
     from spanish_tok import Vocabulary
     from spanish_tok.kernels.text.encode import encode_records
     from spanish_tok.text.arrow import bytes_and_offsets

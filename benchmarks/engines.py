@@ -1,4 +1,6 @@
-"""The Ray engine beside the local one: count, sample and shard the same files on the same cores.
+"""The Ray engine beside the local one, on the same files and cores.
+
+The verbs are count, sample and shard.
 
     python benchmarks/engines.py RECORDS.parquet... [--copies 10] [--one-file] [--reader ray] [--runs 2]
 
@@ -25,10 +27,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from machine import describe
 
-from spanish_tok import ReadOptions, count_files, inputs_of, sample_files, write_shards
+from spanish_tok import ReadOptions
 from spanish_tok.files import sha256_of_file
-from spanish_tok.parallel.engines import EngineName, connected
+from spanish_tok.old_names import EngineName, count_files, sample_files, write_shards
+from spanish_tok.parallel.ray_engine import Ray
 from spanish_tok.parallel.threads import available_cores
+from spanish_tok.readers.inputs import inputs_of
 
 MB = 1e6
 
@@ -39,7 +43,7 @@ ALL_RAY: Way = "ray", ReadOptions(reader="ray")
 
 
 def joined(files: list[str], path: Path) -> list[str]:
-    """The files as one, in row groups of 32,768 records; they are deleted."""
+    """Join the files into one, in row groups of 32,768 records, and delete them."""
     with pq.ParquetWriter(path, pq.read_schema(files[0]), compression="zstd") as writer:
         for file in files:
             writer.write_table(pq.read_table(file), row_group_size=1 << 15)
@@ -48,7 +52,7 @@ def joined(files: list[str], path: Path) -> list[str]:
 
 
 def multiply(files: list[Path], copies: int, folder: Path) -> tuple[list[str], float]:
-    """Copies of files of records under other ids; their paths, and the MB of text in them."""
+    """Copy files of records under other ids; return paths, and the MB of text."""
     made, size = [], 0.0
     for number in range(copies):
         for file in files:
@@ -157,7 +161,7 @@ def main(arguments: Any) -> None:
             files = joined(files, folder / "records.parquet")
         print(f"{len(files)} files, {size:,.0f} MB of text, {available_cores()} cores, {arguments.runs} runs")
         start = time.perf_counter()
-        with connected():
+        with Ray().connected():
             started = time.perf_counter()
             for job in jobs(files[:2], folder).values():
                 job(LOCAL)

@@ -1,4 +1,6 @@
-"""Make a synthetic collection in mMARCO's exact form: `pid`, tab, passage, no header, 8,841,823 rows, 3.6 GB.
+"""Make a synthetic collection in mMARCO's exact form.
+
+`pid`, tab, passage, no header, 8,841,823 rows, 3.6 GB.
 
     python benchmarks/make_collection.py RECORDS.parquet... --output collection.tsv [--rows 8841823] [--seed 0]
 
@@ -17,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from spanish_tok.files import atomic_path
-from spanish_tok.progress import progress
+from spanish_tok.progress import TerminalProgress
 from spanish_tok.readers.records import read_records
 
 ROWS = 8_841_823
@@ -45,7 +47,10 @@ Maker = Callable[[str, np.random.Generator], str]
 
 
 def _mojibake(text: str, random: np.random.Generator) -> str:
-    """UTF-8 read as Windows-1252 (five bytes as Latin-1, as browsers do) or as Latin-1, all or the first half."""
+    """Read UTF-8 as Windows-1252 or as Latin-1, all or the first half.
+
+    Five bytes become Latin-1, as in browsers.
+    """
     words = text.split(" ")
     half = len(words) // 2 if random.random() < 0.3 else len(words)
     wrong, rest = " ".join(words[:half]), words[half:]
@@ -142,7 +147,7 @@ def main() -> None:
     with (
         atomic_path(arguments.output) as partial,
         open(partial, "wb", buffering=0) as file,
-        progress("making", total=arguments.rows) as bar,
+        TerminalProgress().phase("making", total=arguments.rows) as bar,
     ):
         for first in range(0, arguments.rows, CHUNK):
             rows = min(CHUNK, arguments.rows - first)
@@ -158,7 +163,7 @@ def main() -> None:
 def _chunk(
     pool: pa.Array, first: int, rows: int, random: np.random.Generator, faults: list[tuple[str, str, str]]
 ) -> bytes:
-    """Some rows of the collection as bytes; the faults among them go to `faults`."""
+    """Return some rows of the collection as bytes; faults go to `faults`."""
     left, right = (pool.take(pa.array(random.integers(len(pool), size=rows))) for _ in range(2))
     ids = pa.array(np.arange(first, first + rows)).cast(pa.string())
     passages = pc.binary_join_element_wise(left, right, " ")
@@ -170,7 +175,7 @@ def _chunk(
 def _spoil(
     ids: list[str], passages: pa.Array, random: np.random.Generator, faults: list[tuple[str, str, str]]
 ) -> pa.Array:
-    """The passages with faults sprinkled in, never in two rows side by side."""
+    """Spoil some passages, never in two rows side by side."""
     texts = passages.to_pylist()
     chosen = random.random(len(texts))
     bounds = np.cumsum([share for share, _ in FAULTS.values()])

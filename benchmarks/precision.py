@@ -1,4 +1,4 @@
-"""What a precision costs: bytes on disk, bits per byte on held-out text, share of equal greedy outputs.
+"""The cost of a precision: bytes, bits per byte, equal greedy outputs.
 
 The last column: equal to what PyTorch writes from the same weights (in bfloat16 and int8 those that were stored).
 

@@ -1,4 +1,6 @@
-"""The losses of our T5 and of transformers', trained from the same weights on the same batches with the same optimizer.
+"""The losses of our T5 and of transformers' from the same weights.
+
+On the same batches with the same optimizer.
 
     python benchmarks/pretrain_curve.py SHARDS --output docs/pretraining-transformers
 
@@ -14,14 +16,16 @@ import torch
 import transformers
 from machine import describe
 
-from spanish_tok import SpanCorruption, Tokenizer, read_shards
+from spanish_tok import SpanCorruption, Tokenizer
 from spanish_tok.files import atomic_path, write_json
+from spanish_tok.options import changed
+from spanish_tok.shards.reader import load_shards as read_shards
 from spanish_tok.t5.model import T5
 from spanish_tok.training.held_out import split
 from spanish_tok.training.optimizers import optimizer_for
 from spanish_tok.training.packing import PackedBatches
-from spanish_tok.training.pretrain import random_model
 from spanish_tok.training.pretrain_options import PretrainOptions
+from spanish_tok.training.start import random_model
 from spanish_tok.vocab.vocabulary import PAD
 
 
@@ -91,7 +95,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     values = {"steps": arguments.steps, "batch_size": arguments.batch_size, "warmup": "50", "held_out": "0"}
-    recipe = PretrainOptions.load().with_values({**values, "input_length": arguments.input_length})
+    recipe = changed(PretrainOptions, None, {**values, "input_length": arguments.input_length})
     batches = batches_of(arguments.shards, recipe)
     torch.manual_seed(recipe.seed)
     ours = random_model(recipe, 5000)

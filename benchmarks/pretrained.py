@@ -1,4 +1,6 @@
-"""What a pretrained model has learnt: nats per token and bits per byte held out, beside two baselines, and ten fills.
+"""What a pretrained model has learnt, beside two baselines.
+
+Nats per token and bits per byte held out, and ten fills.
 
     python benchmarks/pretrained.py SHARDS CHECKPOINT
 
@@ -14,8 +16,9 @@ import torch
 from machine import describe
 from numpy.typing import NDArray
 
-from spanish_tok import Generator, SpanCorruption, Tokenizer, read_shards
+from spanish_tok import Generator, SpanCorruption, Tokenizer
 from spanish_tok.files import read_json
+from spanish_tok.shards.reader import load_shards as read_shards
 from spanish_tok.t5.model import T5
 from spanish_tok.training.bits_per_byte import Scorer, bits_per_byte, mask_words
 from spanish_tok.training.held_out import Validation, split
@@ -38,14 +41,17 @@ Si la variable no tiene ningún valor, el sistema muestra un mensaje de error y 
 
 
 def frequencies(batches: PackedBatches, vocab_size: int, count: int = 300) -> NDArray[np.float64]:
-    """How probable each id is among the targets of some training batches, with 1 added to every count."""
+    """Return how probable each id is among the targets of training batches.
+
+    1 is added to every count.
+    """
     targets = np.concatenate([batches.batch(step).targets.ravel() for step in range(count)])
     counts = np.bincount(targets[targets != PAD], minlength=vocab_size).astype(np.float64) + 1
     return np.asarray(counts / counts.sum(), np.float64)
 
 
 def scorer_by_frequency(probabilities: NDArray[np.float64]) -> Scorer:
-    """A model that knows how frequent ids are, and nothing of the text."""
+    """Return the scorer of a model that knows frequencies of ids alone."""
 
     def score(_: NDArray[np.int64], targets: NDArray[np.int64]) -> float:
         return float(-np.log(probabilities[targets[targets != PAD]]).sum())

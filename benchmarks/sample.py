@@ -1,4 +1,6 @@
-"""Draw a sample of a large collection: time and peak memory beside `shuf`, and what each rule of cleaning finds.
+"""Draw a sample of a large collection, beside `shuf`.
+
+Time, peak memory, and what each rule of cleaning does.
 
     python benchmarks/make_collection.py RECORDS.parquet... --output collection.tsv
     python benchmarks/sample.py collection.tsv [--size 2000000] [--runs 3] [--folder FOLDER] [--only speed|rules]

@@ -1,4 +1,6 @@
-"""The model against its peers, in one run: greedy decoding of 128 tokens, and a training step.
+"""The model against its peers, in one run.
+
+Greedy decoding of 128 tokens, and a training step.
 
     python benchmarks/t5.py --model DIR [--texts FILE.parquet ...] [--threads 1]
 
@@ -24,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from machine import describe
 
 from spanish_tok import GenerateOptions, Generator, T5Config
-from spanish_tok.t5.export.formats import export
+from spanish_tok.t5.export.libraries import export
 from spanish_tok.t5.model import T5
 
 Rows = list[list[int]]
@@ -33,7 +35,10 @@ PEER = "transformers"
 
 
 def best_of(contenders: Mapping[str, Callable[[], Any]], runs: int) -> dict[str, float]:
-    """Seconds of the processor for each contender, the best of `runs` after one to warm up, in turns."""
+    """Return seconds of the processor for each contender, the best of `runs`.
+
+    After one to warm up, in turns.
+    """
     best = dict.fromkeys(contenders, float("inf"))
     for run in range(runs + 1):
         for name, work in contenders.items():
@@ -73,7 +78,7 @@ def padded(rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def decoders(folder: Path, work: Path, threads: int) -> dict[str, Callable[[Rows, int, bool], Rows]]:
-    """name -> function (rows, most new tokens, whether they must all be written) -> ids."""
+    """Return name -> function (rows, most new tokens, all written) -> ids."""
     import ctranslate2
     import transformers
 
@@ -98,7 +103,7 @@ def decoders(folder: Path, work: Path, threads: int) -> dict[str, Callable[[Rows
         return [row[: row.index(1)] if 1 in row else row for row in texts]
 
     def with_ctranslate2(precision: str) -> Callable[[Rows, int, bool], Rows]:
-        export(folder, "ctranslate2", work / precision, precision)
+        export(folder, work / precision, to="ctranslate2", precision=precision)
         translator = ctranslate2.Translator(str(work / precision), intra_threads=threads)
 
         def decode(rows: Rows, most: int, full: bool) -> Rows:
@@ -138,7 +143,10 @@ def loss_of(model: Any, ids: Any, labels: Any, mask: Any) -> Any:
 
 
 def bench_training(runs: int) -> None:
-    """Forward and backward of 16 x 256 ids and 16 x 60 labels, float32, with T5's dropout of 0.1 and without."""
+    """Time forward and backward of 16 x 256 ids and 16 x 60 labels.
+
+    float32, with T5's dropout of 0.1 and without.
+    """
     import transformers
 
     ids, labels = torch.randint(3, 4900, (16, 256)), torch.randint(3, 4900, (16, 60))

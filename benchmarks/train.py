@@ -1,4 +1,6 @@
-"""Train 4,897 pieces with spanish-tok and with sentencepiece's text mode: time, memory, tokens.
+"""Train 4,897 pieces with spanish-tok and with sentencepiece.
+
+Time, memory and tokens, in sentencepiece's text mode.
 
     python benchmarks/train.py FILES.parquet [--threads 2] [--on all|rest]
 
@@ -40,7 +42,7 @@ SCRIPTS = str.maketrans(dict(zip(DIGITS + OTHERS, [*GREEK, *CYRILLIC], strict=Tr
 
 
 def columns(files: list[str], part: str) -> Iterator[pa.Array]:
-    """The text column of every batch: all of it, or without or only the held-out records."""
+    """Yield the text column of every batch, with or without held-out records."""
     seen = 0
     for batch in read_records(files):
         rows = range(seen, seen + batch.num_rows)
@@ -54,7 +56,8 @@ def columns(files: list[str], part: str) -> Iterator[pa.Array]:
 
 
 def train_ours(files: list[str], part: str, output: str, threads: int) -> None:
-    from spanish_tok import count_runs, train_vocabulary
+    from spanish_tok.old_names import train_vocabulary
+    from spanish_tok.vocab.counts import count_runs
 
     train_vocabulary(count_runs(columns(files, part), threads=threads), PIECES + 103, threads=threads).save(
         output

@@ -1,4 +1,6 @@
-"""Vocabularies of 1,000 to 16,000 ids, and byte-pair encoding of 5,000, in one table; resumable.
+"""Vocabularies of 1,000 to 16,000 ids, and byte-pair encoding of 5,000.
+
+In one table; resumable.
 
     python benchmarks/vocabulary_sizes.py FILES.parquet --output DIR [--megabytes 1] [--sizes 1000 5000]
 
@@ -25,21 +27,23 @@ import pyarrow.compute as pc
 import torch
 from machine import describe
 
-from spanish_tok import count_runs, normalize_column, train_vocabularies
+from spanish_tok import normalize_column
 from spanish_tok.files import atomic_path, read_json, write_json
 from spanish_tok.measure.quality import measure_quality, word_counts
 from spanish_tok.measure.texts import size_of
+from spanish_tok.old_names import train_vocabularies
 from spanish_tok.readers.records import read_records
 from spanish_tok.t5.model import T5
 from spanish_tok.text.alphabet import DIGITS, LETTERS, SPACE_MARK, SPANISH
-from spanish_tok.tokenization.adapters import Segmenter, load_segmenter
+from spanish_tok.tokenization.adapters import TokenizerAdapter, load_adapter
 from spanish_tok.training.bits_per_byte import bits_per_byte
 from spanish_tok.training.losses import loss_of, scorer_of
 from spanish_tok.training.optimizers import flush_denormals, optimizer_for
 from spanish_tok.training.packing import PackedBatches
-from spanish_tok.training.pretrain import random_model
 from spanish_tok.training.pretrain_options import PretrainOptions
 from spanish_tok.training.span_corruption import SpanCorruption
+from spanish_tok.training.start import random_model
+from spanish_tok.vocab.counts import count_runs
 from spanish_tok.vocab.formats import SPECIALS
 
 HELD_OUT = 20
@@ -50,7 +54,7 @@ BPE = "bpe-5000"
 
 
 def texts_of(files: Sequence[str], held_out: bool) -> Iterator[pa.Array]:
-    """The normalized texts of the records that are, or are not, held out, batch by batch."""
+    """Yield the normalized texts of the records that are, or are not, held out."""
     seen = 0
     for batch in read_records(files):
         rows = np.arange(seen, seen + batch.num_rows)
@@ -60,7 +64,10 @@ def texts_of(files: Sequence[str], held_out: bool) -> Iterator[pa.Array]:
 
 
 def train_bpe(files: Sequence[str], path: Path, size: int) -> None:
-    """Byte-pair encoding by tokenizers: words with `▁` before them, cut into runs, every character kept."""
+    """Train byte-pair encoding by tokenizers.
+
+    Words with `▁` before them, cut into runs, every character kept.
+    """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
     tokenizer: Any = Tokenizer(models.BPE(unk_token="<unk>"))
@@ -102,9 +109,12 @@ def train_all(files: Sequence[str], sizes: Sequence[int], output: Path) -> dict[
 
 @dataclass(frozen=True)
 class Coder:
-    """What `bits_per_byte` needs of a tokenizer, for any vocabulary; texts are normalized already."""
+    """What `bits_per_byte` needs of a tokenizer, for any vocabulary.
 
-    segmenter: Segmenter
+    Texts are normalized already.
+    """
+
+    adapter: TokenizerAdapter
     size: int
 
     def normalize(self, text: str) -> str:
@@ -114,13 +124,12 @@ class Coder:
         return self.size - 1 - k
 
     def encode(self, text: str) -> list[int]:
-        ids: list[int] = self.segmenter.encode(pa.array([text], pa.large_string()))[0].as_py()
-        return ids
+        return self.adapter.encode(text)
 
 
 def train_tiny(coder: Coder, texts: pa.Array, recipe: PretrainOptions) -> tuple[T5, dict[str, float]]:
     """One pass of T5-tiny over `texts`; the model, and what it took."""
-    lists = coder.segmenter.encode(texts)
+    lists = coder.adapter.encode_column(texts)
     ids = lists.flatten().to_numpy().astype(np.uint16)
     offsets = np.concatenate([[0], np.cumsum(lists.value_lengths().to_numpy())]).astype(np.int64)
     corruption = SpanCorruption(first_sentinel=coder.sentinel_id(0), sentinels=SENTINELS, seed=recipe.seed)
@@ -152,9 +161,9 @@ def train_tiny(coder: Coder, texts: pa.Array, recipe: PretrainOptions) -> tuple[
     }
 
 
-def measure_fit(segmenter: Segmenter, held_out: pa.ChunkedArray) -> dict[str, Any]:
+def measure_fit(adapter: TokenizerAdapter, held_out: pa.ChunkedArray) -> dict[str, Any]:
     """Compression and balance on held-out text."""
-    found = measure_quality(segmenter, held_out, held_out, word_counts(held_out))
+    found = measure_quality(adapter, held_out, held_out, word_counts(held_out))
     return {
         "characters_per_token": found.characters_per_token,
         "tokens_per_word": found.tokens_per_word,
@@ -164,7 +173,7 @@ def measure_fit(segmenter: Segmenter, held_out: pa.ChunkedArray) -> dict[str, An
 
 def measure_bits(coder: Coder, texts: pa.Array, held_out: pa.ChunkedArray) -> dict[str, Any]:
     """Bits per byte of held-out masks, after one pass of T5-tiny over `texts`."""
-    model, took = train_tiny(coder, texts, PretrainOptions.load())
+    model, took = train_tiny(coder, texts, PretrainOptions())
     places = np.linspace(0, len(held_out) - 1, MASKED_RECORDS).astype(np.int64)
     found = bits_per_byte(scorer_of(model), coder, held_out.take(pa.array(places)).to_pylist())  # type: ignore[arg-type]
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -172,7 +181,7 @@ def measure_bits(coder: Coder, texts: pa.Array, held_out: pa.ChunkedArray) -> di
 
 
 def first_bytes(columns: Iterator[pa.Array], most: int) -> pa.Array:
-    """The first records, up to about `most` bytes."""
+    """Return the first records, up to about `most` bytes."""
     taken, size = [], 0
     for column in columns:
         ends = np.cumsum(pc.binary_length(column).to_numpy())
@@ -209,7 +218,7 @@ def table(results: Sequence[dict[str, Any]]) -> str:
 
 
 def kept(file: Path, make: Callable[[], dict[str, Any]], only_kept: bool = False) -> dict[str, Any]:
-    """What `make` gives, from its file where an earlier run wrote it."""
+    """Return the result of `make`, from its file if an earlier run wrote it."""
     if not file.exists():
         if only_kept:
             return {}
@@ -235,10 +244,10 @@ def main() -> None:
     texts = first_bytes(texts_of(arguments.files, held_out=False), int(arguments.megabytes * 1e6))
     results = []
     for name, path in paths.items():
-        segmenter = load_segmenter(path)
-        coder = Coder(segmenter, segmenter.size + (SENTINELS if name == BPE else 0))
+        adapter = load_adapter(path)
+        coder = Coder(adapter, adapter.size + (SENTINELS if name == BPE else 0))
         start = arguments.output / name
-        fit = kept(start.with_name(f"{name}-fit.json"), partial(measure_fit, segmenter, held_out))
+        fit = kept(start.with_name(f"{name}-fit.json"), partial(measure_fit, adapter, held_out))
         bits = kept(
             start.with_name(f"{name}-{arguments.megabytes:g}MB.json"),
             partial(measure_bits, coder, texts, held_out),

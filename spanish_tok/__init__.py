@@ -1,6 +1,7 @@
-"""From Spanish records to a small, exact, fast T5 vocabulary, and from text to training tokens.
+"""Spanish records to a small, exact, fast T5 vocabulary, and text to tokens.
 
-The public names; each is loaded when it is first used, so that importing the package costs nothing.
+The public names. Each is loaded when it is first used, so that importing the package costs nothing; a name whose
+extra is not installed says so when it is used.
 """
 
 from importlib import import_module
@@ -10,85 +11,148 @@ from spanish_tok._version import __version__
 
 if TYPE_CHECKING:
     from spanish_tok.corpus.cleaning import CleanOptions as CleanOptions
-    from spanish_tok.corpus.pipeline import clean_files as clean_files
-    from spanish_tok.corpus.pipeline import sample_files as sample_files
+    from spanish_tok.corpus.cleaning import explain as explain
+    from spanish_tok.corpus.pipeline import SampleOptions as SampleOptions
+    from spanish_tok.corpus.pipeline import clean as clean
+    from spanish_tok.corpus.pipeline import sample as sample
     from spanish_tok.corpus.sampling import merge_samples as merge_samples
+    from spanish_tok.corpus.writer import Records as Records
     from spanish_tok.errors import SpanishTokError as SpanishTokError
+    from spanish_tok.generation.generator import Generation as Generation
     from spanish_tok.generation.generator import Generator as Generator
+    from spanish_tok.generation.generator import generate as generate
     from spanish_tok.generation.sampling import GenerateOptions as GenerateOptions
-    from spanish_tok.readers.inputs import inputs_of as inputs_of
+    from spanish_tok.measure.bench import bench as bench
+    from spanish_tok.measure.compare import Comparison as Comparison
+    from spanish_tok.measure.compare import compare as compare
+    from spanish_tok.measure.demo import demo as demo
+    from spanish_tok.measure.presentation import Bench as Bench
+    from spanish_tok.measure.verify import Check as Check
+    from spanish_tok.measure.verify import Verification as Verification
+    from spanish_tok.measure.verify import verify as verify
+    from spanish_tok.options import assigned as assigned
+    from spanish_tok.parallel.local import Local as Local
+    from spanish_tok.parallel.ray_engine import Ray as Ray
+    from spanish_tok.progress import Bar as Bar
+    from spanish_tok.progress import Progress as Progress
+    from spanish_tok.readers.datasets import Dataset as Dataset
+    from spanish_tok.readers.datasets import recipes as recipes
     from spanish_tok.readers.options import ReadOptions as ReadOptions
+    from spanish_tok.shards.reader import TokenArrays as TokenArrays
+    from spanish_tok.shards.reader import load_shards as load_shards
     from spanish_tok.shards.writer import ShardOptions as ShardOptions
+    from spanish_tok.shards.writer import ShardResult as ShardResult
     from spanish_tok.shards.writer import decode_shards as decode_shards
-    from spanish_tok.shards.writer import read_shards as read_shards
-    from spanish_tok.shards.writer import write_shards as write_shards
+    from spanish_tok.shards.writer import shard as shard
     from spanish_tok.t5.config import T5Config as T5Config
+    from spanish_tok.t5.export.libraries import export as export
+    from spanish_tok.t5.model import T5 as T5
     from spanish_tok.tasks.evaluate import evaluate as evaluate
+    from spanish_tok.tasks.examples import RowReport as RowReport
+    from spanish_tok.tasks.predictor import Prediction as Prediction
     from spanish_tok.tasks.predictor import Predictor as Predictor
     from spanish_tok.tasks.predictor import predict as predict
+    from spanish_tok.tasks.scores import Evaluation as Evaluation
     from spanish_tok.tasks.task import Task as Task
+    from spanish_tok.text.alignment import changes as changes
     from spanish_tok.text.build_table import build_table as build_table
     from spanish_tok.text.packed_table import normalize_column as normalize_column
-    from spanish_tok.text.table import normalize as normalize
+    from spanish_tok.text.table import NormalizationTable as NormalizationTable
+    from spanish_tok.tokenization.adapters import TokenizerAdapter as TokenizerAdapter
     from spanish_tok.tokenization.tokenizer import Tokenizer as Tokenizer
+    from spanish_tok.tokenization.verbs import Tokens as Tokens
+    from spanish_tok.tokenization.verbs import decode as decode
+    from spanish_tok.tokenization.verbs import encode as encode
+    from spanish_tok.tokenization.verbs import normalize as normalize
+    from spanish_tok.tokenization.verbs import tokenize as tokenize
+    from spanish_tok.training.finetune import FinetuneResult as FinetuneResult
     from spanish_tok.training.finetune import finetune as finetune
     from spanish_tok.training.finetune_options import FinetuneOptions as FinetuneOptions
+    from spanish_tok.training.pretrain import PretrainResult as PretrainResult
+    from spanish_tok.training.pretrain import pretrain as pretrain
+    from spanish_tok.training.pretrain_options import PretrainOptions as PretrainOptions
+    from spanish_tok.training.pretrain_options import shipped_recipe as shipped_recipe
     from spanish_tok.training.span_corruption import SpanCollator as SpanCollator
     from spanish_tok.training.span_corruption import SpanCorruption as SpanCorruption
-    from spanish_tok.vocab.count_files import count_files as count_files
+    from spanish_tok.vocab.count_files import count as count
     from spanish_tok.vocab.counts import Counts as Counts
-    from spanish_tok.vocab.counts import count_runs as count_runs
     from spanish_tok.vocab.counts import merge as merge
     from spanish_tok.vocab.trainer import TrainOptions as TrainOptions
-    from spanish_tok.vocab.trainer import train_vocabularies as train_vocabularies
-    from spanish_tok.vocab.trainer import train_vocabulary as train_vocabulary
+    from spanish_tok.vocab.trainer import train as train
     from spanish_tok.vocab.vocabulary import Vocabulary as Vocabulary
 
-# public name -> the module that holds it
-_HOMES = {
-    "CleanOptions": "corpus.cleaning",
-    "Counts": "vocab.counts",
-    "Generator": "generation.generator",
-    "Predictor": "tasks.predictor",
-    "ReadOptions": "readers.options",
-    "GenerateOptions": "generation.sampling",
-    "ShardOptions": "shards.writer",
-    "SpanCollator": "training.span_corruption",
-    "SpanCorruption": "training.span_corruption",
-    "SpanishTokError": "errors",
-    "T5Config": "t5.config",
-    "Task": "tasks.task",
-    "Tokenizer": "tokenization.tokenizer",
-    "TrainOptions": "vocab.trainer",
-    "FinetuneOptions": "training.finetune_options",
-    "Vocabulary": "vocab.vocabulary",
-    "build_table": "text.build_table",
-    "clean_files": "corpus.pipeline",
-    "count_files": "vocab.count_files",
-    "count_runs": "vocab.counts",
-    "decode_shards": "shards.writer",
-    "evaluate": "tasks.evaluate",
-    "finetune": "training.finetune",
-    "inputs_of": "readers.inputs",
-    "merge": "vocab.counts",
-    "merge_samples": "corpus.sampling",
-    "normalize": "text.table",
-    "normalize_column": "text.packed_table",
-    "predict": "tasks.predictor",
-    "read_shards": "shards.writer",
-    "sample_files": "corpus.pipeline",
-    "train_vocabularies": "vocab.trainer",
-    "train_vocabulary": "vocab.trainer",
-    "write_shards": "shards.writer",
+# module -> its public names
+_MODULES = {
+    "corpus.cleaning": "CleanOptions explain",
+    "corpus.pipeline": "SampleOptions clean sample",
+    "corpus.sampling": "merge_samples",
+    "corpus.writer": "Records",
+    "errors": "SpanishTokError",
+    "generation.generator": "Generation Generator generate",
+    "generation.sampling": "GenerateOptions",
+    "measure.bench": "bench",
+    "measure.compare": "Comparison compare",
+    "measure.demo": "demo",
+    "measure.presentation": "Bench",
+    "measure.verify": "Check Verification verify",
+    "options": "assigned",
+    "parallel.local": "Local",
+    "parallel.ray_engine": "Ray",
+    "progress": "Bar Progress",
+    "readers.datasets": "Dataset recipes",
+    "readers.options": "ReadOptions",
+    "shards.reader": "TokenArrays load_shards",
+    "shards.writer": "ShardOptions ShardResult decode_shards shard",
+    "t5.config": "T5Config",
+    "t5.export.libraries": "export",
+    "t5.model": "T5",
+    "tasks.evaluate": "evaluate",
+    "tasks.examples": "RowReport",
+    "tasks.predictor": "Prediction Predictor predict",
+    "tasks.scores": "Evaluation",
+    "tasks.task": "Task",
+    "text.alignment": "changes",
+    "text.build_table": "build_table",
+    "text.packed_table": "normalize_column",
+    "text.table": "NormalizationTable",
+    "tokenization.adapters": "TokenizerAdapter",
+    "tokenization.tokenizer": "Tokenizer",
+    "tokenization.verbs": "Tokens decode encode normalize tokenize",
+    "training.finetune": "FinetuneResult finetune",
+    "training.finetune_options": "FinetuneOptions",
+    "training.pretrain": "PretrainResult pretrain",
+    "training.pretrain_options": "PretrainOptions shipped_recipe",
+    "training.span_corruption": "SpanCollator SpanCorruption",
+    "vocab.count_files": "count",
+    "vocab.counts": "Counts merge",
+    "vocab.trainer": "TrainOptions train",
+    "vocab.vocabulary": "Vocabulary",
 }
+_HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 
-__all__ = ["__version__", *_HOMES]
+__all__ = ["__version__", *sorted(_HOMES)]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'spanish_tok' has no attribute {name!r}")
-    return getattr(import_module(f"spanish_tok.{_HOMES[name]}"), name)
+    if name in _HOMES:
+        return _loaded(_HOMES[name], name)
+    from spanish_tok.old_names import OLD_NAMES, old_name
+
+    if name in OLD_NAMES:
+        return old_name(name)
+    raise AttributeError(f"module 'spanish_tok' has no attribute {name!r}")
+
+
+def _loaded(module: str, name: str) -> Any:
+    """Return a public name, or what stands for it where its extra is not installed."""
+    from spanish_tok.errors import MissingExtra, extra_error
+
+    try:
+        return getattr(import_module(f"spanish_tok.{module}"), name)
+    except ModuleNotFoundError as missing:
+        if error := extra_error(name, missing):
+            return MissingExtra(error)
+        raise
 
 
 def __dir__() -> list[str]:

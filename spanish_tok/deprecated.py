@@ -1,4 +1,7 @@
-"""What is deprecated: old public names and old orders of arguments, which still work for one version."""
+"""What is deprecated, and still works for one version.
+
+Old public names and old orders of arguments.
+"""
 
 import warnings
 

@@ -1,19 +1,22 @@
-"""Files: written whole or not at all, hashed, and found whether installed or in a checkout."""
+"""Files: written whole or not at all, hashed, found in wheel or checkout."""
 
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from spanish_tok.errors import SpanishTokError
 
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str], *, durable: bool = True) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; move it to `path` when the block ends without an error.
+    """Yield a temporary path beside `path`; move it there at the end.
+
+    It is moved when the block ends without an error.
 
     Where it is not `durable`, the file withstands a `kill -9` but perhaps no power cut: for notes that are
     written many times a minute, as waiting for the disk takes up to a tenth of a second.
@@ -41,6 +44,28 @@ def atomic_path(path: str | os.PathLike[str], *, durable: bool = True) -> Iterat
         partial.unlink(missing_ok=True)
 
 
+@contextmanager
+def atomic_text(path: str | os.PathLike[str]) -> Iterator[TextIO]:
+    """Open a UTF-8 text file that appears when the block succeeds."""
+    with atomic_path(path) as partial, open(partial, "w", encoding="utf-8", newline="\n") as file:
+        yield file
+
+
+@contextmanager
+def text_output(output: str | os.PathLike[str] | None) -> Iterator[TextIO | None]:
+    """Open what the option `output` of a verb means.
+
+    A file, "-" for standard output, or None for neither.
+    """
+    if output is None:
+        yield None
+    elif str(output) == "-":
+        yield sys.stdout
+    else:
+        with atomic_text(output) as file:
+            yield file
+
+
 def write_json(path: str | os.PathLike[str], value: Any, *, durable: bool = True) -> None:
     """Write `value` as indented UTF-8 JSON with a last newline, atomically."""
     with atomic_path(path, durable=durable) as partial:
@@ -48,25 +73,30 @@ def write_json(path: str | os.PathLike[str], value: Any, *, durable: bool = True
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
-    """Read a JSON file; raise SpanishTokError that names the file where it is missing or not JSON."""
+    """Read a JSON file.
+
+    Raises SpanishTokError that names the file if it is missing or not JSON.
+    """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SpanishTokError(f"{path} does not exist", "Check the path.") from None
     except (ValueError, UnicodeDecodeError) as error:
         raise SpanishTokError(
-            f"{path} is not valid JSON ({error})", "It may be cut off: make it anew."
+            f"{path} is not valid JSON ({error})", "It may be cut off: write it again."
         ) from None
 
 
 def sha256_of_file(path: str | os.PathLike[str]) -> str:
-    """The SHA-256 of a file's bytes in hexadecimal, read in blocks."""
+    """Return the SHA-256 of a file's bytes in hexadecimal, read in blocks."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_files(folder: Path, expected: dict[str, str]) -> None:
-    """Raise SpanishTokError that names the first file of a folder that is missing, or has another SHA-256.
+    """Raise SpanishTokError for a file of a folder that is missing or changed.
+
+    It names the first file that is missing or has another SHA-256.
 
     `expected` maps the names of files to their SHA-256, as a manifest states them.
     """
@@ -81,7 +111,9 @@ def check_files(folder: Path, expected: dict[str, str]) -> None:
 
 
 def shipped(path: str) -> Path:
-    """Where a file that ships with the package lies: inside the wheel, or at the top of a checkout.
+    """Return where a file that ships with the package lies.
+
+    Inside the wheel, or at the top of a checkout.
 
     >>> shipped("corpus/README.md").name
     'README.md'

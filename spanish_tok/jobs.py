@@ -1,4 +1,6 @@
-"""Jobs that fill a folder: one process at a time, resumable, and whole once the manifest is there.
+"""Jobs that fill a folder, which is whole once the manifest is there.
+
+One process at a time, resumable.
 
     out/unfinished/job.json     what the job is; there from the first moment
     out/unfinished/state.json   how far it is, if the job keeps a state
@@ -95,7 +97,9 @@ class OutputFolder:
 
     @contextmanager
     def filling(self) -> Iterator[None]:
-        """Keep the folder for this job while the block fills it; afterwards `state` holds how far it was.
+        """Keep the folder for this job while the block fills it.
+
+        Inside, `state` holds how far an earlier call came.
 
         Raises SpanishTokError if the folder holds another job or other files, or another process is at work in it.
         """
@@ -109,12 +113,18 @@ class OutputFolder:
             yield
 
     def save_state(self, state: Any) -> None:
-        """Write how far the job is (JSON). It survives a kill, but perhaps not a power cut."""
+        """Write how far the job is (JSON).
+
+        It survives a kill, but perhaps not a power cut.
+        """
         self.state = state
         write_json(self.unfinished / "state.json", state, durable=False)
 
     def finish(self, manifest: dict[str, Any]) -> dict[str, Any]:
-        """Write the manifest, which makes the folder whole, remove all marks, and return the manifest."""
+        """Write the manifest, remove all marks, and return the manifest.
+
+        The manifest makes the folder whole.
+        """
         write_json(self.path / MANIFEST, manifest)
         self._remove_marks()
         for partial in self.path.glob(".*.partial"):  # of workers that were killed
@@ -122,7 +132,10 @@ class OutputFolder:
         return manifest
 
     def _check(self) -> bool:
-        """Return whether the folder is marked as this job's; raise SpanishTokError if it is not ours to fill."""
+        """Return whether the folder is marked as this job's.
+
+        Raises SpanishTokError if it is not ours to fill.
+        """
         if (self.path / MANIFEST).exists():  # done before, but a file of it was lost
             self._refuse_another(read_json(self.path / MANIFEST))
         for mark in (self.unfinished / "job.json", self.path / OLD_MARK):
@@ -142,7 +155,10 @@ class OutputFolder:
         return False
 
     def _refuse_another(self, earlier: Any) -> None:
-        """Raise SpanishTokError, which names what differs, unless `earlier` (JSON) describes this job."""
+        """Raise SpanishTokError unless `earlier` (JSON) describes this job.
+
+        The message names what differs.
+        """
         if isinstance(earlier, dict) and self._under:
             earlier = earlier.get(self._under)
         if not isinstance(earlier, dict):
@@ -159,5 +175,5 @@ class OutputFolder:
 
 
 def _is_foreign(path: Path) -> bool:
-    """Return whether a file is none of those that a job leaves if it is killed at its very beginning."""
+    """Return whether a file is not one that a killed job leaves at its start."""
     return path.is_file() and path.name != LOCK and path.suffix != ".partial"

@@ -1,4 +1,6 @@
-"""Options: one frozen dataclass a verb, changed by keyword, from strings or from a TOML file, checked in one place.
+"""Options: one frozen dataclass a verb, changed and checked in one place.
+
+Changes come by keyword, from strings, or from a TOML file.
 
 >>> from dataclasses import dataclass
 >>> @dataclass(frozen=True)
@@ -37,26 +39,41 @@ def changed(kind: type[Options], options: Options | None, changes: Mapping[str, 
 
 
 def from_strings(options: Options, assignments: Iterable[str], *, flag: str = "--set") -> Options:
-    """Return `options` with fields changed by `NAME=VALUE` strings, as the command line gives them.
+    """Return `options` with fields changed by `NAME=VALUE` strings.
+
+    The command line gives them.
 
     `off` stands for 0 or false, `none` for None. Raises SpanishTokError that names `flag` and the fields there are.
     """
-    values: dict[str, str] = {}
-    for assignment in assignments:
-        name, equals, value = assignment.partition("=")
+    return changed(type(options), options, assigned(assignments, flag=flag))
+
+
+def assigned(assignments: Iterable[str], *, flag: str = "--set") -> dict[str, Any]:
+    """Return the names and values of `NAME=VALUE` strings.
+
+    Raises SpanishTokError that names `flag` for others.
+
+    >>> assigned(["size=8000", "shrink=0.5"])
+    {'size': '8000', 'shrink': '0.5'}
+    """
+    pairs = [assignment.partition("=") for assignment in assignments]
+    for name, equals, value in pairs:
         if not (name and equals):
-            example = fields(options)[0].name  # type: ignore[arg-type]
             raise SpanishTokError(
-                f"{flag} {assignment} is not NAME=VALUE", f"Write, say, {flag} {example}=1."
+                f"{flag} {name}{equals}{value} is not NAME=VALUE", f"Write, say, {flag} seed=1."
             )
-        values[name] = value
-    return changed(type(options), options, values)
+    return {name: value for name, _, value in pairs}
 
 
-def from_toml(kind: type[Options], path: str | os.PathLike[str], *, complete: bool = False) -> Options:
-    """Read options from a flat TOML file; with `complete` every field must be there.
+def from_toml(
+    kind: type[Options], path: str | os.PathLike[str], *, old_names: Mapping[str, str] | None = None
+) -> Options:
+    """Read options from a flat TOML file.
 
-    Raises SpanishTokError that names the file and the entry.
+    Entries that it leaves out have their defaults.
+
+    old_names: entries that older files hold -> the fields they became. Raises SpanishTokError that names the file and
+    the entry.
     """
     try:
         entries = tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -64,8 +81,8 @@ def from_toml(kind: type[Options], path: str | os.PathLike[str], *, complete: bo
         raise SpanishTokError(f"{path} does not exist", "Check the path.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SpanishTokError(f"{path} is not valid TOML ({error})", "Correct it.") from None
-    known = _fields(kind)
-    needed = known if complete else {name: field for name, field in known.items() if _is_required(field)}
+    entries = {(old_names or {}).get(name, name): value for name, value in entries.items()}
+    needed = [name for name, field in _fields(kind).items() if _is_required(field)]
     if missing := [name for name in needed if name not in entries]:
         raise SpanishTokError(f"{path} lacks {', '.join(missing)}", "Add them.")
     try:
@@ -75,7 +92,9 @@ def from_toml(kind: type[Options], path: str | os.PathLike[str], *, complete: bo
 
 
 def coerced(kind: type, name: str, value: Any) -> Any:
-    """Return `value` as the type of the field `name`; strings are read, an int becomes a float.
+    """Return `value` as the type of the field `name`.
+
+    Strings are read, an int becomes a float.
 
     >>> from spanish_tok import CleanOptions
     >>> coerced(CleanOptions, "letters", "0.4"), coerced(CleanOptions, "short", "off")

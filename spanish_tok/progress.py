@@ -1,8 +1,10 @@
-"""Progress: what long work reports to, and the one display, on standard error where that is a terminal.
+"""Progress: what long work reports to, and the one display of it.
 
-A verb takes `progress=`: None shows nothing, True draws bars on a terminal and tells what is worth a line, a
-`Progress` of one's own does what it likes. The verb opens a phase for each part of its work and hands the phase's
-`Bar` to the functions that do it.
+It is on standard error, if that is a terminal.
+
+A verb takes `progress=`: None shows nothing, True draws bars on a terminal and tells what is worth a line. A
+`Progress` of one's own does what it likes, and a `Bar` is the bar of all phases. The verb opens a phase for each part
+of its work and hands the phase's bar to the functions that do it.
 """
 
 import sys
@@ -15,7 +17,10 @@ class Bar:
     """What the work of one phase reports to; this base class shows nothing."""
 
     def advance(self, amount: float = 1) -> None:
-        """Add `amount` to what is done (rows, bytes, rounds: the unit of the phase's total)."""
+        """Add `amount` to what is done.
+
+        Rows, bytes, rounds: the unit of the phase's total.
+        """
 
     def note(self, text: str) -> None:
         """Show `text` beside the bar, such as "17 rounds, 6,543 pieces"."""
@@ -25,7 +30,10 @@ SILENT = Bar()
 
 
 class Progress:
-    """How long work is shown; this base class shows nothing. Derive from it to show progress elsewhere."""
+    """How long work is shown; this base class shows nothing.
+
+    Derive from it to show progress elsewhere.
+    """
 
     def phase(
         self,
@@ -41,11 +49,13 @@ class Progress:
         return nullcontext(SILENT)
 
     def tell(self, message: str) -> None:
-        """Tell something that is worth a line of its own, such as a warning about a licence."""
+        """Tell something that is worth a line, such as a warning about a licence."""
 
 
 class TerminalProgress(Progress):
-    """Bars with time left on standard error where that is a terminal; messages on standard error always.
+    """Bars with time left on standard error, if that is a terminal.
+
+    Messages are always on standard error.
 
     >>> with TerminalProgress().phase("contando", total=2) as bar:
     ...     bar.advance()
@@ -60,19 +70,26 @@ class TerminalProgress(Progress):
         print(message, file=sys.stderr)
 
 
-ProgressOption: TypeAlias = Progress | bool | None  # what `progress=` of every verb takes
+class _OneBar(Progress):
+    """One bar for all phases."""
+
+    def __init__(self, bar: Bar) -> None:
+        self._bar = bar
+
+    def phase(self, *_: Any, **__: Any) -> AbstractContextManager[Bar]:
+        return nullcontext(self._bar)
+
+
+ProgressOption: TypeAlias = Progress | Bar | bool | None  # what `progress=` of every verb takes
 
 
 def progress_of(progress: ProgressOption) -> Progress:
     """Return the display that the option `progress=` of a verb asks for."""
+    if isinstance(progress, Bar):
+        return _OneBar(progress)
     if isinstance(progress, Progress):
         return progress
     return TerminalProgress() if progress else Progress()
-
-
-def progress(description: str, total: float | None = None, *, unit: str = "") -> AbstractContextManager[Bar]:
-    """Draw one phase on a terminal."""
-    return TerminalProgress().phase(description, total, unit=unit)
 
 
 @contextmanager

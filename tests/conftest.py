@@ -77,7 +77,7 @@ def cluster() -> Iterator[Any]:
     ray = pytest.importorskip("ray", reason="needs Ray: pip install 'spanish-tok[ray]'")
     from ray.cluster_utils import Cluster
 
-    from spanish_tok.parallel.engines import SETTINGS
+    from spanish_tok.parallel.ray_engine import SETTINGS
 
     before = {name: os.environ.get(name) for name in (*SETTINGS, "RAY_health_check_period_ms")}
     os.environ.update(SETTINGS | {"RAY_health_check_period_ms": "500"})  # when a node is taken for dead

@@ -1,13 +1,20 @@
 """The house keeps its plan: layers, module counts, names, first lines, and how far a path walks through a verb."""
 
 import ast
+import re
+import sys
+import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import spanish_tok
+import spanish_tok as st
+from tests.conftest import TOP
+from tests.walks import walks_to
 
 PACKAGE = Path(spanish_tok.__file__).parent
 
@@ -15,7 +22,8 @@ PACKAGE = Path(spanish_tok.__file__).parent
 LAYERS = """
 kernels
 errors progress deprecated _version
-files options jobs
+files
+options jobs
 parallel
 text readers
 vocab
@@ -105,3 +113,121 @@ def test_no_two_public_classes_have_one_name() -> None:
 def test_no_public_function_has_the_name_of_a_chapter() -> None:
     chapters = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
     assert chapters & set(spanish_tok.__all__) == set()
+
+
+MOST_STOPS, MOST_CLIMBS = 8, 2  # of a path from a verb to the opening of its input
+
+
+@pytest.mark.parametrize("name", ["es.txt", "es.tsv", "es.csv", "es.jsonl", "es.txt.gz"])
+@pytest.mark.parametrize("verb", ["shard", "sample"])
+def test_a_path_walks_shortly_through_a_verb(verb: str, name: str, tmp_path: Path) -> None:
+    import gzip
+
+    rows = [f"{n}\tel perro número {n} duerme en casa" for n in range(40)]
+    texts = {
+        "es.txt": "\n".join(rows), "es.tsv": "\n".join(rows),
+        "es.csv": "text\n" + "\n".join(rows),
+        "es.jsonl": "".join(f'{{"text": "el perro {n} duerme en casa"}}\n' for n in range(40)),
+    }  # fmt: skip
+    path = tmp_path / name
+    if name.endswith(".gz"):
+        path.write_bytes(gzip.compress(texts["es.txt"].encode()))
+    else:
+        path.write_text(texts[name], encoding="utf-8")
+    with walks_to(path) as walks:
+        if verb == "shard":
+            st.shard(path, tmp_path / "out", engine=st.Local(1))
+        else:
+            st.sample(path, tmp_path / "out", size=2, engine=st.Local(1))
+    assert walks
+    for walk in walks:
+        assert len(walk.stops) <= MOST_STOPS, str(walk)
+        assert walk.climbs(lambda chapter: FLOOR[chapter_of((chapter,))]) <= MOST_CLIMBS, str(walk)
+
+
+def map_rows() -> list[tuple[str, str, str]]:
+    """Return (file, function, verb) of each row of ARCHITECTURE.md's table of where to change what."""
+    page = (TOP / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    table = page[page.index("## Where do I change") :]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if "|" in line]
+    return [(row[1], row[2], row[3]) for row in cells[2:]]
+
+
+def calls_of(action: Callable[[], Any]) -> set[tuple[str, str]]:
+    """Return (file, function) of all functions of the package that are called while an action runs."""
+    calls: set[tuple[str, str]] = set()
+
+    def note(frame: Any, event: str, _: Any) -> None:
+        code = frame.f_code
+        if event == "call" and code.co_filename.startswith(str(PACKAGE)):
+            calls.add((str(Path(code.co_filename).relative_to(PACKAGE)), code.co_qualname))
+
+    threading.setprofile(note)
+    sys.setprofile(note)
+    try:
+        action()
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
+    return calls
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model folder of few weights that reads the shipped vocabulary."""
+    pytest.importorskip("torch")
+    folder = tmp_path_factory.mktemp("tiny")
+    config = st.T5Config(d_model=16, d_kv=8, d_ff=16, num_heads=2, num_layers=1, num_decoder_layers=1)
+    st.T5(config).save(folder, st.Vocabulary.load())
+    return str(folder)
+
+
+@pytest.mark.parametrize("verb", sorted({verb for _, _, verb in map_rows()}))
+def test_the_map_says_where_things_are(verb: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    texts = [f"El perro número {n} duerme en la casa de la niña." for n in range(60)]
+    (tmp_path / "es.tsv").write_text("".join(f"{n}\t{text}\n" for n, text in enumerate(texts)), "utf-8")
+    out = tmp_path / "out"
+
+    def generate() -> None:
+        st.generate("la capital de <extra_id_0> .", temperature=0.8, max_new_tokens=4)
+        st.generate("la capital de <extra_id_0> .", num_beams=2, max_new_tokens=4)
+
+    def finetune() -> None:
+        rows = [{"text": text, "label": "sí" if n % 2 else "no"} for n, text in enumerate(texts)]
+        model = request.getfixturevalue("tiny")
+        st.finetune(texts=rows, task="classification", model=model, epochs=1, validation_records=4)
+
+    def pretrain() -> None:
+        options: dict[str, Any] = {
+            "steps": 2,
+            "warmup": 0,
+            "batch_size": 2,
+            "input_length": 32,
+            "held_out": 0.0,
+        }
+        st.pretrain(texts=texts, model=request.getfixturevalue("tiny"), **options)
+
+    actions: dict[str, Callable[[], Any]] = {
+        "sample": lambda: st.sample(tmp_path / "es.tsv", out, size=5),
+        "clean": lambda: st.clean(texts=["<b>El aÃ±o</b> prÃ³ximo será mejor.", "?!"]),
+        "train": lambda: st.train(texts=texts, output=out, size=200),
+        "shard": lambda: st.shard(tmp_path / "es.tsv", out),
+        "generate": generate,
+        "export": lambda: st.export(output=out, to="int8"),
+        "pretrain": pretrain,
+        "finetune": finetune,
+        "compare": lambda: st.compare(TOP / "vocab" / "es-5000").to_html(tmp_path / "page.html"),
+        "verify": st.verify,
+    }
+    calls = calls_of(actions[verb])
+    for file, function, row_verb in map_rows():
+        if row_verb == verb:
+            assert (PACKAGE / file).exists(), file
+            assert (file, function) in calls, f"{verb} does not call {function} of {file}"
+
+
+def test_architecture_is_short_and_its_map_is_long_enough() -> None:
+    page = (TOP / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    assert len(page.splitlines()) <= 200
+    assert len(map_rows()) >= 20
+    assert not re.search(r"/work/|/tmp/", page)

@@ -1,5 +1,6 @@
 """A light package: what an import loads, what the names are, and that the wheel holds all it needs."""
 
+import ast
 import subprocess
 import sys
 import venv
@@ -41,19 +42,38 @@ def test_every_public_name_is_there() -> None:
         spanish_tok.nada  # noqa: B018
 
 
-def test_imports_run_one_way() -> None:
-    """Nothing but the command line imports the command line; kernels import kernels alone."""
-    package = Path(spanish_tok.__file__).parent
-    for file in package.rglob("*.py"):
-        lines = [
-            line
-            for line in file.read_text(encoding="utf-8").splitlines()
-            if "import" in line and "spanish_tok" in line
-        ]
-        if "cli" not in file.parts and file.name != "__main__.py":
-            assert not any("spanish_tok.cli" in line for line in lines), file
-        if file.parent.name == "kernels":
-            assert all("spanish_tok.kernels" in line for line in lines), file
+WITHOUT_TORCH = """
+import sys
+for name in ("torch", "torchmetrics", "sklearn", "matplotlib"):
+    sys.modules[name] = None  # as where the extra t5 is not installed
+from spanish_tok import *
+print(normalize("Año"), Tokenizer.load().encode("año"))
+try:
+    pretrain("tokens", "run")
+except SpanishTokError as error:
+    print(error)
+"""
+
+
+def test_all_names_can_be_imported_without_torch() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    assert first == "año [779]"
+    assert second == "pretrain needs torch, which is not installed. pip install 'spanish-tok[t5]'"
+
+
+def test_the_two_lists_of_public_names_are_equal() -> None:
+    """Type checkers read the imports, Python the table."""
+    source = (TOP / "spanish_tok" / "__init__.py").read_text(encoding="utf-8")
+    imports = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]
+    declared = {
+        (str(node.module).removeprefix("spanish_tok."), alias.asname)
+        for node in imports
+        for alias in node.names
+        if alias.asname
+    }
+    assert declared == {(module, name) for name, module in spanish_tok._HOMES.items()}
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +112,25 @@ def test_the_demo_runs_from_a_wheel_outside_the_checkout(installed: Path, tmp_pa
     assert "FAIL" not in done.stdout
     assert "<extra_id_" not in done.stdout.splitlines()[-1]  # the shipped model filled the gaps
     assert (tmp_path / "v" / "tokenizer.json").exists()
+
+
+SHIPPED = """
+import spanish_tok as st
+print([dataset.name for dataset in st.recipes()])
+print(len(st.Tokenizer.load()), st.Generator.load().fill("la capital de <extra_id_0> es madrid .")[:13])
+"""
+
+
+@pytest.mark.parametrize("where", ["checkout", "wheel"])
+def test_what_ships_is_found(where: str, installed: Path, tmp_path: Path) -> None:
+    python = str(installed) if where == "wheel" else sys.executable
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    environment |= {"PYTHONPATH": str(TOP)} if where == "checkout" else {}
+    done = subprocess.run(
+        [python, "-c", SHIPPED], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "['mmarco-es', 'mmarco-es-queries', 'sentences-es']",
+        "5000 la capital de",
+    ]

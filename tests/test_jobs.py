@@ -9,18 +9,11 @@ from typing import Any
 
 import pytest
 
-from spanish_tok import (
-    CleanOptions,
-    ShardOptions,
-    SpanishTokError,
-    clean_files,
-    inputs_of,
-    sample_files,
-    write_shards,
-)
-from spanish_tok.corpus import pipeline, writer
+from spanish_tok import CleanOptions, ShardOptions, SpanishTokError
+from spanish_tok.corpus import passes, pipeline, writer
 from spanish_tok.files import sha256_of_file
 from spanish_tok.jobs import OutputFolder, claim
+from spanish_tok.old_names import clean_files, inputs_of, sample_files, write_shards
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
@@ -86,7 +79,7 @@ def test_a_folder_that_version_0_1_left_unfinished_is_resumed(
     tmp_path: Path, verb: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first shard is there, and the description and state as that version wrote them."""
-    for module in (pipeline, writer):
+    for module in (pipeline, passes, writer):
         monkeypatch.setattr(module, "SHARD_ROWS", 10)
     file = tmp_path / "es.txt"
     file.write_text("".join(f"El perro {n} come y la perra {n * 7} duerme.\n" for n in range(60)))

@@ -1,4 +1,7 @@
-"""The command line: `spanish-tok VERB`. One short command a verb; each imports what it needs when it runs."""
+"""The command line: `spanish-tok VERB`.
+
+One short command a verb; each imports what it needs when it runs.
+"""
 
 import errno
 import os
@@ -9,11 +12,11 @@ from typing import Any
 import click
 
 from spanish_tok._version import __version__
-from spanish_tok.errors import SpanishTokError
+from spanish_tok.errors import SpanishTokError, extra_error
 
 # verb -> the module of this folder that holds it; the order is the order of `--help`
 VERBS = {
-    "demo": "vocabulary",
+    "demo": "demo",
     "recipes": "corpus",
     "sample": "corpus",
     "clean": "corpus",
@@ -25,7 +28,7 @@ VERBS = {
     "encode": "text",
     "decode": "text",
     "shard": "shards",
-    "pretrain": "pretrain",
+    "pretrain": "training",
     "finetune": "training",
     "predict": "training",
     "evaluate": "training",
@@ -35,12 +38,12 @@ VERBS = {
     "compare": "measure",
 }
 
-# library -> the extra of pyproject.toml that installs it
-EXTRAS = {"torch": "t5", "matplotlib": "t5", "torchmetrics": "t5", "sklearn": "t5"}
-
 
 class Verbs(click.Group):
-    """A group that knows its verbs by name and reports every expected error as one line, status 2."""
+    """A group that knows its verbs by name.
+
+    It reports every expected error as one line, with status 2.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(VERBS)
@@ -60,10 +63,9 @@ class Verbs(click.Group):
             where = error.ctx.command_path if error.ctx else "spanish-tok"
             sys.exit(_complain(f"{error.format_message()} (see {where} --help)", 2))
         except ModuleNotFoundError as error:
-            if error.name not in EXTRAS:
+            if (known := extra_error("This", error)) is None:
                 raise
-            advice = f"Install it: pip install 'spanish-tok[{EXTRAS[error.name]}]'"
-            sys.exit(_complain(f"This needs {error.name}. {advice}", 2))
+            sys.exit(_complain(str(known), 2))
         except (KeyboardInterrupt, SystemError) as error:
             if not _interrupted(error):
                 raise
@@ -80,7 +82,10 @@ class Verbs(click.Group):
 
 
 def _interrupted(error: BaseException | None) -> bool:
-    """Whether Ctrl-C is the cause: Numba makes a SystemError of it where it comes while a kernel is loaded."""
+    """Return whether Ctrl-C is the cause of an error.
+
+    Numba raises SystemError if it comes while a kernel is loaded.
+    """
     while error and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__
     return error is not None
@@ -94,4 +99,4 @@ def _complain(message: str, status: int) -> int:
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="spanish-tok")
 def main() -> None:
-    """From Spanish records to a small, exact, fast T5 vocabulary, and from text to training tokens."""
+    """Turn Spanish records into a T5 vocabulary, and text into training tokens."""

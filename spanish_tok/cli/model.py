@@ -1,26 +1,19 @@
 """The verbs on models: generate, export."""
 
 import sys
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
-from spanish_tok.cli.options import lines_of
-
-if TYPE_CHECKING:
-    from spanish_tok.generation.generator import BackendName, Generator
-    from spanish_tok.generation.sampling import GenerateOptions
-    from spanish_tok.t5.checkpoint import Precision
+import spanish_tok as st
+from spanish_tok.cli.options import FOLDER, folder_size, lines, set_option
 
 
 @click.command()
 @click.argument("texts", nargs=-1, metavar="TEXT...")
-@click.option(
-    "--model", type=click.Path(path_type=Path), metavar="DIR", help="Folder of a model; else the shipped one."
-)
+@click.option("--model", type=FOLDER, metavar="DIR", help="Folder of a model; else the shipped one.")
 @click.option(
     "--backend", type=click.Choice(["cpu", "torch"]), default="cpu", show_default=True, help="What computes."
 )
@@ -44,62 +37,54 @@ if TYPE_CHECKING:
     "--length-penalty", type=float, default=1.0, show_default=True, help="Of beams: above 0 favours long."
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Another seed draws another text.")
+@set_option
 @click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Lines at once.")
 @click.option("--stream", is_flag=True, help="Write each piece as soon as it is known, one text at a time.")
 @click.option("--scores", is_flag=True, help="Write the log-probability and a tab before each text.")
 def generate(
     texts: tuple[str, ...],
     model: Path | None,
-    backend: "BackendName",
-    precision: "Precision | None",
+    backend: Any,
+    precision: Any,
     batch_size: int,
+    assignments: tuple[str, ...],
     stream: bool,
-    scores: bool,
-    **options: int | float,
+    **options: Any,
 ) -> None:
     """Fill the gaps <extra_id_0>, <extra_id_1>, ... of a text, or write on from it.
 
     TEXT is a text; without one, each line of standard input. A text with gaps is written whole, filled in; for one
     without, what the model wrote.
     """
-    from spanish_tok.generation.generator import Generator
-    from spanish_tok.generation.sampling import GenerateOptions
-
-    chosen = GenerateOptions(scores=scores, **options)  # type: ignore[arg-type]
-    if stream and scores:
-        raise click.UsageError("--stream cannot write scores before the text is known.")
-    generator = Generator.load(model, backend, precision)
-    lines = iter(texts) if texts else (line for _, _, line in lines_of(()))
-    if stream:
-        _stream(generator, lines, chosen)
+    options |= st.assigned(assignments)
+    if not stream:
+        st.generate(
+            **lines((), texts), output="-", model=model, backend=backend, precision=precision,
+            batch_size=batch_size, **options,
+        )  # fmt: skip
         return
-    while batch := list(islice(lines, batch_size)):
-        for found in generator.generate(batch, chosen, batch_size=batch_size):
-            click.echo(f"{found.score:.4f}\t{found.text}" if scores else found.text)
-
-
-def _stream(generator: "Generator", lines: Iterator[str], options: "GenerateOptions") -> None:
-    for line in lines:
-        for piece in generator.stream(line, options):
+    if options.pop("scores"):
+        raise click.UsageError("--stream cannot write scores before the text is known.")
+    generator = st.Generator.load(model, backend, precision)
+    source: Iterable[str] = texts or sys.stdin
+    for text in source:
+        for piece in generator.stream(text.removesuffix("\n"), **options):
             sys.stdout.write(piece)
             sys.stdout.flush()
         click.echo()
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=FOLDER)
 @click.option(
     "--to", "form", required=True, type=click.Choice(["transformers", "ctranslate2", "onnx", "int8"])
 )
-@click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder to write.")
+@click.option("--output", required=True, type=FOLDER, help="Folder to write.")
 @click.option(
     "--precision",
     help="transformers: float32 (default) or bfloat16; ctranslate2: float32 (default), int8, bfloat16, ...",
 )
 def export(folder: Path, form: str, output: Path, precision: str | None) -> None:
     """Write the model in FOLDER for another library."""
-    from spanish_tok.t5.export.formats import export
-
-    export(folder, form, output, precision)
-    size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
-    click.echo(f"{form}, {size / 1e6:.1f} MB: {output}")
+    st.export(folder, output, to=form, precision=precision)
+    click.echo(f"{form}, {folder_size(output) / 1e6:.1f} MB: {output}")

@@ -1,41 +1,49 @@
-"""Options that several verbs share, and reading lines from standard input or files."""
+"""What several verbs share: options, engines, lines of text."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from spanish_tok.errors import SpanishTokError
+import spanish_tok as st
 
-if TYPE_CHECKING:
-    from spanish_tok.readers.options import ReadOptions
-
+FOLDER = click.Path(path_type=Path)
 FILES = click.argument("files", nargs=-1, type=click.Path(allow_dash=True))
+
 vocab_option = click.option(
-    "--vocab",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Vocabulary folder; default: the shipped one.",
+    "--vocab", type=FOLDER, metavar="DIR", help="Vocabulary folder; default: the shipped one."
 )
 threads_option = click.option(
     "--threads", type=click.IntRange(1), help="Default: all allowed cores. Never changes the result."
 )
+device_option = click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+malformed_option = click.option(
+    "--malformed",
+    type=click.Choice(["error", "reject"]),
+    default="error",
+    show_default=True,
+    help="Stop at a damaged row, or drop and count it.",
+)
+set_option = click.option(
+    "--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Change an option; several times."
+)
+
 READING = [
     click.option("--format", help="tsv, csv, jsonl, parquet or text; default: by the file's name."),
     click.option(
         "--column", default="text", show_default=True, help="The column of text of csv, jsonl, parquet."
     ),
-    click.option("--malformed", type=click.Choice(["error", "reject"]), default="error", show_default=True),
+    malformed_option,
     click.option(
         "--invalid-utf8",
         type=click.Choice(["error", "repair", "reject"]),
         default="repair",
         show_default=True,
+        help="Bytes that are not UTF-8: stop, read them as Windows-1252, or drop the row.",
     ),
 ]
-
-
 ENGINE = [
     click.option(
         "--engine",
@@ -52,16 +60,17 @@ ENGINE = [
         show_default=True,
         help="ray: Ray Data's readers of parquet, text and jsonl, with --engine ray. Never changes the result.",
     ),
+    threads_option,
 ]
 
 
 def runs_on_engines(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options `engine` and `address`, and `reader`, which `reading` takes."""
+    """Add the options that `engine` takes."""
     return _with_options(command, ENGINE)
 
 
 def reads_files(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say how files of records are read; `reading` takes them."""
+    """Add the options that `reading` takes."""
     return _with_options(command, READING)
 
 
@@ -71,34 +80,35 @@ def _with_options(command: Callable[..., Any], options: list[Callable[..., Any]]
     return command
 
 
-def reading(
-    format: str | None,  # noqa: A002
-    column: str,
-    malformed: Any,
-    invalid_utf8: Any,
-    reader: Any = "own",
-) -> "ReadOptions":
-    """The options of `reads_files`, and the reader of `runs_on_engines`, as ReadOptions."""
-    from spanish_tok.readers.options import ReadOptions
-
-    return ReadOptions(
-        format=format, text=column, malformed=malformed, invalid_utf8=invalid_utf8, reader=reader
-    )
+def reading(options: dict[str, Any], rows: int | None = None) -> "st.ReadOptions":
+    """Take the options of `reads_files` out of `options`; return them as ReadOptions."""
+    names = {"format": "format", "column": "text", "malformed": "malformed", "invalid_utf8": "invalid_utf8"}
+    return st.ReadOptions(rows=rows, **{field: options.pop(name) for name, field in names.items()})
 
 
-def lines_of(files: tuple[str, ...]) -> Iterator[tuple[str, int, str]]:
-    """(file, line number from 1, text) for each line of the files, "-" or none being standard input.
+def engine(options: dict[str, Any]) -> "st.Local | st.Ray":
+    """Take the options of `runs_on_engines` out of `options`; return the engine."""
+    name, address, reader, threads = (options.pop(key) for key in ("engine", "address", "reader", "threads"))
+    if name == "ray":
+        return st.Ray(address, reader, threads)
+    if reader == "ray":
+        raise st.SpanishTokError(
+            "Ray Data's readers read in the tasks of a cluster",
+            "Give --engine ray, or leave --reader ray out.",
+        )
+    return st.Local(threads)
 
-    Lines end at "\\n" only. Raises SpanishTokError that names file and line where one is not UTF-8.
-    """
-    for name in files or ("-",):
-        with click.open_file(name, "rb") as file:
-            yield from _lines(file, "standard input" if name == "-" else name)
+
+def given(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that were given on the command line: those that are not None."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
-def _lines(file: IO[bytes], name: str) -> Iterator[tuple[str, int, str]]:
-    for number, line in enumerate(file, 1):
-        try:
-            yield name, number, line.removesuffix(b"\n").decode("utf-8")
-        except UnicodeDecodeError:
-            raise SpanishTokError(f"{name}, line {number} is not UTF-8", "Convert the file first.") from None
+def lines(files: Sequence[str], texts: Sequence[str] = ()) -> Any:
+    """Return what a verb on text reads: texts, files, or standard input."""
+    return {"texts": list(texts)} if texts else {"files": list(files) or ["-"]}
+
+
+def folder_size(folder: str | os.PathLike[str]) -> int:
+    """Return the bytes of all files in a folder."""
+    return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())

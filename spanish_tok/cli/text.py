@@ -2,16 +2,13 @@
 
 import json
 import sys
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from spanish_tok.cli.options import FILES, lines_of, vocab_option
-from spanish_tok.errors import SpanishTokError
-
-if TYPE_CHECKING:
-    from spanish_tok.tokenization.tokenizer import Tokenizer
+import spanish_tok as st
+from spanish_tok.cli.options import FILES, lines, vocab_option
 
 
 @click.command()
@@ -21,10 +18,7 @@ def normalize(files: tuple[str, ...]) -> None:
 
     Reads FILES, or standard input; writes a line for each line.
     """
-    from spanish_tok.text.table import normalize
-
-    for _, _, line in lines_of(files):
-        click.echo(normalize(line))
+    st.normalize(**lines(files), output="-")
 
 
 @click.command()
@@ -36,11 +30,7 @@ def encode(files: tuple[str, ...], vocab: Path | None, eos: bool) -> None:
 
     Reads FILES, or standard input. For whole data sets use `shard`.
     """
-    from spanish_tok.tokenization.tokenizer import Tokenizer
-
-    tokenizer = Tokenizer.load(vocab)
-    for _, _, line in lines_of(files):
-        click.echo(" ".join(map(str, tokenizer.encode(line, append_eos=eos))))
+    st.encode(**lines(files), output="-", vocab=vocab, append_eos=eos)
 
 
 @click.command()
@@ -51,16 +41,7 @@ def decode(files: tuple[str, ...], vocab: Path | None) -> None:
 
     Reads FILES, or standard input.
     """
-    from spanish_tok.tokenization.tokenizer import Tokenizer
-
-    tokenizer = Tokenizer.load(vocab)
-    for name, number, line in lines_of(files):
-        try:
-            click.echo(tokenizer.decode([int(word) for word in line.split()]))
-        except ValueError as error:
-            raise SpanishTokError(f"{name}, line {number}: {error}", "Give whole numbers only.") from None
-        except SpanishTokError as error:
-            raise SpanishTokError(f"{name}, line {number}: {error.problem}", error.advice) from None
+    st.decode(**lines(files), output="-", vocab=vocab)
 
 
 @click.command()
@@ -73,65 +54,50 @@ def decode(files: tuple[str, ...], vocab: Path | None) -> None:
     "--explain/--no-explain", default=None, help="Show what normalization changed; default: on a terminal."
 )
 def tokenize(texts: tuple[str, ...], vocab: Path | None, as_json: bool, explain: bool | None) -> None:
-    """Show how texts are cut into pieces: coloured, with the ids, and what normalization changed.
+    """Show how texts are cut into pieces, and what normalization changed.
 
     TEXT is a text to show; without one, each line of standard input.
     """
-    from spanish_tok.tokenization.tokenizer import Tokenizer
-
-    tokenizer = Tokenizer.load(vocab)
     explain = sys.stdout.isatty() if explain is None and not as_json else bool(explain)
-    for text in texts or (line for _, _, line in lines_of(())):
+    for tokens in st.tokenize(**lines((), texts), vocab=vocab):
         if as_json:
-            click.echo(json.dumps(_as_json(tokenizer, text, explain), ensure_ascii=False))
+            changes = {"changes": st.changes(tokens.text)} if explain else {}
+            click.echo(json.dumps(tokens.to_dict() | changes, ensure_ascii=False))
         else:
-            click.echo(_shown(tokenizer, text, explain), nl=False)
+            click.echo(_shown(tokens, explain), nl=False)
 
 
-def _as_json(tokenizer: "Tokenizer", text: str, explain: bool) -> dict[str, object]:
-    from spanish_tok.text.alignment import changes
+def _shown(tokens: "st.Tokens", explain: bool) -> str:
+    """Return pieces on alternating grounds, each id below its piece.
 
-    shown: dict[str, object] = {
-        "text": text,
-        "normalized": tokenizer.normalize(text),
-        "pieces": tokenizer.tokens(text),
-        "ids": tokenizer.encode(text),
-        "offsets": tokenizer.offsets(text),
-    }
-    return {**shown, "changes": changes(text)} if explain else shown
-
-
-def _shown(tokenizer: "Tokenizer", text: str, explain: bool) -> str:
-    """Pieces on alternating grounds, each id below its piece, lines as wide as the terminal."""
+    Lines are as wide as the terminal.
+    """
     from rich.cells import cell_len
     from rich.console import Console
     from rich.text import Text
 
     console = Console(file=sys.stdout, highlight=False, soft_wrap=False)
-    pieces, numbers = Text(), Text(style="dim")
+    pieces, ids = Text(), Text(style="dim")
     with console.capture() as shown:
-        for place, (piece, number) in enumerate(
-            zip(tokenizer.tokens(text), tokenizer.encode(text), strict=True)
-        ):
-            width = max(cell_len(piece), len(str(number)))
+        for index, (piece, token_id) in enumerate(zip(tokens.pieces, tokens.ids, strict=True)):
+            width = max(cell_len(piece), len(str(token_id)))
             if pieces and cell_len(pieces.plain) + width > console.width:
-                console.print(pieces, numbers, sep="\n")
-                pieces, numbers = Text(), Text(style="dim")
-            pieces.append(piece, style="black on cyan" if place % 2 else "black on yellow")
+                console.print(pieces, ids, sep="\n")
+                pieces, ids = Text(), Text(style="dim")
+            pieces.append(piece, style="black on cyan" if index % 2 else "black on yellow")
             pieces.append(" " * (width - cell_len(piece) + 1))
-            numbers.append(str(number).ljust(width + 1))
-        console.print(pieces, numbers, sep="\n")
-        for line in _change_lines(tokenizer, text) if explain else []:
+            ids.append(str(token_id).ljust(width + 1))
+        console.print(pieces, ids, sep="\n")
+        for line in _change_lines(tokens) if explain else []:
             console.print(Text(line, style="dim"))
     return shown.get()
 
 
-def _change_lines(tokenizer: "Tokenizer", text: str) -> list[str]:
-    """What became of the text, and each kind of change once: how often, which characters, into what."""
-    from collections import Counter
+def _change_lines(tokens: "st.Tokens") -> list[str]:
+    """Return the normalized text, and each kind of change once.
 
-    from spanish_tok.text.alignment import changes
-
-    kinds = Counter((str(change["from"]), str(change["to"])) for change in changes(text))
-    lines = [f"{times:>5} x  {source}  ->  {target!r}" for (source, target), times in kinds.items()]
-    return [f"normalized: {tokenizer.normalize(text)}", *lines] if lines else []
+    How often, which characters, into what.
+    """
+    kinds = Counter((str(change["from"]), str(change["to"])) for change in st.changes(tokens.text))
+    rows = [f"{times:>5} x  {source}  ->  {target!r}" for (source, target), times in kinds.items()]
+    return [f"normalized: {tokens.normalized}", *rows] if rows else []

@@ -1,30 +1,66 @@
-"""The verbs on tasks: finetune, predict, evaluate."""
+"""The verbs on trained models: pretrain, finetune, predict, evaluate."""
 
-import json
-import sys
-from collections import Counter
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from spanish_tok.cli.options import FILES, threads_option
-from spanish_tok.errors import SpanishTokError
-
-if TYPE_CHECKING:
-    from spanish_tok.tasks.task import Task
-
-FOLDER = click.Path(path_type=Path)
-malformed_option = click.option(
-    "--malformed",
-    type=click.Choice(["error", "reject"]),
-    default="error",
-    show_default=True,
-    help="Stop at a damaged row, or drop and count it.",
+import spanish_tok as st
+from spanish_tok.cli.options import (
+    FILES,
+    FOLDER,
+    device_option,
+    given,
+    malformed_option,
+    set_option,
+    threads_option,
+    vocab_option,
 )
-device_option = click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+
+
+def _show_recipe(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(st.shipped_recipe(), nl=False)
+        context.exit()
+
+
+@click.command()
+@click.argument("shards", type=FOLDER)
+@click.option("--output", required=True, type=FOLDER, help="Folder to write, or to resume in.")
+@click.option("--recipe", type=FOLDER, help="TOML file; default: the shipped one.")
+@set_option
+@vocab_option
+@threads_option
+@click.option("--device", default="cpu", show_default=True, help="cpu, or cuda for one GPU.")
+@click.option(
+    "--show-recipe",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_recipe,
+    help="Print the shipped recipe, which explains every entry.",
+)
+def pretrain(
+    shards: Path,
+    output: Path,
+    recipe: Path | None,
+    assignments: tuple[str, ...],
+    vocab: Path | None,
+    threads: int | None,
+    device: str,
+) -> None:
+    """Pretrain a T5 on SHARDS, a folder that `shard` wrote, by span corruption.
+
+    Writes checkpoints, a log (log.csv) and the loss curve (loss.png, loss.svg). If it is interrupted, run it again: it
+    resumes from the newest checkpoint, and its losses are those of a run that was not interrupted.
+    """
+    options = st.PretrainOptions.load(recipe) if recipe else st.PretrainOptions()
+    result = st.pretrain(
+        shards, output, tokenizer=vocab, device=device, threads=threads,
+        options=options.with_strings(assignments), progress=True,
+    )  # fmt: skip
+    click.echo(result)
 
 
 @click.command()
@@ -32,9 +68,9 @@ device_option = click.option("--device", default="cpu", show_default=True, help=
 @click.option(
     "--model", type=FOLDER, help="Folder to start from: ours, or a transformers T5.  [default: shipped]"
 )
-@click.option("--task", "task_name", required=True, metavar="NAME|FILE", help="A preset, or a TOML file.")
+@click.option("--task", required=True, metavar="NAME|FILE", help="A preset, or a TOML file.")
 @click.option(
-    "--output", required=True, type=FOLDER, help="Folder of the result; run again, it goes on there."
+    "--output", required=True, type=FOLDER, help="Folder of the result; run again, it resumes there."
 )
 @click.option("--column", "columns", multiple=True, metavar="FIELD=COLUMN", help="Where the names differ.")
 @click.option("--validation-data", metavar="DATA", help="Validation records; else a share of DATA.")
@@ -53,52 +89,49 @@ device_option = click.option("--device", default="cpu", show_default=True, help=
 @click.option("--random-weights", is_flag=True, help="Take only shape and vocabulary from the model.")
 @click.option("--precision", type=click.Choice(["auto", "bf16", "fp32"]), help="[default: auto]")
 @click.option("--seed", type=int, help="[default: 0]")
+@set_option
 @malformed_option
 @device_option
 @threads_option
-def finetune(data: str, model: Path | None, task_name: str, output: Path, **options: Any) -> None:
-    """Fine-tune a model on DATA: a .parquet, .jsonl or .csv file, or a Hub set as owner/name:split.
+def finetune(
+    data: str,
+    output: Path,
+    task: str,
+    columns: tuple[str, ...],
+    validation_data: str | None,
+    validation: float | None,
+    assignments: tuple[str, ...],
+    input_tokens: int | None,
+    target_tokens: int | None,
+    model: Path | None,
+    random_weights: bool,
+    device: str,
+    threads: int | None,
+    **changes: Any,
+) -> None:
+    """Fine-tune a model on DATA, records with targets.
+
+    DATA is a .parquet, .jsonl or .csv file, or a Hub set as owner/name:split.
 
     TASK is summarization, question-answering, classification, or a TOML file of your own.
     """
-    from spanish_tok.progress import progress
-    from spanish_tok.tasks.examples import RowReport
-    from spanish_tok.training.finetune import finetune
-    from spanish_tok.training.finetune_options import FinetuneOptions
-
-    _use_threads(options.pop("threads"))
-    task = _task(task_name, options)
-    own = {name: options.pop(name) for name in ("validation_data", "random_weights", "device")}
-    tuning = FinetuneOptions(**{name: value for name, value in options.items() if value is not None})
-    report = RowReport()
-    with progress("fine-tuning") as bar:
-        found = finetune(
-            model,
-            data,
-            task,
-            output,
-            tuning,
-            validation_source=own["validation_data"],
-            random_weights=own["random_weights"],
-            device=own["device"],
-            report=report,
-            progress=bar,
-        )
-    click.echo(f"{data}: {report}")
-    click.echo(str(found) if found else "no records were set apart to evaluate")
+    options = st.FinetuneOptions(**given({**changes, "validation": validation}))
+    lengths = given({"input_tokens": input_tokens, "target_tokens": target_tokens})
+    result = st.finetune(
+        data, output, task=replace(st.Task.load(task), **lengths), model=model, columns=_columns(columns),
+        validation=validation_data, random_weights=random_weights, device=device, threads=threads,
+        options=options, progress=True, **st.assigned(assignments),
+    )  # fmt: skip
+    click.echo(f"{data}: {result.report}")
+    click.echo(str(result.evaluation) if result.evaluation else "no records were set apart to evaluate")
     click.echo(f"the best model is in {output}")
 
 
-def _task(name: str, options: dict[str, Any]) -> "Task":
-    """The task with what the command line changes in it; its entries are taken out of `options`."""
-    from spanish_tok.tasks.task import Task
-
-    pairs = [pair.partition("=") for pair in options.pop("columns")]
-    if wrong := [field for field, equals, column in pairs if not (field and equals and column)]:
-        raise SpanishTokError(f"--column {wrong[0]} names no column", "Write --column field=column.")
-    task = Task.load(name).with_columns({field: column for field, _, column in pairs})
-    lengths = {name: options.pop(name) for name in ("input_tokens", "target_tokens")}
-    return replace(task, **{name: value for name, value in lengths.items() if value is not None})
+def _columns(pairs: tuple[str, ...]) -> dict[str, str]:
+    columns = {field: column for field, _, column in (pair.partition("=") for pair in pairs)}
+    if wrong := [field for field, column in columns.items() if not (field and column)]:
+        raise st.SpanishTokError(f"--column {wrong[0]} names no column", "Write --column field=column.")
+    return columns
 
 
 @click.command()
@@ -109,36 +142,15 @@ def _task(name: str, options: dict[str, Any]) -> "Task":
 @click.option("--beams", type=click.IntRange(1), default=1, show_default=True, help="1 is greedy.")
 @device_option
 @threads_option
-def predict(
-    model: Path,
-    files: tuple[str, ...],
-    output: Path | None,
-    threads: int | None,
-    **options: Any,
-) -> None:
+def predict(model: Path, files: tuple[str, ...], output: Path | None, **options: Any) -> None:
     """Answer records with a fine-tuned MODEL: one JSON object a record.
 
     Reads FILES (.parquet, .jsonl, .csv) or Hub sets, or JSON lines from standard input. A record that cannot be
     used gets an "error" instead of a "prediction"; how many is told at the end.
     """
-    from spanish_tok.files import atomic_path
-    from spanish_tok.progress import progress
-    from spanish_tok.tasks.predictor import Predictor, predict
-
-    _use_threads(threads)
-    predictor = Predictor.load(model, **options)
-    counts: Counter[str] = Counter()
-    with ExitStack() as stack:
-        bar = stack.enter_context(progress("predicting"))
-        out = sys.stdout
-        if output:
-            partial = stack.enter_context(atomic_path(output))
-            out = stack.enter_context(open(partial, "w", encoding="utf-8"))
-        for source in files or ("-",):
-            for told in predict(predictor, source, counts):
-                named = {"file": source, **told} if len(files) > 1 else told
-                print(json.dumps(named, ensure_ascii=False), file=out, flush=output is None)
-                bar.advance()
+    counts = st.predict(
+        files=list(files) or ["-"], output=output or "-", model=model, progress=True, **options
+    )
     click.echo(f"{counts['predicted']:,} predicted, {counts['errors']:,} errors", err=True)
 
 
@@ -156,28 +168,9 @@ def predict(
 @malformed_option
 @device_option
 @threads_option
-def evaluate(
-    model: Path, data: str, part: Any, output: Path | None, malformed: Any, device: str, threads: int | None
-) -> None:
+def evaluate(model: Path, data: str, output: Path | None, **options: Any) -> None:
     """Score a fine-tuned MODEL on DATA, beside a trivial rule."""
-    from spanish_tok.files import write_json
-    from spanish_tok.progress import progress
-    from spanish_tok.tasks.evaluate import evaluate
-    from spanish_tok.tasks.examples import RowReport
-
-    _use_threads(threads)
-    report = RowReport()
-    with progress("evaluating") as bar:
-        found = evaluate(model, data, part, malformed=malformed, device=device, report=report, progress=bar)
+    report = st.RowReport()
+    evaluation = st.evaluate(data, output, model=model, report=report, progress=True, **options)
     click.echo(f"{data}: {report}")
-    click.echo(str(found))
-    if output:
-        write_json(output, found.to_dict())
-
-
-def _use_threads(threads: int | None) -> None:
-    import torch
-
-    from spanish_tok.parallel.threads import available_cores
-
-    torch.set_num_threads(threads or available_cores())
+    click.echo(str(evaluation))

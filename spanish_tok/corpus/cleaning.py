@@ -1,4 +1,4 @@
-"""Clean records: repair what can be repaired, reject what is no Spanish text, and count what each rule did.
+"""Clean records: repair or reject them, and count what each rule did.
 
 Rules run over whole columns. A compiled scan flags the few records that a repair may concern; only those
 become Python strings. Everything that rejects is measured on the normalized text, in one compiled pass.
@@ -6,6 +6,7 @@ become Python strings. Everything that rejects is measured on the normalized tex
 
 from dataclasses import dataclass, fields
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,7 @@ from spanish_tok.files import shipped
 from spanish_tok.kernels.bytes import MULTIPLIER
 from spanish_tok.kernels.text import clean as kernels
 from spanish_tok.kernels.text.normalize import normalize_records
+from spanish_tok.options import changed
 from spanish_tok.text.arrow import bytes_and_offsets, text_chunks
 from spanish_tok.text.packed_table import packed_spanish
 
@@ -25,7 +27,9 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class CleanOptions:
-    """The rules in the order in which they are applied, each with its parameter; 0 switches a rule off.
+    """The rules in the order in which they are applied, each with its parameter.
+
+    0 switches a rule off.
 
     Repairs:
     mojibake: undo UTF-8 that was read as Windows-1252 or Latin-1, up to so many times ("aÃ±o" -> "año")
@@ -88,7 +92,9 @@ class Cleaned:
 
 
 def clean_batch(batch: pa.RecordBatch, options: CleanOptions | None = None) -> Cleaned:
-    """Apply all rules but those on duplicates, which `Duplicates` finds, to a batch with a column text.
+    """Apply all rules but those on duplicates to a batch with a column text.
+
+    `Duplicates` finds duplicates.
 
     >>> cleaned = clean_batch(pa.record_batch({"text": ["El aÃ±o prÃ³ximo.", "....."]}))
     >>> cleaned.batch.column("text").to_pylist(), [reason_of(code) for code in cleaned.reasons]
@@ -106,19 +112,23 @@ def clean_batch(batch: pa.RecordBatch, options: CleanOptions | None = None) -> C
 
 
 def reason_of(code: int) -> str | None:
-    """The rule that rejected a row, or None where it was kept."""
+    """Return the rule that rejected a row; None if it was kept."""
     return REJECTIONS[code - 1] if code else None
 
 
-def explain(text: str, options: CleanOptions | None = None) -> list[tuple[str, str | None]]:
-    """What the rules do to one text: (rule, text after it), and (rule, None) where one rejects it.
+def explain(text: str, options: CleanOptions | None = None, **changes: Any) -> list[tuple[str, str | None]]:
+    """Return what the rules do to one text.
+
+    That is (rule, text after it) for a repair, and (rule, None) for the rule that rejects it.
+
+    changes: parameters of rules.
 
     >>> explain("<p>El a&ntilde;o pr\u00f3ximo</p>")
     [('entities', '<p>El año próximo</p>'), ('tags', 'El año próximo')]
     >>> explain("... ...")
     [('signs', None)]
     """
-    options = options or CleanOptions()
+    options = changed(CleanOptions, options, changes)
     cleaned = clean_batch(pa.record_batch({"text": [text]}), options)
     steps: list[tuple[str, str | None]] = []
     for rule, repair in STEPS.items():
@@ -132,7 +142,10 @@ def explain(text: str, options: CleanOptions | None = None) -> list[tuple[str, s
 
 
 class Duplicates:
-    """Finds records that were there before; 32 bytes of memory for each that was not, at most."""
+    """A memory of the records before, which finds duplicates.
+
+    It takes at most 32 bytes for each distinct record.
+    """
 
     def __init__(self, options: CleanOptions) -> None:
         self._options = options
@@ -151,13 +164,16 @@ class Duplicates:
         cleaned.reasons[found == kernels.SIMILAR] = 1 + REJECTIONS.index("near_duplicate")
 
     def look_up(self, near: NDArray[np.uint64], exact: NDArray[np.uint64], asked: Flags) -> NDArray[np.uint8]:
-        """Whether rows were there before, by their hashes: NEW, SAME or SIMILAR; the new ones are noted."""
+        """Look rows up by their hashes, and note the new ones.
+
+        Returns NEW, SAME or SIMILAR for each row.
+        """
         found, self._table, self._filled = kernels.repeats(near, exact, asked, self._table, self._filled)
         return np.asarray(found)
 
 
 def _repaired(batch: pa.RecordBatch, options: CleanOptions) -> tuple[pa.RecordBatch, NDArray[np.uint8]]:
-    """The batch with its flagged texts repaired, and which rules changed them."""
+    """Return the batch with its flagged texts repaired, and which rules changed them."""
     place = batch.schema.get_field_index("text")
     (texts,) = text_chunks(batch.column(place))
     flagged = kernels.suspicions(*bytes_and_offsets(texts), _plain_bytes()) != 0
@@ -184,7 +200,10 @@ def _repair(text: str, options: CleanOptions) -> tuple[str, int]:
 
 
 def _rejections(texts: pa.Array, measures: NDArray[np.int32], options: CleanOptions) -> list[Flags]:
-    """For each rule of REJECTIONS but those on duplicates, the rows that it would reject."""
+    """Return the rows that each rule of REJECTIONS would reject.
+
+    The rules on duplicates are left out.
+    """
     words, letters, characters, function_words, repetitions, alphanumeric = measures.T
     blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(texts)), 0).to_numpy(zero_copy_only=False)
     off = np.zeros(len(texts), np.bool_)
@@ -201,7 +220,7 @@ def _rejections(texts: pa.Array, measures: NDArray[np.int32], options: CleanOpti
 
 @cache
 def function_words() -> NDArray[np.uint64]:
-    """The shipped list of Spanish function words as a table for the kernel."""
+    """Return the shipped Spanish function words as a table for the kernel."""
     table = np.zeros(1024, np.uint64)
     for word in shipped("corpus/function-words-es.txt").read_text(encoding="utf-8").split():
         number = int.from_bytes(word.encode(), "little")
@@ -214,7 +233,10 @@ def function_words() -> NDArray[np.uint64]:
 
 @cache
 def _plain_bytes() -> Flags:
-    """Bytes that begin nothing which a repair may concern: all of ASCII but &, <, {, > and controls, ..."""
+    """Return the bytes that cannot begin anything to repair.
+
+    Those are all of ASCII but &, <, {, > and controls, ...
+    """
     plain = np.ones(256, np.bool_)
     plain[:0x20] = plain[0x7F] = False
     plain[[0x09, 0x0A, 0x0D]] = True

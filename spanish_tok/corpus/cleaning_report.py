@@ -1,4 +1,4 @@
-"""What cleaning did: for each rule how many records it touched, and its first ten examples."""
+"""The report of cleaning: what each rule touched, with its first ten examples."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,7 +43,7 @@ class CleaningReport:
 
     @staticmethod
     def from_dict(value: dict[str, Any]) -> "CleaningReport":
-        """What `as_dict` gave."""
+        """Return the report that `as_dict` turned into a dictionary."""
         rules = value["rules"]
         return CleaningReport(
             value["looked_at"],
@@ -54,7 +54,10 @@ class CleaningReport:
 
 
 def report_of(raw: pa.RecordBatch, cleaned: Cleaned) -> CleaningReport:
-    """The report of one batch; `raw` is the batch before it was cleaned, with the columns id and text."""
+    """Return the report of one batch.
+
+    `raw` is the batch before it was cleaned, with the columns id and text.
+    """
     report = CleaningReport(len(cleaned.reasons), int((cleaned.reasons == KEPT).sum()))
     for rule in RULES:
         if rule in REPAIRS:

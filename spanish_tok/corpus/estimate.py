@@ -1,4 +1,7 @@
-"""What a job will take, told before it begins: bytes to read, disk and time. Too little disk is an error then."""
+"""The needs of a job, told before it starts: bytes to read, disk and time.
+
+Too little room on the disk is an error then.
+"""
 
 import shutil
 from dataclasses import dataclass
@@ -6,9 +9,7 @@ from pathlib import Path
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.readers.inputs import Inputs
-from spanish_tok.readers.records import format_of
 from spanish_tok.readers.remote import is_remote
-from spanish_tok.readers.streams import COMPRESSIONS
 
 UNPACKED = 3.0  # bytes of text for a byte that is compressed, or Parquet
 STORED = 0.7  # bytes of Parquet for a byte of text
@@ -31,18 +32,17 @@ class Estimate:
 
 
 def estimate(inputs: Inputs, share: float, *, spilled: bool, cleaned: float, cores: int) -> Estimate | None:
-    """What a job takes that writes a `share` of its input and cleans a share `cleaned`; None where sizes are unknown.
+    """Return what a job takes; None if sizes are unknown.
+
+    It writes a `share` of its input and cleans a share `cleaned`.
 
     `spilled` says that candidates lie on disk for a while beside what is written.
     """
     size = inputs.recipe.bytes if inputs.recipe and inputs.recipe.bytes else inputs.bytes
-    if size is None:
+    if size is None or not inputs.items:
         return None
     item = inputs.items[0]
-    packed = (
-        Path(item.name).suffix in COMPRESSIONS or (item.options.format or format_of(item.name)) == "parquet"
-    )
-    text = size * (UNPACKED if packed else 1.0)
+    text = size * (UNPACKED if item.is_packed else 1.0)
     reading = size / REMOTE if is_remote(item.name) else text / READING / min(cores, 2)
     disk = text * min(share, 1.0) * (STORED + 1.3 * spilled)
     return Estimate(text, disk, reading + text * cleaned / CLEANING / cores)

@@ -1,8 +1,10 @@
-"""Candidates of a sample on disk: sorted runs in one file, read back in the order of their keys.
+"""Candidates of a sample on disk, read back in the order of their keys.
+
+They lie in one file as sorted runs.
 
 An external merge sort whose merge goes by ranges of keys: a range is the slices of all runs between two
 keys, sorted in memory. The file is written from front to back, and its state is the list of its runs: an
-interrupted job is gone on with by cutting off what came after them. (Mapping the file into memory would be
+interrupted job resumes by cutting off what came after them. (Mapping the file into memory would be
 shorter, but the system maps far more of it than is looked at, and counts that as memory of the process.)
 """
 
@@ -37,7 +39,7 @@ class Spill:
         self._waiting_bytes = 0
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         if os.fstat(self._file).st_size < self.size:
-            raise SpanishTokError(f"{path} is shorter than it was", "Delete the folder, and begin anew.")
+            raise SpanishTokError(f"{path} is shorter than it was", "Delete the folder, and start over.")
         os.truncate(self._file, self.size)
 
     @property
@@ -73,11 +75,13 @@ class Spill:
         os.close(self._file)
 
     def keys_of(self, run: list[int]) -> Keys:
-        """The keys of a run, in order."""
+        """Return the keys of a run, in order."""
         return self._read(run[0], run[1], np.uint64)
 
     def ranges(self, keys: Keys, rows: int, before: int = 0, first: int = 0) -> Iterator[pa.RecordBatch]:
-        """All records with keys up to the last of `keys`, `rows` at a time, from range `first` on.
+        """Yield the records with keys up to the last of `keys`, `rows` at a time.
+
+        It starts with range `first`.
 
         `keys` are the sorted keys of the records, and `before` is how many records with smaller keys there
         were: ranges end after every `rows` of all of them. Records with equal keys are never in two.
@@ -117,7 +121,7 @@ class Spill:
             got = os.preadv(self._file, [target[read:]], place + read)
             if not got:
                 raise SpanishTokError(
-                    f"{self.path} is shorter than it was", "Delete the folder, and begin anew."
+                    f"{self.path} is shorter than it was", "Delete the folder, and start over."
                 )
             read += got
         return values
@@ -136,7 +140,10 @@ def _packed(column: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
 
 
 def _write(file: int, data: memoryview, place: int) -> int:
-    """Write all of `data` at a place; return where it ends. A disk that is nearly full may take a part at a time."""
+    """Write all of `data` at an offset; return where it ends.
+
+    A disk that is nearly full may take a part at a time.
+    """
     while len(data):
         written = os.pwrite(file, data, place)
         place, data = place + written, data[written:]

@@ -1,4 +1,7 @@
-"""Repairs of one text: each takes a text and the parameter of its rule, and returns the text repaired."""
+"""Repairs of one text: each takes a text and the parameter of its rule.
+
+Each returns the text repaired.
+"""
 
 import re
 from collections.abc import Callable
@@ -25,7 +28,7 @@ INVISIBLE = re.compile(
 
 
 def undo_mojibake(text: str, layers: int) -> str:
-    """The text as it was before it was decoded wrongly.
+    """Return the text as it was before it was decoded wrongly.
 
     A text that turns into UTF-8 as a whole is taken so, one layer at a time; ftfy, which undoes all that it sees
     at once, settles what is wrong in parts.
@@ -49,7 +52,7 @@ def undo_mojibake(text: str, layers: int) -> str:
 
 
 def _decoded(text: str, encoding: str) -> str | None:
-    """The UTF-8 that the whole text is in another encoding, or None where it is none."""
+    """Return the UTF-8 that the text is in another encoding; None if it is not."""
     try:
         return text.encode(encoding).decode("utf-8")
     except UnicodeError:
@@ -57,7 +60,7 @@ def _decoded(text: str, encoding: str) -> str | None:
 
 
 def resolve_entities(text: str, passes: int) -> str:
-    """HTML entities as the characters that they stand for; only those with a semicolon.
+    """Replace HTML entities by their characters; only those with a semicolon.
 
     >>> resolve_entities("ESPA&NTILDE;A &amp;lt; 3 &euro; &nada; R&D;", 2)
     'ESPAÑA < 3 € &nada; R&D;'
@@ -91,7 +94,7 @@ def remove_subtitle_tags(text: str, _on: int) -> str:
 
 
 def remove_control_characters(text: str, _on: int) -> str:
-    """Text without characters that nobody sees; tabs and line ends stay.
+    """Return text without invisible characters; tabs and line ends stay.
 
     >>> remove_control_characters("ca\\u200bsa\\x07", 1)
     'casa'

@@ -1,4 +1,6 @@
-"""A uniform sample: the records whose keyed hashes are smallest, whatever the order of the input.
+"""A uniform sample: the records whose keyed hashes are smallest.
+
+It does not depend on the order of the input.
 
 The key of a record is XXH64 of its id, with the XXH64 of its source's name (with the seed) as seed; where it
 has no id, of its text, the seed increased by how often that text stood there without an id before. So the same
@@ -24,7 +26,9 @@ LARGEST_KEY = 2**64 - 1
 
 
 class KeyedSource:
-    """One source of records, which gives them their keys. Records without ids must come in one stream.
+    """One source of records, which gives them their keys.
+
+    Records without ids must come in one stream.
 
     >>> batch = pa.record_batch({"id": ["7", "8"], "text": ["uno", "dos"]})
     >>> KeyedSource("es", seed=0).keys_of(batch)
@@ -46,7 +50,7 @@ class KeyedSource:
         return self._seen is not None
 
     def keys_of(self, batch: pa.RecordBatch) -> Keys:
-        """The keys of the records of a batch with the columns id and text."""
+        """Return the keys of the records of a batch with the columns id and text."""
         ids, texts = batch.column("id"), batch.column("text")
         if ids.null_count == 0:
             return self._hashes(ids)
@@ -83,7 +87,7 @@ class Threshold:
         self._held = 0
 
     def admits(self, keys: Keys) -> NDArray[np.bool_]:
-        """True for each key that may be among the smallest."""
+        """Return True for each key that may be among the smallest."""
         return (keys >= np.uint64(self.low)) & (keys <= np.uint64(self.high))
 
     def add(self, keys: Keys) -> None:
@@ -93,8 +97,11 @@ class Threshold:
         if self._held >= 2 * self.size:
             self._shrink()
 
-    def settle(self) -> Keys:
-        """The smallest keys in order: `size`, and those equal to the last; fewer where there were no more."""
+    def smallest(self) -> Keys:
+        """Return the `size` smallest keys in order, and those equal to the last.
+
+        Fewer if there are no more.
+        """
         if self._held > self.size:
             self._shrink()
         return np.sort(np.concatenate(self._parts)) if self._parts else np.empty(0, np.uint64)
@@ -107,14 +114,20 @@ class Threshold:
 
 
 def guessed_threshold(size: int, low: int, rows: int) -> int:
-    """A key below which about `size` of the keys from `low` on lie, six standard deviations on the safe side."""
+    """Return a key below which about `size` of the keys from `low` on lie.
+
+    It is six standard deviations on the safe side.
+    """
     wanted = size + 6 * sqrt(size) + 100
     share = wanted / max(rows, 1) + low / LARGEST_KEY
     return LARGEST_KEY if share >= 1 else int(share * LARGEST_KEY)
 
 
 def candidates_of(batch: pa.RecordBatch, keys: Keys, threshold: Threshold) -> pa.RecordBatch:
-    """The records of a batch that the threshold admits as (key, id, text), in the order of their keys."""
+    """Return the records of a batch that the threshold admits, by their keys.
+
+    They are (key, id, text), in the order of their keys.
+    """
     places = np.flatnonzero(threshold.admits(keys))
     places = places[np.argsort(keys[places], kind="stable")]
     kept = batch.take(pa.array(places))
@@ -122,12 +135,15 @@ def candidates_of(batch: pa.RecordBatch, keys: Keys, threshold: Threshold) -> pa
 
 
 def admitted(candidates: pa.RecordBatch, threshold: Threshold) -> pa.RecordBatch:
-    """The candidates that the threshold admits still."""
+    """Return the candidates that the threshold still admits."""
     return candidates.filter(pa.array(threshold.admits(candidates.column("key").to_numpy())))
 
 
 def in_order(parts: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
-    """Candidates of any order as one batch in the order of the sample: by key, equal keys by id and text."""
+    """Return candidates as one batch in the order of the sample.
+
+    That is by key, equal keys by id and text.
+    """
     (batch,) = pa.Table.from_batches(parts, SCHEMA).combine_chunks().to_batches() or [empty_batch()]
     keys = batch.column("key").to_numpy()
     order = np.argsort(keys, kind="stable")
@@ -142,7 +158,9 @@ def empty_batch() -> pa.RecordBatch:
 
 
 def merge_samples(parts: Sequence[pa.RecordBatch], size: int) -> pa.RecordBatch:
-    """The sample of the whole from samples of its parts, each of at least `size` records or a whole part.
+    """Merge samples of parts into the sample of the whole.
+
+    Each part has at least `size` records, or is a whole part.
 
     Takes and gives batches of (key, id, text). Associative, so that samples merge as a tree.
     """

@@ -1,10 +1,9 @@
-"""Writing clean records: chunks are cleaned, cut to what is wanted and written as one Parquet shard each.
+"""Records cleaned and written shard by shard; an interrupted job resumes.
 
-A folder holds part-00000.parquet and so on, report.json and, last of all, manifest.json. After each shard the
-state of the job is saved: the shards so far, the report, and the position in the input to resume from.
+A folder holds part-00000.parquet and so on, report.json and, last of all, manifest.json.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -30,7 +29,10 @@ LIBRARIES = ("ftfy", "numpy", "pyarrow", "unidecode")
 
 @dataclass(frozen=True)
 class Chunk:
-    """Records that make one shard, and the position of the job once it is written (any JSON)."""
+    """Records that make one shard, and the position of the job after it.
+
+    The position is any JSON.
+    """
 
     batch: pa.RecordBatch
     position: Any
@@ -38,29 +40,31 @@ class Chunk:
 
 @dataclass(frozen=True)
 class CleanedChunk:
-    """A chunk after cleaning: the records to keep, with the hashes that find duplicates.
-
-    hashes: uint64[rows, 2], (near, exact) of each record; uint64[0, 2] without cleaning.
-    """
+    """A chunk after cleaning: the records that stay, and hashes to find duplicates."""
 
     records: pa.RecordBatch
-    hashes: NDArray[np.uint64]
+    hashes: NDArray[np.uint64]  # [rows, 2]: near, exact; [0, 2] if duplicates are not looked for
     report: CleaningReport
     position: Any
     file: str
 
 
 class RecordWriter:
-    """A writer of clean records into a folder that `OutputFolder.filling` keeps for this job.
+    """A writer of cleaned records into the shards of an output folder.
 
-    Raises SpanishTokError if the saved state is not one that this class wrote.
+    `OutputFolder.filling` keeps the folder for it.
+
+    clean: the rules, None to write records as they are. wanted: how many records, None for all.
+    Raises SpanishTokError if the saved state is damaged.
     """
 
-    def __init__(self, folder: OutputFolder) -> None:
+    def __init__(self, folder: OutputFolder, clean: CleanOptions | None, wanted: int | None = None) -> None:
         self.folder = folder
+        self.clean = clean
+        self.wanted = wanted
         self.shards: list[dict[str, Any]] = []
-        self.report = CleaningReport()
         self.position: Any = None
+        self.report = CleaningReport()
         if folder.state is not None:
             try:
                 self.shards, self.position = folder.state["shards"], folder.state["position"]
@@ -72,45 +76,38 @@ class RecordWriter:
 
     @property
     def rows(self) -> int:
-        """Records in the shards that are written."""
+        """Records in the shards that are finished."""
         return sum(shard["rows"] for shard in self.shards)
 
     def write(
-        self,
-        chunks: Iterable[Chunk],
-        options: CleanOptions | None,
-        *,
-        most: int | None = None,
-        stop: bool = True,
-        workers: int = 2,
-        bar: Bar = SILENT,
+        self, chunks: Iterable[Chunk], *, stop: bool = True, threads: int = 2, bar: Bar = SILENT
     ) -> None:
-        """Clean chunks (not if `options` is None) and write what passes, one shard each.
+        """Clean chunks and write a shard of each, up to the number of records wanted.
 
-        Keeps at most `most` records. Then it stops, or, with stop=False, cleans the rest for the report alone.
+        Without `stop` the chunks after that are cleaned too, for the sake of the report.
         """
-        # seen.bin: near and exact hash, uint64 each, of every record kept so far. Records of a shard that was
-        # being written when the process died are cut off.
-        with open(self.folder.unfinished / "seen.bin", "a+b", buffering=0) as file:
-            file.truncate(16 * self.rows if options else 0)
-            file.seek(0)
-            seen = np.fromfile(file, "<u8")
-            cleaned = self._cleaned(chunks, options, seen, most, stop, workers)
-            for chunk, shard in map_in_order(self._write_shard, cleaned, workers):
+        seen = self.folder.unfinished / "seen.bin"  # the hashes of the records in finished shards
+        with open(seen, "ab", buffering=0) as file:
+            file.truncate(16 * self.rows if self.clean else 0)  # without a shard that was being written
+            cleaned = self._cleaned(chunks, np.fromfile(seen, "<u8"), stop, threads)
+            for chunk, shard in map_in_order(self._write_shard, cleaned, threads):
                 file.write(chunk.hashes.astype("<u8").tobytes())
                 self.report.add(chunk.report)
                 self.shards += [shard] if shard else []
-                self.save(chunk.position)
+                self.advance(chunk.position)
                 bar.advance(chunk.records.num_rows)
                 bar.note(f"{self.report.looked - self.report.kept:,} of {self.report.looked:,} rejected")
 
-    def save(self, position: Any) -> None:
-        """Save the state of the job, which resumes at `position`."""
+    def advance(self, position: Any) -> None:
+        """Note that the job has come to a position."""
         self.position = position
         self.folder.save_state({"position": position, "shards": self.shards, "report": self.report.as_dict()})
 
-    def finish(self, facts: dict[str, Any]) -> dict[str, Any]:
-        """Write report.json and manifest.json, which makes the folder whole; return the manifest."""
+    def finish(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """Write report.json and manifest.json; return the manifest.
+
+        The manifest makes the folder whole.
+        """
         write_json(self.folder.path / "report.json", self.report.as_dict())
         return self.folder.finish(
             {
@@ -126,56 +123,48 @@ class RecordWriter:
         )
 
     def _cleaned(
-        self,
-        chunks: Iterable[Chunk],
-        options: CleanOptions | None,
-        seen: NDArray[np.uint64],
-        most: int | None,
-        stop: bool,
-        workers: int,
+        self, chunks: Iterable[Chunk], seen: NDArray[np.uint64], stop: bool, threads: int
     ) -> Iterator[CleanedChunk]:
-        """Yield every chunk after cleaning: cleaned by several threads, duplicates marked in order."""
-        duplicates = Duplicates(options) if options else None
+        """Yield what stays of each chunk.
+
+        Several threads clean, duplicates are found in order.
+        """
+        duplicates = Duplicates(self.clean) if self.clean else None
         if duplicates and len(seen):
             pairs = seen.reshape(-1, 2)
             duplicates.look_up(pairs[:, 0].copy(), pairs[:, 1].copy(), np.ones(len(pairs), np.bool_))
         rows, shards = self.rows, len(self.shards)
-        if stop and rows == most:  # the process died between the last shard and the manifest
-            return
 
         def clean(chunk: Chunk) -> tuple[Chunk, Cleaned | None]:
-            return chunk, clean_batch(chunk.batch, options) if options else None
+            return chunk, clean_batch(chunk.batch, self.clean) if self.clean else None
 
-        for chunk, result in map_in_order(clean, chunks, workers):
-            left = None if most is None else most - rows
-            if result and duplicates:
-                duplicates.mark(result)
-            cut = _cut(chunk, result, left, stop, f"part-{shards:05}.parquet")
-            rows += cut.records.num_rows
-            shards += cut.records.num_rows > 0
-            yield cut
-            if stop and rows == most:
+        for chunk, cleaned in map_in_order(clean, chunks, threads):
+            left = None if self.wanted is None else self.wanted - rows
+            if cleaned and duplicates:
+                duplicates.mark(cleaned)
+            result = _shortened(chunk, cleaned, left, stop, f"part-{shards:05}.parquet")
+            rows += result.records.num_rows
+            shards += result.records.num_rows > 0
+            yield result
+            if stop and rows == self.wanted:
                 return
 
     def _write_shard(self, chunk: CleanedChunk) -> tuple[CleanedChunk, dict[str, Any] | None]:
-        """Write one shard; return its row of the manifest, or None if no record was kept."""
+        """Write one shard; return its entry of the manifest, or None if no record stays."""
         if not chunk.records.num_rows:
             return chunk, None
         path = self.folder.path / chunk.file
-        return chunk, write_shard(path, chunk.records)
+        with atomic_path(path) as partial:
+            table = pa.Table.from_batches([chunk.records])
+            pq.write_table(table, partial, compression="zstd", use_dictionary=False, write_statistics=False)
+        size, digest = path.stat().st_size, sha256_of_file(path)
+        return chunk, {"file": chunk.file, "rows": chunk.records.num_rows, "bytes": size, "sha256": digest}
 
 
-def write_shard(path: Path, records: pa.RecordBatch) -> dict[str, Any]:
-    """Write records as one Parquet file, whole or not at all; return its row of the manifest."""
-    with atomic_path(path) as partial:
-        table = pa.Table.from_batches([records])
-        pq.write_table(table, partial, compression="zstd", use_dictionary=False, write_statistics=False)
-    size = path.stat().st_size
-    return {"file": path.name, "rows": records.num_rows, "bytes": size, "sha256": sha256_of_file(path)}
-
-
-def _cut(chunk: Chunk, cleaned: Cleaned | None, left: int | None, stop: bool, file: str) -> CleanedChunk:
-    """Return the first `left` records of a chunk that cleaning keeps; all of them if `left` is None."""
+def _shortened(
+    chunk: Chunk, cleaned: Cleaned | None, left: int | None, stop: bool, file: str
+) -> CleanedChunk:
+    """Return what stays of a chunk, at most `left` records."""
     if cleaned is None:
         records = chunk.batch.slice(0, left)
         report = CleaningReport(records.num_rows, records.num_rows)
@@ -189,3 +178,37 @@ def _cut(chunk: Chunk, cleaned: Cleaned | None, left: int | None, stop: bool, fi
     hashes = np.column_stack([cleaned.near[rows], cleaned.exact[rows]])
     report = report_of(chunk.batch, cleaned)
     return CleanedChunk(cleaned.batch.take(pa.array(rows)), hashes, report, chunk.position, file)
+
+
+@dataclass(frozen=True)
+class Records:
+    """Records that `sample` or `clean` wrote.
+
+    folder: where they lie; None if they are in memory alone. manifest: what manifest.json holds.
+    """
+
+    folder: Path | None
+    manifest: Mapping[str, Any]
+    in_memory: pa.Table | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many records there are."""
+        return int(self.manifest["rows"])
+
+    @property
+    def rules(self) -> dict[str, int]:
+        """How many records each rule of cleaning repaired or rejected."""
+        return dict(self.manifest["rules"])
+
+    def table(self) -> pa.Table:
+        """Return the records as a table of the columns id and text."""
+        if self.in_memory is not None or self.folder is None:
+            return self.in_memory
+        return pa.concat_tables(
+            [pq.read_table(self.folder / shard["file"]) for shard in self.manifest["shards"]]
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the manifest, ready for JSON."""
+        return dict(self.manifest)

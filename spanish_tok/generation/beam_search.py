@@ -1,4 +1,7 @@
-"""Beam search over any backend, by the rules of transformers, and the one door to all searches."""
+"""Beam search over any backend, by the rules of transformers.
+
+`search` is the one door to all searches.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,7 +31,10 @@ def search(
     allowed: PrefixConstraints = None,
     size: int = 0,
 ) -> list[Hypothesis]:
-    """The best hypothesis for each row of ids; `size` bounds the ids (0: the model's rows)."""
+    """Return the best hypothesis for each row of ids.
+
+    `size` bounds the ids (0: the model's rows).
+    """
     if options.num_beams > 1:
         return beam_search(backend, batch, options, allowed, size)
     ids: list[list[int]] = [[] for _ in batch]
@@ -49,7 +55,10 @@ def search(
 
 @dataclass
 class Beams:
-    """The beams of one input: running ones, best first, and the best finished ones with their penalized scores."""
+    """The beams of one input: running ones, and the best finished ones.
+
+    Running ones are ordered best first; finished ones have their penalized scores.
+    """
 
     texts: list[list[int]]
     scores: NDArray[np.float32]
@@ -58,7 +67,9 @@ class Beams:
     done: bool = False
 
     def advance(self, totals: Logits, end: int, options: GenerateOptions) -> NDArray[np.int64]:
-        """Go on by one id, given the log-probabilities (beams, ids) of whole texts; the parents of the new beams.
+        """Extend the beams by one id; return the parents of the new beams.
+
+        Takes the log-probabilities (beams, ids) of whole texts.
 
         Of the 2k best continuations the first k may finish, the best k that did not finish run on; it is done when
         k have finished and the best running one cannot overtake them at its present length (transformers' rule).
@@ -100,7 +111,10 @@ def beam_search(
     allowed: PrefixConstraints = None,
     size: int = 0,
 ) -> list[Hypothesis]:
-    """The best hypothesis of each row by beam search, as transformers' with its defaults finds it."""
+    """Return the best hypothesis of each row by beam search.
+
+    The same that transformers finds with its defaults.
+    """
     k, end, size = options.num_beams, backend.config.eos_token_id, size or backend.config.vocab_size
     state = backend.start(batch, options.max_new_tokens)
     state.reorder(np.repeat(np.arange(len(batch)), k))

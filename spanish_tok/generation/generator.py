@@ -1,13 +1,17 @@
-"""Generator: a trained model that fills gaps and writes text. The search is in `search` and `beams`; no torch here."""
+"""The Generator: a trained model that fills gaps and writes text.
+
+Which ids are written is decided in sampling.py and beam_search.py; no torch here.
+"""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args, overload
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.files import shipped
+from spanish_tok.files import shipped, text_output
 from spanish_tok.generation.beam_search import search
 from spanish_tok.generation.prompts import Prompt
 from spanish_tok.generation.sampling import (
@@ -19,6 +23,10 @@ from spanish_tok.generation.sampling import (
     State,
     write,
 )
+from spanish_tok.options import changed
+from spanish_tok.progress import Bar, ProgressOption, progress_of
+from spanish_tok.readers.options import Location
+from spanish_tok.readers.streams import lines_of
 from spanish_tok.t5.checkpoint import Checkpoint, Precision
 from spanish_tok.tokenization.tokenizer import Tokenizer
 
@@ -43,11 +51,17 @@ class Generation:
     score: float | None
     complete: bool
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields, ready for JSON."""
+        return asdict(self)
+
 
 class Generator:
-    """A model and its tokenizer at work; it changes nothing in itself, so threads may share it.
+    """A model and its tokenizer at work.
 
-    Options are those of `GenerateOptions`, by name or as one object.
+    It changes nothing in itself, so threads may share it.
+
+    Every method takes `options`, or fields of GenerateOptions by name.
     """
 
     def __init__(self, backend: Backend, tokenizer: Tokenizer) -> None:
@@ -66,7 +80,7 @@ class Generator:
         backend: BackendName = "cpu",
         precision: Precision | None = None,
     ) -> "Generator":
-        """The generator of a model folder; without one, of the tiny model that ships with the package.
+        """Load the generator of a model folder; by default of the shipped model.
 
         `backend` "cpu" needs NumPy and Numba alone; its `precision` is "float32", "bfloat16" or "int8" (None: int8 for
         weights that are stored so, else float32). "torch" computes in float32. Raises SpanishTokError for a damaged
@@ -81,38 +95,87 @@ class Generator:
         checkpoint = Checkpoint.load(model_folder(folder))
         return cls(_backend(checkpoint, backend, precision), Tokenizer(checkpoint.vocabulary))
 
+    @overload
     def generate(
         self,
-        texts: Sequence[str],
-        options: GenerateOptions = GREEDY,
+        texts: str,
+        options: GenerateOptions | None = None,
         *,
         allowed: PrefixConstraint | None = None,
         batch_size: int = 32,
-    ) -> list[Generation]:
-        """Write for each text; results do not depend on which texts share a batch.
+        **changes: Any,
+    ) -> Generation: ...
+    @overload
+    def generate(
+        self,
+        texts: list[str] | tuple[str, ...],
+        options: GenerateOptions | None = None,
+        *,
+        allowed: PrefixConstraint | None = None,
+        batch_size: int = 32,
+        **changes: Any,
+    ) -> list[Generation]: ...
+    def generate(
+        self,
+        texts: Any,
+        options: GenerateOptions | None = None,
+        *,
+        allowed: PrefixConstraint | None = None,
+        batch_size: int = 32,
+        **changes: Any,
+    ) -> Generation | list[Generation]:
+        """Write for a text, or for each of a list.
 
-        `allowed` restricts what may be written: it takes the ids written so far and gives those that may follow
-        (None: all).
+        Results do not depend on which texts share a batch.
+
+        changes: fields of GenerateOptions. allowed: restricts what may be written; it takes the ids written so far and
+        returns those that may follow (None: all).
+
+        >>> Generator.load().generate("la capital de <extra_id_0> es madrid .", max_new_tokens=8).complete
+        True
         """
-        if isinstance(texts, str):
-            raise SpanishTokError("texts is one str", "Give a list of texts, or use `fill`.")
-        prompts = [Prompt.parse(text, self.tokenizer) for text in texts]
-        found = self.write_ids(
+        options = changed(GenerateOptions, options, changes)
+        prompts = [
+            Prompt.parse(text, self.tokenizer) for text in ([texts] if isinstance(texts, str) else texts)
+        ]
+        best = self.write_ids(
             [prompt.ids for prompt in prompts], options, allowed=allowed, batch_size=batch_size
         )
-        return [
-            Generation(prompt.fill(best.ids), best.ids, best.score, best.complete)
-            for prompt, best in zip(prompts, found, strict=True)
+        generations = [
+            Generation(prompt.fill(one.ids), one.ids, one.score, one.complete)
+            for prompt, one in zip(prompts, best, strict=True)
         ]
+        return generations[0] if isinstance(texts, str) else generations
 
-    def fill(self, text: str, options: GenerateOptions = GREEDY) -> str:
-        """One text with its gaps `<extra_id_0>`, `<extra_id_1>`, ... filled in place."""
-        return self.generate([text], options)[0].text
+    @overload
+    def fill(self, text: str, options: GenerateOptions | None = None, **changes: Any) -> str: ...
+    @overload
+    def fill(self, text: list[str], options: GenerateOptions | None = None, **changes: Any) -> list[str]: ...
+    def fill(self, text: Any, options: GenerateOptions | None = None, **changes: Any) -> str | list[str]:
+        """Return a text, or each of a list, with its gaps filled in place.
+
+        The gaps are `<extra_id_0>`, `<extra_id_1>`, ...
+
+        >>> Generator.load().fill("los archivos que <extra_id_0> encuentran .", num_beams=2).startswith("los archivos")
+        True
+        """
+        if isinstance(text, str):
+            return self.generate(text, options, **changes).text
+        return [one.text for one in self.generate(text, options, **changes)]
 
     def stream(
-        self, text: str, options: GenerateOptions = GREEDY, *, allowed: PrefixConstraint | None = None
+        self,
+        text: str,
+        options: GenerateOptions | None = None,
+        *,
+        allowed: PrefixConstraint | None = None,
+        **changes: Any,
     ) -> Iterator[str]:
-        """The text of `generate` in pieces, each as soon as it is known; beams know theirs at the end only."""
+        """Yield the text of `generate` in pieces, each as soon as it is known.
+
+        Beams know theirs at the end.
+        """
+        options = changed(GenerateOptions, options, changes)
         prompt = Prompt.parse(text, self.tokenizer)
         return (piece for piece in prompt.stream(self._written(prompt, options, allowed)) if piece)
 
@@ -129,32 +192,97 @@ class Generator:
     def write_ids(
         self,
         rows: Sequence[Sequence[int]],
-        options: GenerateOptions = GREEDY,
+        options: GenerateOptions | None = None,
         *,
         allowed: PrefixConstraint | None = None,
         batch_size: int = 32,
     ) -> list[Hypothesis]:
-        """Write for rows of ids, `</s>` included; rows of like length are put into one batch."""
-        for place, row in enumerate(rows):
+        """Write for rows of ids, `</s>` included.
+
+        Rows of similar length are put into one batch.
+        """
+        options = options or GREEDY
+        for index, row in enumerate(rows):
             if not len(row) or not 0 <= min(row) <= max(row) < self.tokenizer.vocab_size:
                 raise SpanishTokError(
-                    f"Row {place} is empty or holds what is no id of the vocabulary",
+                    f"Row {index} is empty or holds something that is not an id of the vocabulary",
                     f"Ids go from 0 to {self.tokenizer.vocab_size - 1}.",
                 )
         if batch_size < 1:
             raise SpanishTokError(f"batch_size is {batch_size}", "Give a number from 1 up.")
-        order = sorted(range(len(rows)), key=lambda place: len(rows[place]))
-        found: dict[int, Hypothesis] = {}
+        order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
+        written: dict[int, Hypothesis] = {}
         for begin in range(0, len(order), batch_size):
-            places = order[begin : begin + batch_size]
-            batch = [rows[place] for place in places]
+            indices = order[begin : begin + batch_size]
+            batch = [rows[index] for index in indices]
             best = search(self.backend, batch, options, allowed, self.tokenizer.vocab_size)
-            found.update(zip(places, best, strict=True))
-        return [found[place] for place in range(len(rows))]
+            written.update(zip(indices, best, strict=True))
+        return [written[index] for index in range(len(rows))]
+
+
+@overload
+def generate(texts: str, *, model: Generator | Location | None = None, **options: Any) -> Generation: ...
+@overload
+def generate(
+    texts: list[str] | None = None,
+    output: Location | None = None,
+    *,
+    files: Location | Sequence[Location] | None = None,
+    model: Generator | Location | None = None,
+    **options: Any,
+) -> list[Generation]: ...
+def generate(
+    texts: Any = None,
+    output: Location | None = None,
+    *,
+    files: Any = None,
+    model: Generator | Location | None = None,
+    backend: BackendName = "cpu",
+    precision: Precision | None = None,
+    batch_size: int = 32,
+    options: GenerateOptions | None = None,
+    progress: ProgressOption = None,
+    **changes: Any,
+) -> Any:
+    """Fill the gaps <extra_id_0>, <extra_id_1>, ... of a text, or continue it.
+
+    texts: one text or a list; files: paths, or "-" for standard input, whose lines are the texts. output: a file for
+    the texts, a line each, with the log-probability and a tab before it if `scores`; "-" is standard output. model:
+    a folder or a Generator; the shipped model by default. changes: fields of GenerateOptions.
+
+    Raises SpanishTokError for both or neither of texts and files, and for a damaged model.
+
+    >>> generate("los archivos que <extra_id_0> encuentran <extra_id_1> directorio indicado .").text
+    'los archivos que se encuentran en el directorio indicado .'
+    """
+    options = changed(GenerateOptions, options, changes)
+    if (texts is None) == (files is None):
+        raise SpanishTokError("Nothing or two things are given to read", "Give either texts or files=.")
+    generator = model if isinstance(model, Generator) else Generator.load(model, backend, precision)
+    if isinstance(texts, str) and output is None:
+        return generator.generate(texts, options)
+    lines = iter([texts] if isinstance(texts, str) else texts) if files is None else (
+        line for _, _, line in lines_of(files)
+    )  # fmt: skip
+    with progress_of(progress).phase("writing") as bar, text_output(output) as out:
+        results = _in_batches(generator, lines, options, batch_size, bar)
+        if out is None:
+            return list(results)
+        for one in results:
+            print(f"{one.score:.4f}\t{one.text}" if options.scores else one.text, file=out, flush=True)
+    return []
+
+
+def _in_batches(
+    generator: Generator, lines: Iterator[str], options: GenerateOptions, batch_size: int, bar: Bar
+) -> Iterator[Generation]:
+    while batch := list(islice(lines, batch_size)):
+        yield from generator.generate(batch, options, batch_size=batch_size)
+        bar.advance(len(batch))
 
 
 def model_folder(folder: str | os.PathLike[str] | None) -> Path:
-    """The folder of a model; where none is named, of the one that ships with the package."""
+    """Return the folder of a model, by default of the one that ships with the package."""
     return Path(folder) if folder is not None else shipped(SHIPPED_MODEL)
 
 

@@ -1,4 +1,4 @@
-"""Prompts with typed sentinels: to ids, and back to text with what the model wrote in their places.
+"""Prompts with typed sentinels: to ids, and back to text with the gaps filled.
 
 Here, and only here, a typed `<extra_id_0>` means the sentinel. The ids are those that span corruption makes of the
 whole text: what follows a sentinel begins with `▁` only where a space stands between them.
@@ -17,7 +17,9 @@ SENTINEL = re.compile(r"<extra_id_(\d{1,9})>")
 
 @dataclass(frozen=True)
 class Prompt:
-    """A text cut at its sentinels: texts[0], <extra_id_{gaps[0]}>, texts[1], ...; texts are normalized.
+    """A text cut at its sentinels.
+
+    texts[0], <extra_id_{gaps[0]}>, texts[1], and so on. The texts are normalized.
 
     A text keeps one space where it meets a sentinel with a space between.
 
@@ -32,7 +34,10 @@ class Prompt:
 
     @classmethod
     def parse(cls, text: str, tokenizer: Tokenizer) -> "Prompt":
-        """Cut and normalize a text; raises SpanishTokError for a sentinel that the vocabulary has not, or one twice."""
+        """Cut and normalize a text.
+
+        Raises SpanishTokError for an unknown sentinel, or one that occurs twice.
+        """
         if not isinstance(text, str):
             raise SpanishTokError(f"A prompt must be a str, not {type(text).__name__}", "Give text.")
         first, *rest = SENTINEL.split(text)
@@ -65,11 +70,14 @@ class Prompt:
         return [*ids, 1]
 
     def fill(self, ids: Iterable[int]) -> str:
-        """The text with what was written for each sentinel in its place; without gaps, the text of the ids."""
+        """Return the text with what was written for each sentinel in its place.
+
+        Without gaps it is the text of the ids.
+        """
         return "".join(self.stream(ids))
 
     def stream(self, ids: Iterable[int]) -> Iterator[str]:
-        """The pieces of `fill` as the ids arrive.
+        """Yield the pieces of `fill` as the ids arrive.
 
         What is written after a sentinel that the text has not, or that comes too late, is left out.
         """
@@ -106,7 +114,10 @@ class _Joiner:
         self._space = False
 
     def add(self, text: str) -> str:
-        """What `text` adds to what can be written already; a last space waits for a next word."""
+        """Return what `text` adds to the output.
+
+        A last space waits for the next word.
+        """
         words = text.split()
         if not words:
             self._space |= bool(text)
@@ -117,13 +128,18 @@ class _Joiner:
 
 
 def _normalized(text: str, tokenizer: Tokenizer) -> str:
-    """`text` normalized, with one space at an end that has any: its neighbour is a sentinel, not a word."""
+    """Return `text` normalized, with one space at each end that has any.
+
+    Its neighbour is a sentinel, not a word.
+    """
     shielded = tokenizer.normalize(f"1{text}1")  # digits join nothing: no mark composes with them
     return shielded[1:-1]
 
 
 def _continued(text: str, tokenizer: Tokenizer) -> list[int]:
-    """The ids of a text that goes on in the middle of a word: its first piece has no `▁`.
+    """Return the ids of a text that starts within a word.
+
+    Its first piece has no `▁`.
 
     A piece never crosses from a digit to a letter or a sign, so the ids of one before it can be cut off.
     """

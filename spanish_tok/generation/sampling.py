@@ -1,4 +1,6 @@
-"""Which ids to write: greedy search and sampling, written once over any backend. No torch here.
+"""Which ids to write: greedy search and sampling over any backend.
+
+No torch here.
 
 A backend computes, a search decides. A backend (`Backend`) takes a batch of id lists and gives a `State`; the
 state takes the last id of each row and gives the logits of the next, as a NumPy array.
@@ -28,20 +30,25 @@ class State(Protocol):
     """A batch being decoded; all rows are at the same step."""
 
     def step(self, ids: NDArray[np.int64]) -> Logits:
-        """Take the last id of each row (rows,), the start id first; give the next logits (rows, vocab_size).
+        """Take the last id of each row (rows,); return the logits of the next.
+
+        The start id comes first; the logits are (rows, vocab_size).
 
         The array is the caller's to read until the next step.
         """
         ...
 
     def reorder(self, rows: NDArray[np.int64]) -> None:
-        """Let row i go on as what was row rows[i]: repeated for beams, left out when finished."""
+        """Replace row i by what was row rows[i].
+
+        Repeated for beams, left out when finished.
+        """
         ...
 
 
 @runtime_checkable
 class GreedyState(State, Protocol):
-    """A state that knows a quicker way to the most probable ids than through all logits."""
+    """A state that finds the most probable ids without all logits."""
 
     def best(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """As `step`, but give the most probable id of each row, the first of equal ones."""
@@ -54,7 +61,10 @@ class Backend(Protocol):
     config: T5Config
 
     def start(self, batch: Sequence[Ids], limit: int) -> State:
-        """Encode rows of ids (each at least one, of any lengths), for at most `limit` steps."""
+        """Encode rows of ids, for at most `limit` steps.
+
+        Each row has at least one id; lengths may differ.
+        """
         ...
 
 
@@ -96,7 +106,10 @@ class GenerateOptions:
 
 
 class GeneratedId(NamedTuple):
-    """One id as it is written: by which request of the batch, and its log-probability (0 unless asked for)."""
+    """One id as it is written.
+
+    By which request of the batch, and its log-probability (0 unless asked for).
+    """
 
     request: int
     id: int
@@ -105,7 +118,9 @@ class GeneratedId(NamedTuple):
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """What was written for one input: ids without `</s>`; the sum of log-probabilities, `</s>` included.
+    """What was written for one input.
+
+    Ids without `</s>`; the sum of log-probabilities, `</s>` included.
 
     `score` is None unless `scores` or beams were asked for; of beams it is the sum without the length penalty.
     """
@@ -122,7 +137,10 @@ def write(
     allowed: PrefixConstraints = None,
     size: int = 0,
 ) -> Iterator[GeneratedId]:
-    """Greedy or sampled ids, each as soon as it is known, `</s>` included, for a batch of any lengths."""
+    """Yield greedy or sampled ids of a batch, each as soon as it is known.
+
+    `</s>` is included; the rows may have any lengths.
+    """
     end, size = backend.config.eos_token_id, size or backend.config.vocab_size
     state = backend.start(batch, options.max_new_tokens)
     rules = in_rows(allowed, len(batch))
@@ -162,7 +180,10 @@ def write(
 
 
 def draw(logits: Logits, uniform: float, options: GenerateOptions) -> int:
-    """An id drawn from the logits of one row by one number in [0, 1): temperature, then top-k, then top-p."""
+    """Return an id drawn from the logits of one row by one number in [0, 1).
+
+    First temperature, then top-k, then top-p.
+    """
     order = np.argsort(-logits, kind="stable")
     if options.top_k:
         order = order[: options.top_k]
@@ -177,19 +198,22 @@ def draw(logits: Logits, uniform: float, options: GenerateOptions) -> int:
 
 
 def log_softmax(logits: Logits) -> Logits:
-    """The logarithms of the probabilities of each row, in float32."""
+    """Return the logarithms of the probabilities of each row, in float32."""
     shifted = logits - logits.max(axis=1, keepdims=True)
     result: Logits = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return result
 
 
 def in_rows(allowed: PrefixConstraints, rows: int) -> list[PrefixConstraint | None]:
-    """The rule for each row of a batch."""
+    """Return the rule for each row of a batch."""
     return [allowed] * rows if allowed is None or callable(allowed) else list(allowed)
 
 
 def restricted(scores: Logits, rows: Iterable[tuple[Ids, PrefixConstraint | None]]) -> Logits:
-    """A copy of scores (rows, ids) where what may not follow the row's text, by its rule, is -infinity."""
+    """Return scores (rows, ids) with -infinity for ids that must not follow.
+
+    Each row's rule decides by the row's text.
+    """
     result = scores.copy()
     for row, (text, allowed) in enumerate(rows):
         ids = allowed(text) if allowed else None

@@ -18,7 +18,10 @@ from numba.core import event
 
 
 class _CompilingNote(event.Listener):  # type: ignore[misc]  # Numba has no types
-    """Says on a terminal, once a process, that code is being compiled; code from disk says nothing."""
+    """A note on a terminal, once a process, that code is being compiled.
+
+    Code from disk says nothing.
+    """
 
     said = False
 
@@ -35,12 +38,17 @@ event.register("numba:compile", _CompilingNote())
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile `function` with Numba: no GIL, kept on disk, no fast-math (results must not vary)."""
+    """Compile `function` with Numba: no GIL, cached on disk, no fast-math.
+
+    Results must not vary.
+    """
     return _compiled(function)
 
 
 def inner_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A kernel that neither makes nor returns an array: compiled without counting references to arrays.
+    """Compile a kernel that neither makes nor returns an array.
+
+    It is compiled without counting references to arrays.
 
     Numba counts them, atomically, wherever an array is taken out of a tuple; for a function that is called
     once a word that costs more than its work.
@@ -60,7 +68,9 @@ def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any
 
 @cache
 def compiled_folder() -> str:
-    """Where compiled code is kept: the user's cache folder, one subfolder for each state of the sources.
+    """Return where compiled code is cached.
+
+    In the user's cache folder, one subfolder for each state of the sources.
 
     Numba looks at the file of the outermost function only; a change in a helper of another file would
     go unseen. Hence the hash of all sources in the path. The package's own folder may be read-only.

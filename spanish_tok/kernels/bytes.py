@@ -1,4 +1,4 @@
-"""Bytes eight at a time: unaligned loads, the first of a byte in a word, and a hash."""
+"""Bytes eight at a time: unaligned loads, the first of a byte, a hash."""
 
 from typing import Any
 
@@ -27,7 +27,10 @@ KEPT_HIGH = np.array([(1 << 8 * max(length - 8, 0)) - 1 for length in range(16)]
 
 @intrinsic
 def load_word(_context: Any, data: Any, index: Any) -> Any:
-    """The 8 bytes data[index:index + 8] as a little-endian uint64, at any alignment. The caller checks bounds."""
+    """Return the 8 bytes data[index:index + 8] as a little-endian uint64.
+
+    At any alignment. The caller checks bounds.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
@@ -42,7 +45,10 @@ def load_word(_context: Any, data: Any, index: Any) -> Any:
 
 @intrinsic
 def store_word(_context: Any, data: Any, index: Any, _value: Any) -> Any:
-    """Write the 8 bytes of a uint64 over the items of `data` from `index` on. The caller checks bounds."""
+    """Write the 8 bytes of a uint64 over the items of `data` from `index` on.
+
+    The caller checks bounds.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
@@ -55,7 +61,7 @@ def store_word(_context: Any, data: Any, index: Any, _value: Any) -> Any:
 
 
 def _block(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    """The 64 bytes data[index:index + 64] as a vector."""
+    """Return the 64 bytes data[index:index + 64] as a vector."""
     array = context.make_array(signature.args[0])(context, builder, arguments[0])
     block = builder.load(builder.bitcast(builder.gep(array.data, [arguments[1]]), BYTES.as_pointer()))
     block.align = 1
@@ -63,14 +69,17 @@ def _block(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
 
 
 def _repeated(builder: Any, byte: Any) -> Any:
-    """A byte in all 64 places of a vector."""
+    """Return a byte in all 64 lanes of a vector."""
     first = builder.insert_element(ir.Constant(BYTES, ir.Undefined), byte, ir.IntType(32)(0))
     return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(ir.IntType(32), BLOCK), None))
 
 
 @intrinsic
 def places_of(_context: Any, data: Any, index: Any, _byte: Any) -> Any:
-    """A uint64 whose bit k tells whether data[index + k] is the byte, k = 0 to 63. The caller checks bounds."""
+    """Return a uint64 whose bit k tells whether data[index + k] is the byte.
+
+    k = 0 to 63. The caller checks bounds.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         block = _block(context, builder, signature, arguments)
@@ -82,7 +91,10 @@ def places_of(_context: Any, data: Any, index: Any, _byte: Any) -> Any:
 
 @intrinsic
 def bits_of(_context: Any, data: Any, index: Any, _mask: Any, _value: Any) -> Any:
-    """A uint64 whose bit k tells whether data[index + k] & mask == value, k = 0 to 63. The caller checks bounds."""
+    """Return a uint64 whose bit k tells whether data[index + k] & mask == value.
+
+    k = 0 to 63. The caller checks bounds.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         block = _block(context, builder, signature, arguments)
@@ -95,7 +107,10 @@ def bits_of(_context: Any, data: Any, index: Any, _mask: Any, _value: Any) -> An
 
 @inner_kernel
 def word_at(data, index):
-    """The 8 bytes from `index` on as a little-endian uint64; past the end of `data` they are zero."""
+    """Return the 8 bytes from `index` on as a little-endian uint64.
+
+    Past the end of `data` they are zero.
+    """
     if index + 8 <= data.size:
         return load_word(data, index)
     word = np.uint64(0)
@@ -106,7 +121,9 @@ def word_at(data, index):
 
 @inner_kernel
 def first_zero_byte(word):
-    """Which byte of a little-endian uint64 is the first zero one: 0 to 7, or 8 where none is.
+    """Return the index of the first zero byte of a little-endian uint64.
+
+    0 to 7, or 8 without one.
 
     From Sean Anderson's Bit Twiddling Hacks, "determine if a word has a zero byte".
     """
@@ -118,7 +135,10 @@ def first_zero_byte(word):
 
 @inner_kernel
 def mix(low, high):
-    """A 64-bit hash of two uint64: multiply, fold, multiply (the finish of MurmurHash3, shortened)."""
+    """Return a 64-bit hash of two uint64: multiply, fold, multiply.
+
+    This is the finish of MurmurHash3, shortened.
+    """
     value = (low ^ (high * SECOND_MULTIPLIER)) * MULTIPLIER
     value ^= value >> np.uint64(32)
     value *= SECOND_MULTIPLIER
@@ -127,13 +147,19 @@ def mix(low, high):
 
 @inner_kernel
 def low_bytes(word, count):
-    """The first `count` bytes (0 to 7) of a little-endian uint64; the others zero."""
+    """Return the first `count` bytes (0 to 7) of a little-endian uint64.
+
+    The others are zero.
+    """
     return word & ((np.uint64(1) << np.uint64(8 * count)) - np.uint64(1))
 
 
 @inner_kernel
 def hash_bytes(data, start, end):
-    """A 64-bit hash of data[start:end], 8 bytes a step, its length included."""
+    """Return a 64-bit hash of data[start:end] and its length.
+
+    8 bytes a step.
+    """
     value = np.uint64(end - start)
     i = start
     while i + 8 <= end:
@@ -144,14 +170,20 @@ def hash_bytes(data, start, end):
 
 @kernel
 def hash_rows(data, offsets, hashes):
-    """The hash of each data[offsets[r]:offsets[r + 1]] into hashes (uint64[rows])."""
+    """Write the hash of each data[offsets[r]:offsets[r + 1]] into hashes.
+
+    They are uint64[rows].
+    """
     for r in range(hashes.size):
         hashes[r] = hash_bytes(data, offsets[r], offsets[r + 1])
 
 
 @inner_kernel
 def equal_bytes(left, left_start, right, right_start, length):
-    """Whether left[left_start:left_start + length] equals right[right_start:right_start + length]."""
+    """Return whether two stretches of bytes are equal.
+
+    left[left_start:left_start + length] and right[right_start:right_start + length].
+    """
     k = 0
     while k + 8 <= length:
         if load_word(left, left_start + k) != load_word(right, right_start + k):
@@ -163,7 +195,10 @@ def equal_bytes(left, left_start, right, right_start, length):
 
 @kernel
 def enlarged(array, needed):
-    """`array` where it holds `needed` items already, else a copy with room for half as many again."""
+    """Return `array` if it holds `needed` items, else a larger copy.
+
+    The copy has room for half as many again.
+    """
     if needed <= array.size:
         return array
     larger = np.empty(needed + (needed >> 1), array.dtype)

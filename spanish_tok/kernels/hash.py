@@ -18,7 +18,7 @@ PRIME_5 = np.uint64(0x27D4EB2F165667C5)
 
 @kernel
 def rotate(value, count):
-    """A uint64 rotated to the left."""
+    """Return a uint64 rotated to the left."""
     return value << np.uint64(count) | value >> np.uint64(64 - count)
 
 
@@ -64,7 +64,10 @@ def xxh64(data, start, end, seed):
 
 @kernel
 def hash_rows(data, offsets, seeds):
-    """uint64[rows]: XXH64 of each row data[offsets[r]:offsets[r + 1]] with its seed, uint64[rows]."""
+    """Return XXH64 of each row data[offsets[r]:offsets[r + 1]]: uint64[rows].
+
+    Each row has its seed, uint64[rows].
+    """
     hashes = np.empty(offsets.size - 1, np.uint64)
     for r in range(hashes.size):
         hashes[r] = xxh64(data, offsets[r], offsets[r + 1], seeds[r])
@@ -92,7 +95,10 @@ def occurrences(hashes, table, filled):
 
 @kernel
 def slot_of(table, value):
-    """Where a hash is in a table of (hash, not 0), or the empty slot where it is to go."""
+    """Return the slot of a hash in a table, or the empty slot for it.
+
+    The table holds (hash, not 0).
+    """
     mask = table.shape[0] - 1
     slot = np.int64(value & np.uint64(mask))
     while table[slot, 1] != 0 and table[slot, 0] != value:
@@ -102,7 +108,7 @@ def slot_of(table, value):
 
 @kernel
 def grown(table):
-    """The same entries in a table of twice the size."""
+    """Return the same entries in a table of twice the size."""
     larger = np.zeros((2 * table.shape[0], 2), np.uint64)
     for slot in range(table.shape[0]):
         if table[slot, 1] != 0:

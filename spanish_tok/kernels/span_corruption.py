@@ -1,4 +1,4 @@
-"""Span corruption of many records at once, and packing records into sequences of one length."""
+"""Span corruption of many records, and packing records into sequences."""
 
 import numpy as np
 
@@ -9,7 +9,10 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 @kernel
 def next_random(state):
-    """A float64 in [0, 1) from SplitMix64 (Steele, Lea and Flood 2014); state: uint64[1], moved on."""
+    """Return a float64 in [0, 1) from SplitMix64; advance the state, uint64[1].
+
+    Steele, Lea and Flood 2014.
+    """
     state[0] += GOLDEN
     z = state[0]
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -20,7 +23,9 @@ def next_random(state):
 
 @kernel
 def how_many(length, free, rate, mean_span, sentinels):
-    """(tokens to mask, spans) in a sequence of `length` tokens of which `free` may be masked.
+    """Return (tokens to mask, spans) for a sequence of `length` tokens.
+
+    `free` of them may be masked.
 
     T5's rounding. At least one token is masked, and one stays wherever there are two; no more spans than
     sentinels, nor than fit with a token between two of them.
@@ -34,7 +39,9 @@ def how_many(length, free, rate, mean_span, sentinels):
 
 @kernel
 def draw_lengths(masked, spans, state, lengths):
-    """Cut `masked` tokens into `spans` parts of one token or more, all ways equally likely: lengths[:spans].
+    """Cut `masked` tokens into `spans` parts of one token or more: lengths[:spans].
+
+    All ways are equally likely.
 
     Knuth's algorithm S chooses the spans - 1 cuts among the masked - 1 places.
     """
@@ -48,7 +55,9 @@ def draw_lengths(masked, spans, state, lengths):
 
 @kernel
 def assign_spans(lengths, spans, room, parts, state, owners):
-    """Give each span to a part (the tokens between two `</s>`) that has room, by the number of its places.
+    """Give each span to a part that has room, by the number of its positions.
+
+    A part is the tokens between two `</s>`.
 
     room: int64[parts], used up here. A span that fits nowhere is shortened; owners[span] is -1 where even one
     token has no room. Returns how many spans found a place.
@@ -78,7 +87,9 @@ def assign_spans(lengths, spans, room, parts, state, owners):
 
 @kernel
 def corrupt_row(row, options, state, inputs, targets):
-    """Mask spans of the tokens `row`, never over an `</s>`; returns the lengths written to inputs and targets.
+    """Mask spans of the tokens `row`, never over an `</s>`.
+
+    Returns the lengths written to inputs and targets.
 
     Within a part all placements of its spans with a token between two of them are equally likely.
     """
@@ -126,7 +137,9 @@ def corrupt_row(row, options, state, inputs, targets):
 
 @kernel
 def corrupt_rows(tokens, offsets, options, seeds, inputs, targets, sizes):
-    """Corrupt the rows tokens[offsets[r]:offsets[r + 1]], each with its seed, into inputs[r] and targets[r].
+    """Corrupt the rows tokens[offsets[r]:offsets[r + 1]], each with its seed.
+
+    Into inputs[r] and targets[r].
 
     seeds: uint64[rows]; inputs, targets: int64[rows, wide enough]; sizes: int64[rows, 2], the lengths written.
     """
@@ -139,7 +152,9 @@ def corrupt_rows(tokens, offsets, options, seeds, inputs, targets, sizes):
 
 @kernel
 def pack(ids, offsets, order, begins, position, eos, out):
-    """Fill `out` from one long sequence: the records in `order`, an `</s>` after each, from `position` on.
+    """Fill `out` from one long sequence, from `position` on.
+
+    The sequence is the records in `order`, an `</s>` after each.
 
     ids: the tokens; record k is ids[offsets[k]:offsets[k + 1]]; begins: int64[records + 1], where order[i] begins in
     the long sequence. Returns how many were written: fewer than out.size at its end only.

@@ -1,26 +1,31 @@
-"""One command that answers: is this vocabulary right, is it good, is it fast, and what does the model say."""
+"""The verb `bench`: is this vocabulary right, is it good, is it fast.
+
+And what does a model write.
+"""
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from spanish_tok._version import __version__
 from spanish_tok.files import shipped
+from spanish_tok.measure import compare as comparing
 from spanish_tok.measure.peers import chosen_peers
-from spanish_tok.measure.quality import Quality, measure_quality, slices, word_counts
-from spanish_tok.measure.round_trip import RoundTrip, check_round_trip
-from spanish_tok.measure.speed import SAMPLE_BYTES, Speed, measure_speed
+from spanish_tok.measure.presentation import Bench
+from spanish_tok.measure.quality import measure_quality, slices, word_counts
+from spanish_tok.measure.round_trip import check_round_trip
+from spanish_tok.measure.speed import SAMPLE_BYTES, measure_speed
 from spanish_tok.measure.system import describe
-from spanish_tok.measure.texts import MOST_BYTES, TextSummary, read_texts, sampled, size_of
-from spanish_tok.progress import SILENT, Bar
+from spanish_tok.measure.texts import sampled, size_of, texts_of
+from spanish_tok.progress import Bar, ProgressOption, progress_of
+from spanish_tok.readers.inputs import InputOption, inputs_of
 from spanish_tok.readers.options import Location, ReadOptions
 from spanish_tok.text.charsmap import spanish_charsmap
 from spanish_tok.text.packed_table import normalize_column
-from spanish_tok.tokenization.adapters import SHIPPED, of_tokenizer
+from spanish_tok.tokenization.adapters import SHIPPED, TokenizerAdapter
 from spanish_tok.tokenization.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -28,76 +33,70 @@ if TYPE_CHECKING:
     from spanish_tok.t5.checkpoint import Checkpoint
 
 
-@dataclass(frozen=True)
-class Bench:
-    """All that one run of `bench` found; `as_json` of it is what `--json` writes."""
-
-    vocabulary: str
-    size: int
-    fingerprint: str
-    source: TextSummary
-    round_trip: RoundTrip
-    quality: Quality
-    speed: list[Speed]
-    speed_bytes: int
-    speed_records: int
-    model: "ModelFigures | None"
-    machine: str
-    seconds: float
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values, the computed ratios included."""
-        ratios = ("characters_per_token", "bytes_per_token", "tokens_per_word")
-        found = asdict(self)
-        found["quality"] |= {name: getattr(self.quality, name) for name in ratios}
-        return {"spanish_tok": __version__, **found}
-
-
 def bench(
-    vocabulary: Path | None = None,
-    files: Sequence[Location] = (),
-    options: ReadOptions | None = None,
-    model: Path | None = None,
+    vocabulary: Location | None = None,
+    input: InputOption = None,  # noqa: A002
+    output: Location | None = None,
+    *,
+    texts: Any = None,
+    reading: ReadOptions | None = None,
+    model: Location | None = None,
     against: Sequence[str] = (),
-    most_bytes: int = MOST_BYTES,
-    progress: Bar = SILENT,
+    compare: Sequence[Location] = (),
+    megabytes: float = 400,
+    progress: ProgressOption = None,
 ) -> Bench:
-    """Measure a vocabulary folder (default: the shipped one) on files of text (default: shipped sentences).
+    """Measure a vocabulary on text: round trips, quality and speed.
 
-    With a `model` folder its figures too, by its own vocabulary; without `vocabulary`, that is the one measured.
-    `against` names peers for the figures of speed; without any, all that are installed take part. Raises
-    SpanishTokError for a damaged folder, a peer that is not there, and a file without text.
+    And a model, if one is given.
+
+    vocabulary: a folder; by default that of the model, else the shipped one. input, texts: what to read, as for
+    `count`, at most `megabytes` of it; the 200 sentences that ship by default. against: peers for the figures of
+    speed, by default all that are installed. compare: other vocabularies to put beside it. output: a file for the
+    report (.html) or the figures (.json).
+
+    Raises SpanishTokError for a damaged folder, a peer that is not installed, and a file without text.
     """
     start = time.perf_counter()
-    folder = vocabulary or model or shipped("vocab/es-5000")
-    tokenizer = Tokenizer.load(folder)
-    checkpoint = _checkpoint(model) if model else None
-    peers = chosen_peers(against)
+    folder = Path(vocabulary or model or shipped("vocab/es-5000"))
     name = str(folder) if vocabulary or model else SHIPPED
-    progress.note("reading")
-    texts = read_texts(files, options, most_bytes)
-    progress.note("round trips")
-    round_trip = check_round_trip(folder, texts.column)
-    progress.note("quality")
-    normalized = normalized_by(tokenizer, texts.column)
-    quality = measure_quality(
-        of_tokenizer(tokenizer, name), texts.column, normalized, word_counts(normalized)
-    )
-    sample = sampled(texts.column, SAMPLE_BYTES)
-    return Bench(
-        vocabulary=name,
-        size=len(tokenizer.vocabulary),
-        fingerprint=tokenizer.vocabulary.fingerprint,
-        source=texts.source,
-        round_trip=round_trip,
-        quality=quality,
-        speed=measure_speed(folder, sample, peers, progress),
-        speed_bytes=size_of(sample),
-        speed_records=len(sample),
-        model=_model(checkpoint, str(model), texts.column, progress) if checkpoint else None,
-        machine=describe("spanish-tok", "numpy", "numba", "pyarrow"),
-        seconds=time.perf_counter() - start,
-    )
+    tokenizer = Tokenizer.load(folder)
+    checkpoint = _checkpoint(Path(model)) if model else None
+    peers = chosen_peers(against)
+    inputs = None if input is None and texts is None else inputs_of(input, reading, texts=texts)
+    with progress_of(progress).phase("measuring", unit="share") as bar:
+        bar.note("reading")
+        text = texts_of(inputs, int(megabytes * 1_000_000), bar)
+        bar.note("round trips")
+        round_trip = check_round_trip(folder, text.column)
+        bar.note("quality")
+        normalized = normalized_by(tokenizer, text.column)
+        adapter, words = TokenizerAdapter.of(tokenizer, name), word_counts(normalized)
+        quality = measure_quality(adapter, text.column, normalized, words)
+        sample = sampled(text.column, SAMPLE_BYTES)
+        result = Bench(
+            vocabulary=name,
+            size=len(tokenizer.vocabulary),
+            fingerprint=tokenizer.vocabulary.fingerprint,
+            source=text.source,
+            round_trip=round_trip,
+            quality=quality,
+            speed=measure_speed(folder, sample, peers, bar),
+            speed_bytes=size_of(sample),
+            speed_records=len(sample),
+            model=_model(checkpoint, str(model), text.column, bar) if checkpoint else None,
+            machine=describe("spanish-tok", "numpy", "numba", "pyarrow"),
+            seconds=time.perf_counter() - start,
+            folder=str(folder) if vocabulary or model else None,
+        )
+    if compare:
+        beside = comparing.compare(
+            [folder if vocabulary or model else None, *compare], inputs, progress=progress
+        )
+        result = replace(result, comparison=beside)
+    if output is not None:
+        result.write(output)
+    return result
 
 
 def _checkpoint(folder: Path) -> "Checkpoint":
@@ -106,14 +105,14 @@ def _checkpoint(folder: Path) -> "Checkpoint":
     return Checkpoint.load(folder)
 
 
-def _model(checkpoint: "Checkpoint", name: str, texts: pa.ChunkedArray, progress: Bar) -> "ModelFigures":
+def _model(checkpoint: "Checkpoint", name: str, texts: pa.ChunkedArray, bar: Bar) -> "ModelFigures":
     from spanish_tok.measure.model import measure_model
 
-    return measure_model(checkpoint, name, texts, progress)
+    return measure_model(checkpoint, name, texts, bar)
 
 
 def normalized_by(tokenizer: Tokenizer, texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column as the vocabulary's own table maps it."""
+    """Return a column as the vocabulary's own table maps it."""
     if tokenizer.vocabulary.charsmap == spanish_charsmap():
         return normalize_column(texts)
     parts = [[tokenizer.normalize(text) for text in part.to_pylist()] for part in slices(texts)]

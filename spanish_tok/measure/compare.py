@@ -1,5 +1,9 @@
-"""Vocabularies side by side, each through its own library, on the same text: figures that mean the same."""
+"""The verb `compare`: vocabularies side by side on the same text.
 
+Each is used in its own library.
+"""
+
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,22 +13,28 @@ import pyarrow as pa
 
 from spanish_tok._version import __version__
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.measure.html import Reported
 from spanish_tok.measure.quality import Quality, count_ids, measure_quality, word_counts
+from spanish_tok.measure.svg import Plot, bars, line
 from spanish_tok.measure.tables import ReportTable, percent
-from spanish_tok.measure.texts import TextSummary, read_texts, sampled, size_of
-from spanish_tok.progress import SILENT, Bar
+from spanish_tok.measure.texts import TextSummary, sampled, size_of, texts_of
+from spanish_tok.progress import ProgressOption, progress_of
+from spanish_tok.readers.inputs import InputOption, inputs_of
 from spanish_tok.readers.options import Location, ReadOptions
 from spanish_tok.text.packed_table import normalize_column
-from spanish_tok.tokenization.adapters import Segmenter, load_segmenter
+from spanish_tok.tokenization.adapters import TokenizerAdapter, load_adapter
+from spanish_tok.vocab.vocabulary import Vocabulary
 
-SAMPLE_BYTES = 16_000_000
 MOST_WORDS = 20_000  # most frequent ones, whose pieces are compared
 SHOWN = 40
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One vocabulary: its figures on the normalized text, and tokens and `<unk>` on the text as it was given."""
+    """The figures of one vocabulary.
+
+    On the normalized text; and tokens and `<unk>` on the raw text.
+    """
 
     name: str
     kind: str
@@ -35,10 +45,12 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """All vocabularies on one text; `words` are those that they cut differently: (word, times, pieces of each).
+class Comparison(Reported):
+    """All vocabularies on one text.
 
     raw_bytes: of the text as it was given. differing: share of running words that are not cut alike by all.
+    words: those that are cut differently, by frequency: (word, times, pieces of each vocabulary).
+    live: the folder whose vocabulary the page's box uses, None for the shipped one.
     """
 
     source: TextSummary
@@ -47,77 +59,116 @@ class Comparison:
     vocabularies: list[Compared]
     differing: float
     words: list[tuple[str, int, list[str]]]
+    live: str | None = None
 
-    def as_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {"spanish_tok": __version__, **asdict(self)}
+    def title(self) -> str:
+        return "spanish-tok compare"
+
+    def tables(self) -> list[ReportTable]:
+        return [_normalized_table(self), _raw_table(self), _words_table(self)]
+
+    def plots(self) -> list[Plot]:
+        return comparison_plots(self)
+
+    def live_vocabulary(self) -> Vocabulary:
+        return Vocabulary.load(self.live)
+
+    def to_dict(self) -> dict[str, Any]:
+        figures = asdict(self)
+        del figures["live"]
+        return {"spanish_tok": __version__, **figures}
 
 
 def compare(
-    paths: Sequence[Path | None],
-    files: Sequence[Location] = (),
-    options: ReadOptions | None = None,
-    sample_bytes: int = SAMPLE_BYTES,
-    progress: Bar = SILENT,
+    vocabularies: Location | Sequence[Location | None],
+    input: InputOption = None,  # noqa: A002
+    output: Location | None = None,
+    *,
+    texts: Any = None,
+    reading: ReadOptions | None = None,
+    megabytes: float = 16,
+    progress: ProgressOption = None,
 ) -> Comparison:
-    """Compare vocabularies (see `load_segmenter`) on an even sample of files, or on the sentences that ship.
+    """Compare vocabularies on an even sample of text.
 
-    Every library gets the text once as this package normalizes it, the same characters for all, and once as it
-    was given, where each normalizes by itself. Raises SpanishTokError for what cannot be loaded or read.
+    By default of the sentences that ship.
+
+    vocabularies: folders or files, ours, any spiece.model, any tokenizer.json; None is the shipped one, which a single
+    one is compared with. input, texts: what to read, as for `count`; at most `megabytes` of it are compared. output: a
+    file for the report (.html) or the figures (.json).
+
+    Every library gets the text twice: as this package normalizes it, the same characters for all, and as it was
+    given, where each normalizes by itself. Raises SpanishTokError for what cannot be loaded or read.
     """
-    if len(paths) < 2:
+    given = [vocabularies] if isinstance(vocabularies, str | os.PathLike) else list(vocabularies)
+    if not given:
         raise SpanishTokError("There is nothing to compare", "Give two vocabularies or more.")
-    segmenters = [load_segmenter(path) for path in paths]
-    progress.note("reading")
-    texts = read_texts(files, options)
-    raw = sampled(texts.column, sample_bytes)
-    normalized = normalize_column(raw)
-    words = word_counts(normalized)
-    compared = []
-    for segmenter in segmenters:
-        progress.note(segmenter.name)
-        compared.append(_compared(segmenter, raw, normalized, words))
-        progress.advance()
-    differing, shown = cut_differently(segmenters, words.slice(0, MOST_WORDS))
-    return Comparison(texts.source, len(raw), size_of(raw), compared, differing, shown)
+    paths = [path if path is None else Path(path) for path in (given if len(given) > 1 else [None, *given])]
+    adapters = [load_adapter(path) for path in paths]
+    inputs = None if input is None and texts is None else inputs_of(input, reading, texts=texts)
+    with progress_of(progress).phase("comparing", len(adapters)) as bar:
+        bar.note("reading")
+        text = texts_of(inputs)
+        raw = sampled(text.column, int(megabytes * 1_000_000))
+        normalized = normalize_column(raw)
+        words = word_counts(normalized)
+        compared = []
+        for adapter in adapters:
+            bar.note(adapter.name)
+            compared.append(_compared(adapter, raw, normalized, words))
+            bar.advance()
+    differing, shown = cut_differently(adapters, words.slice(0, MOST_WORDS))
+    live = next((str(path) for path in paths if path and (path / "manifest.json").exists()), None)
+    result = Comparison(text.source, len(raw), size_of(raw), compared, differing, shown, live)
+    if output is not None:
+        result.write(output)
+    return result
 
 
 def _compared(
-    segmenter: Segmenter, raw: pa.ChunkedArray, normalized: pa.ChunkedArray, words: pa.Table
+    adapter: TokenizerAdapter, raw: pa.ChunkedArray, normalized: pa.ChunkedArray, words: pa.Table
 ) -> Compared:
-    counts, _ = count_ids(segmenter, raw)
+    counts, _ = count_ids(adapter, raw)
     return Compared(
-        name=segmenter.name,
-        kind=segmenter.kind,
-        size=segmenter.size,
-        normalized=measure_quality(segmenter, normalized, normalized, words),
+        name=adapter.name,
+        kind=adapter.kind,
+        size=adapter.size,
+        normalized=measure_quality(adapter, normalized, normalized, words),
         raw_tokens=int(counts.sum()),
-        raw_unknown=int(counts[segmenter.unknown]) if segmenter.unknown is not None else 0,
+        raw_unknown=int(counts[adapter.unknown]) if adapter.unknown is not None else 0,
     )
 
 
 def cut_differently(
-    segmenters: Sequence[Segmenter], words: pa.Table
+    adapters: Sequence[TokenizerAdapter], words: pa.Table
 ) -> tuple[float, list[tuple[str, int, list[str]]]]:
-    """(share of running words that are not cut alike, the most frequent ones: word, times, pieces of each)."""
+    """Return the share of running words that are not cut alike, and such words.
+
+    The words are the most frequent ones.
+    """
     differing, shown = 0, []
     counts = words["count"].to_pylist()
     for word, count in zip(words["word"].to_pylist(), counts, strict=True):
-        cuts = [" ".join(segmenter.cut(word)) for segmenter in segmenters]
+        cuts = [" ".join(adapter.cut(word)) for adapter in adapters]
         if len(set(cuts)) > 1:
             differing += count
             shown.append((word, count, cuts))
     return differing / max(1, sum(counts)), shown[:SHOWN]
 
 
-def comparison_tables(found: Comparison) -> list[ReportTable]:
-    """All tables of a comparison, in the order of reading."""
-    return [_normalized_table(found), _raw_table(found), _words_table(found)]
+def comparison_plots(comparison: Comparison) -> list[Plot]:
+    """Return plots of the tokens per word, and of those against vocabulary size."""
+    figures = [(one.name, one.size, one.normalized.tokens_per_word) for one in comparison.vocabularies]
+    plot = bars("Tokens per word, normalized text", [(name, y, f"{y:.3f}") for name, _, y in figures])
+    sizes = {size: ratio for _, size, ratio in figures}
+    if len(sizes) < 2:
+        return [plot]
+    return [line("Tokens per word against vocabulary size", "ids", list(sizes.items())), plot]
 
 
-def _normalized_table(found: Comparison) -> ReportTable:
+def _normalized_table(comparison: Comparison) -> ReportTable:
     rows = []
-    for one in found.vocabularies:
+    for one in comparison.vocabularies:
         q = one.normalized
         ratios = [q.characters_per_token, q.bytes_per_token, q.tokens_per_word]
         shares = [percent(q.whole_words), percent(q.coverage), f"{q.renyi:.4f}", f"{q.unknown:,}"]
@@ -127,32 +178,38 @@ def _normalized_table(found: Comparison) -> ReportTable:
         "vocabulary", "library", "ids", "tokens", "characters per token", "bytes per token", "tokens per word",
         "words in one piece", "pieces that occur", "Rényi efficiency", "<unk>",
     )  # fmt: skip
-    note = f"{found.records:,} records of {found.source}; normalized by this package, the same characters for all."
+    note = (
+        f"{comparison.records:,} records of {comparison.source}; normalized by this package,"
+        " the same characters for all."
+    )
     return ReportTable("On the normalized text", columns, tuple(rows), note)
 
 
-def _raw_table(found: Comparison) -> ReportTable:
-    first = found.vocabularies[0].raw_tokens
+def _raw_table(comparison: Comparison) -> ReportTable:
+    first = comparison.vocabularies[0].raw_tokens
     rows = tuple(
         (
             one.name,
             f"{one.raw_tokens:,}",
-            f"{found.raw_bytes / one.raw_tokens:.3f}",
+            f"{comparison.raw_bytes / one.raw_tokens:.3f}",
             f"{one.raw_tokens / first:.3f}",
             f"{one.raw_unknown:,}",
         )
-        for one in found.vocabularies
+        for one in comparison.vocabularies
     )
     columns = ("vocabulary", "tokens", "bytes per token", "tokens, it : first", "<unk>")
     note = (
-        f"{found.raw_bytes / 1e6:,.2f} MB as given: each normalizes by itself; one that keeps case and signs "
+        f"{comparison.raw_bytes / 1e6:,.2f} MB as given: each normalizes by itself; one that keeps case and signs "
         "that others drop says more with its tokens."
     )
     return ReportTable("On the raw text", columns, rows, note)
 
 
-def _words_table(found: Comparison) -> ReportTable:
-    columns = ("word", "times", *(one.name for one in found.vocabularies))
-    rows = tuple((word, f"{count:,}", *cuts) for word, count, cuts in found.words)
-    note = f"{percent(found.differing)} of the running words (of the {MOST_WORDS:,} most frequent) are not cut alike."
+def _words_table(comparison: Comparison) -> ReportTable:
+    columns = ("word", "times", *(one.name for one in comparison.vocabularies))
+    rows = tuple((word, f"{count:,}", *cuts) for word, count, cuts in comparison.words)
+    note = (
+        f"{percent(comparison.differing)} of the running words (of the {MOST_WORDS:,} most frequent)"
+        " are not cut alike."
+    )
     return ReportTable("Words that they cut differently, by frequency", columns, rows, note)

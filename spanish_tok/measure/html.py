@@ -1,4 +1,6 @@
-"""The report: one self-contained HTML page with tables, plots and a box that cuts typed text into pieces.
+"""The report: one HTML page with tables, plots and a live box.
+
+The box cuts typed text into pieces.
 
 Nothing comes from the network (a Content-Security-Policy forbids it), all text of users is escaped, and the
 box works in the page itself, by the vocabulary's own normalization and scores.
@@ -7,16 +9,19 @@ box works in the page itself, by the vocabulary's own normalization and scores.
 import base64
 import hashlib
 import json
+import os
 import re
+import sys
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from spanish_tok._version import __version__
-from spanish_tok.files import atomic_path
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.files import atomic_path, write_json
 from spanish_tok.measure.svg import Plot
-from spanish_tok.measure.tables import ReportTable
+from spanish_tok.measure.tables import ReportTable, print_tables
 from spanish_tok.tokenization.compiler import compile_vocabulary
 from spanish_tok.vocab.vocabulary import RESOLUTION, Vocabulary
 
@@ -24,10 +29,56 @@ SLOT = re.compile(r"<!--slot:(\w+)-->|\{\{(\w+)\}\}")
 SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
+class Reported:
+    """A result that is shown as tables, written as JSON, or as one HTML page."""
+
+    def title(self) -> str:
+        """Return the title of the page."""
+        raise NotImplementedError
+
+    def tables(self) -> list[ReportTable]:
+        """Return all tables, in the order of reading."""
+        raise NotImplementedError
+
+    def plots(self) -> list[Plot]:
+        """Return all plots."""
+        raise NotImplementedError
+
+    def live_vocabulary(self) -> Vocabulary:
+        """Return the vocabulary of the page's box, which cuts typed text into pieces."""
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        raise NotImplementedError
+
+    def show(self, out: TextIO | None = None) -> None:
+        """Print the tables as a person reads them, on standard output by default."""
+        print_tables(self.tables(), out or sys.stdout)
+
+    def to_json(self, path: str | os.PathLike[str]) -> None:
+        """Write all figures as JSON."""
+        write_json(path, self.to_dict())
+
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the report: one page, which asks the network for nothing."""
+        write_report(Path(path), self.title(), self.tables(), self.plots(), self.live_vocabulary())
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the report or the figures, as the suffix of the path says: .html or .json."""
+        suffix = Path(path).suffix
+        if suffix not in (".html", ".json"):
+            raise SpanishTokError(f"{path} is neither .html nor .json", "Give one of these suffixes.")
+        (self.to_html if suffix == ".html" else self.to_json)(path)
+
+
 def write_report(
     path: Path, title: str, tables: Sequence[ReportTable], plots: Sequence[Plot], vocabulary: Vocabulary
 ) -> None:
-    """Write the page: tables and plots as given, and the live box of `vocabulary`, whole or not at all."""
+    """Write the page, whole or not at all.
+
+    Tables and plots as given, and the live box of `vocabulary`.
+    """
     page = report_page(title, tables, plots, vocabulary)
     with atomic_path(path) as partial:
         partial.write_text(page, encoding="utf-8")
@@ -36,7 +87,10 @@ def write_report(
 def report_page(
     title: str, tables: Sequence[ReportTable], plots: Sequence[Plot], vocabulary: Vocabulary
 ) -> str:
-    """The page as text. A value never fills a slot of another: all are filled in one pass."""
+    """Return the page as text.
+
+    All slots are filled in one pass, so that no value fills another's.
+    """
     template = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
     slots = {
         "title": escape(title),
@@ -52,13 +106,15 @@ def report_page(
 
 
 def _script_hash(template: str) -> str:
-    """The hash by which the policy of the page allows its own script and no other."""
+    """Return the hash by which the page's policy allows its own script alone."""
     (script,) = SCRIPT.findall(template)
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def json_for_html(value: Any) -> str:
-    """JSON that can stand inside a script element: no character of it can end the element or open a comment.
+    """Return JSON that can stand inside a script element.
+
+    No character of it can end the element or open a comment.
 
     >>> json_for_html("</script><!--")
     '"\\\\u003c/script\\\\u003e\\\\u003c!--"'
@@ -68,26 +124,28 @@ def json_for_html(value: Any) -> str:
 
 
 def live_data(vocabulary: Vocabulary) -> dict[str, Any]:
-    """What the box needs: pieces, whole scores (null: a special), and the normalization as SentencePiece compiles it.
+    """Return what the box needs: pieces, whole scores, and the charsmap.
 
-    A vocabulary whose ids the page could not promise to be sentencepiece's comes without pieces.
+    A score of null marks a special.
+
+    The pieces are left out if the page could not promise sentencepiece's ids.
     """
     if compile_vocabulary(vocabulary) is None:
         return {"size": len(vocabulary), "pieces": [], "scores": [], "charsmap": ""}
     special = vocabulary.special_ids
     scores = [
-        None if number in special else round(score * RESOLUTION)
-        for number, score in enumerate(vocabulary.scores)
+        None if token_id in special else round(score * RESOLUTION)
+        for token_id, score in enumerate(vocabulary.scores)
     ]
     charsmap = base64.b64encode(vocabulary.charsmap).decode()
     return {"size": len(vocabulary), "pieces": vocabulary.pieces, "scores": scores, "charsmap": charsmap}
 
 
 def table_html(table: ReportTable) -> str:
-    """A table with caption and header cells, in a box that scrolls sideways by touch and by keyboard."""
+    """Return a table with caption and header cells, in a box that scrolls sideways."""
     heads = "".join(
-        f'<th scope="col"{_side(table, place)}>{escape(name) or "figure"}</th>'
-        for place, name in enumerate(table.columns)
+        f'<th scope="col"{_side(table, index)}>{escape(name) or "figure"}</th>'
+        for index, name in enumerate(table.columns)
     )
     rows = "".join(_row_html(table, row) for row in table.rows)
     note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
@@ -100,7 +158,7 @@ def table_html(table: ReportTable) -> str:
 
 def _row_html(table: ReportTable, row: tuple[str, ...]) -> str:
     name, *cells = row
-    rest = "".join(f"<td{_side(table, place)}>{escape(cell)}</td>" for place, cell in enumerate(cells, 1))
+    rest = "".join(f"<td{_side(table, index)}>{escape(cell)}</td>" for index, cell in enumerate(cells, 1))
     return f'<tr><th scope="row">{escape(name)}</th>{rest}</tr>'
 
 

@@ -1,4 +1,7 @@
-"""What a model can do, without torch: size, tokens a second, bits per byte, and fills of masked sentences."""
+"""What a model can do, without torch.
+
+Size, tokens a second, bits per byte, and fills of masked sentences.
+"""
 
 import time
 from dataclasses import dataclass
@@ -11,7 +14,7 @@ from numpy.typing import NDArray
 
 from spanish_tok.generation.generator import Generator
 from spanish_tok.generation.sampling import Backend, GenerateOptions, log_softmax
-from spanish_tok.measure.texts import read_texts
+from spanish_tok.measure.texts import texts_of
 from spanish_tok.progress import SILENT, Bar
 from spanish_tok.t5.checkpoint import Checkpoint
 from spanish_tok.t5.cpu_backend import CpuBackend
@@ -46,7 +49,9 @@ class ModelFigures:
 def measure_model(
     checkpoint: Checkpoint, name: str, texts: pa.ChunkedArray, progress: Bar = SILENT
 ) -> ModelFigures:
-    """Measure a model, in float32, on records of `texts`; fills are of sentences that ship.
+    """Measure a model, in float32, on records of `texts`.
+
+    The fills are of sentences that ship.
 
     The text is cut by the model's own vocabulary.
     """
@@ -74,13 +79,19 @@ def measure_model(
 
 
 def _sentences() -> list[str]:
-    """FILLS of the sentences that ship, from ten places of the file, since its parts are of different kinds."""
-    column = read_texts().column
+    """Return FILLS of the sentences that ship, from ten parts of the file.
+
+    Its parts are of different kinds.
+    """
+    column = texts_of().column
     return [column[place].as_py() for place in range(0, len(column), len(column) // FILLS)][:FILLS]
 
 
 def tokens_per_second(backend: Backend, rows: int) -> float:
-    """New ids a second of greedy decoding in a batch of `rows`; the median of some passes after a first one."""
+    """Return new ids a second of greedy decoding in a batch of `rows`.
+
+    The median of some passes after a first one.
+    """
     batch = [[3 + (row + place) % 100 for place in range(INPUT)] for row in range(rows)]
     times = []
     for _ in range(1 + PASSES):
@@ -94,7 +105,10 @@ def tokens_per_second(backend: Backend, rows: int) -> float:
 
 
 def scorer_of(backend: Backend) -> Scorer:
-    """A function from (inputs, targets) to summed nats of the targets, by any backend, one step after the other."""
+    """Return a function from (inputs, targets) to summed nats, by any backend.
+
+    One step after the other.
+    """
 
     def score(inputs: NDArray[np.int64], targets: NDArray[np.int64]) -> float:
         state = backend.start([row[row != PAD].tolist() for row in inputs], targets.shape[1])

@@ -1,24 +1,73 @@
-"""What `bench` found, as tables to be read."""
+"""The figures of `bench`, and how they are shown: tables and plots."""
 
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
-from spanish_tok.measure.bench import Bench
-from spanish_tok.measure.peers import OURS
+from spanish_tok._version import __version__
+from spanish_tok.measure.compare import Comparison
+from spanish_tok.measure.html import Reported
 from spanish_tok.measure.quality import QUANTILES, Quality
+from spanish_tok.measure.round_trip import RoundTrip
 from spanish_tok.measure.speed import Speed
+from spanish_tok.measure.svg import Plot, bars, columns
 from spanish_tok.measure.tables import ReportTable, Row, percent
+from spanish_tok.measure.texts import TextSummary
+from spanish_tok.tokenization.adapters import OURS
+from spanish_tok.vocab.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from spanish_tok.measure.model import ModelFigures
 
-from spanish_tok.measure.compare import Comparison
-from spanish_tok.measure.svg import Plot, bars, columns, line
-
 SMALL_TEXT = 1_000_000  # bytes; below, figures of speed are mostly those of starting up
+MOST_BINS = 30  # of a plot of lengths
+
+
+@dataclass(frozen=True)
+class Bench(Reported):
+    """All figures of one run of `bench`.
+
+    folder: of the vocabulary, None for the shipped one. comparison: with other vocabularies, if asked for.
+    """
+
+    vocabulary: str
+    size: int
+    fingerprint: str
+    source: TextSummary
+    round_trip: RoundTrip
+    quality: Quality
+    speed: list[Speed]
+    speed_bytes: int
+    speed_records: int
+    model: "ModelFigures | None"
+    machine: str
+    seconds: float
+    folder: str | None = None
+    comparison: Comparison | None = None
+
+    def title(self) -> str:
+        return f"spanish-tok bench: {self.vocabulary}"
+
+    def tables(self) -> list[ReportTable]:
+        return bench_tables(self) + (self.comparison.tables() if self.comparison else [])
+
+    def plots(self) -> list[Plot]:
+        return bench_plots(self) + (self.comparison.plots() if self.comparison else [])
+
+    def live_vocabulary(self) -> Vocabulary:
+        return Vocabulary.load(self.folder)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, the computed ratios included."""
+        ratios = ("characters_per_token", "bytes_per_token", "tokens_per_word")
+        figures = asdict(self)
+        del figures["folder"], figures["comparison"]
+        figures["quality"] |= {name: getattr(self.quality, name) for name in ratios}
+        beside = {"comparison": self.comparison.to_dict()} if self.comparison else {}
+        return {"spanish_tok": __version__, **figures, **beside}
 
 
 def bench_tables(bench: Bench) -> list[ReportTable]:
-    """All tables of one run, in the order of reading."""
+    """Return all tables of one run, in the order of reading."""
     return [
         overview(bench),
         round_trips(bench),
@@ -31,6 +80,7 @@ def bench_tables(bench: Bench) -> list[ReportTable]:
 
 
 def overview(bench: Bench) -> ReportTable:
+    """Return what was measured, on what, and where."""
     rows = (
         ("vocabulary", bench.vocabulary),
         ("ids", f"{bench.size:,}"),
@@ -43,18 +93,19 @@ def overview(bench: Bench) -> ReportTable:
 
 
 def round_trips(bench: Bench) -> ReportTable:
-    found = bench.round_trip
+    """Return how many records fail a round trip, or have other ids elsewhere."""
+    result = bench.round_trip
     rows: list[Row] = [
-        ("decode(encode(x)) == normalize(x)", f"{found.tried:,}", f"{found.failures:,}"),
-        ("no <unk>", f"{found.tried:,}", f"{found.unknown:,}"),
+        ("decode(encode(x)) == normalize(x)", f"{result.tried:,}", f"{result.failures:,}"),
+        ("no <unk>", f"{result.tried:,}", f"{result.unknown:,}"),
     ]
     rows += [
         (f"ids of {p.engine} = ids of the column encoder", f"{p.tried:,}", f"{p.differing:,}")
-        for p in found.parities
+        for p in result.parities
     ]
     note = "An even sample where fewer records than all were tried." if _sampled(bench) else ""
-    if found.examples:
-        note += " Failed: " + " | ".join(text[:80] for text in found.examples)
+    if result.examples:
+        note += " Failed: " + " | ".join(text[:80] for text in result.examples)
     return ReportTable("Round trips", ("check", "records tried", "failures"), tuple(rows), note.strip())
 
 
@@ -62,34 +113,38 @@ def _sampled(bench: Bench) -> bool:
     return any(parity.tried < bench.round_trip.tried for parity in bench.round_trip.parities)
 
 
-def quality_figures(found: Quality) -> ReportTable:
-    quantiles = ", ".join(f"{q} %: {n}" for q, n in zip(QUANTILES, found.quantiles, strict=True))
+def quality_figures(quality: Quality) -> ReportTable:
+    """Return how well the pieces fit the text."""
+    quantiles = ", ".join(f"{q} %: {n}" for q, n in zip(QUANTILES, quality.quantiles, strict=True))
     rows = (
-        ("tokens", f"{found.tokens:,}"),
-        ("characters per token", f"{found.characters_per_token:.3f}"),
-        ("bytes per token", f"{found.bytes_per_token:.3f}"),
-        ("tokens per word", f"{found.tokens_per_word:.3f}"),
-        ("words in one piece", percent(found.whole_words)),
-        ("pieces that occur", percent(found.coverage)),
-        ("Rényi efficiency (alpha 2.5)", f"{found.renyi:.4f}"),
+        ("tokens", f"{quality.tokens:,}"),
+        ("characters per token", f"{quality.characters_per_token:.3f}"),
+        ("bytes per token", f"{quality.bytes_per_token:.3f}"),
+        ("tokens per word", f"{quality.tokens_per_word:.3f}"),
+        ("words in one piece", percent(quality.whole_words)),
+        ("pieces that occur", percent(quality.coverage)),
+        ("Rényi efficiency (alpha 2.5)", f"{quality.renyi:.4f}"),
         ("tokens a record", quantiles),
     )
     note = "Characters and words of the normalized text, bytes of the text as it was given."
     return ReportTable("Quality", ("figure", "value"), rows, note)
 
 
-def words_that_split(found: Quality) -> ReportTable:
-    rows = tuple((word, f"{count:,}", pieces) for word, count, pieces in found.split_words)
+def words_that_split(quality: Quality) -> ReportTable:
+    """Return the most frequent words that are not one piece."""
+    rows = tuple((word, f"{count:,}", pieces) for word, count, pieces in quality.split_words)
     return ReportTable("The most frequent words that are cut", ("word", "times", "pieces"), rows)
 
 
-def long_and_rare(found: Quality) -> ReportTable:
-    pairs = zip(found.longest, found.rarest, strict=True)
+def long_and_rare(quality: Quality) -> ReportTable:
+    """Return the longest and the rarest pieces."""
+    pairs = zip(quality.longest, quality.rarest, strict=True)
     rows = tuple((long, f"{often:,}", rare, f"{seldom:,}") for (long, often), (rare, seldom) in pairs)
     return ReportTable("The longest and the rarest pieces", ("longest", "times", "rarest", "times "), rows)
 
 
 def speeds(bench: Bench) -> ReportTable:
+    """Return how fast each encoder is, alone on a core and on all cores."""
     ours = {speed.cores: speed for speed in bench.speed if speed.engine == OURS and not speed.failure}
     rows = tuple(_speed_row(speed, ours.get(speed.cores)) for speed in bench.speed)
     note = (
@@ -121,65 +176,55 @@ def _speed_row(speed: Speed, ours: Speed | None) -> Row:
     return (*start, *figures, f"{speed.differing:,}")
 
 
-def model_tables(found: "ModelFigures") -> list[ReportTable]:
-    """Size, speed and bits per byte of a model, and what it writes for masks."""
-    speeds = [(f"tokens a second, batch {rows}", f"{n:,.0f}") for rows, n in found.tokens_per_second.items()]
+def model_tables(model: "ModelFigures") -> list[ReportTable]:
+    """Return size, speed and bits per byte of a model, and what it writes for masks."""
+    speeds = [(f"tokens a second, batch {rows}", f"{n:,.0f}") for rows, n in model.tokens_per_second.items()]
     rows = (
-        ("model", found.name),
-        ("parameters", f"{found.parameters:,}"),
-        ("bytes in fp32", f"{found.bytes_float32:,}"),
-        ("bytes in bf16", f"{found.bytes_bfloat16:,}"),
+        ("model", model.name),
+        ("parameters", f"{model.parameters:,}"),
+        ("bytes in fp32", f"{model.bytes_float32:,}"),
+        ("bytes in bf16", f"{model.bytes_bfloat16:,}"),
         *speeds,
-        ("bits per byte of masked words", f"{found.bits_per_byte:.3f}"),
+        ("bits per byte of masked words", f"{model.bits_per_byte:.3f}"),
     )
     note = (
         "Greedy, 128 ids after 64, one thread, without PyTorch. Bits per byte on masks of whole words"
-        f" ({found.masked_bytes:,} bytes of {found.records:,} records), the same for every vocabulary."
+        f" ({model.masked_bytes:,} bytes of {model.records:,} records), the same for every vocabulary."
     )
     figures = ReportTable("Model", ("figure", "value"), rows, note)
-    return [figures, ReportTable("Ten fills, as they come", ("masked", "filled"), tuple(found.fills))]
+    return [figures, ReportTable("Ten fills, as they come", ("masked", "filled"), tuple(model.fills))]
 
 
-MOST_BINS = 30
-
-
-def bench_plots(found: Bench) -> list[Plot]:
-    """Lengths of records and of pieces, and speed on one core and on all."""
-    lengths = columns("Tokens a record", "tokens", length_bins(found.quality))
-    sizes = [(str(size), count) for size, count in sorted(found.quality.piece_lengths.items())]
+def bench_plots(bench: Bench) -> list[Plot]:
+    """Return plots of the lengths of records and pieces, and of speed."""
+    lengths = columns("Tokens a record", "tokens", length_bins(bench.quality))
+    sizes = [(str(size), count) for size, count in sorted(bench.quality.piece_lengths.items())]
     pieces = columns("Tokens by the length of their piece", "characters of the piece, ▁ included", sizes)
-    return [lengths, pieces, *speed_plots(found)]
+    return [lengths, pieces, *speed_plots(bench)]
 
 
 def length_bins(quality: Quality) -> list[tuple[str, int]]:
-    """(label, records): bins of equal width up to where 99 % of the records are; the last holds the rest."""
+    """Return (label, records) of bins of equal width.
+
+    They hold 99 % of records; the last holds the rest.
+    """
     last = quality.quantiles[QUANTILES.index(99)]
     width = -(-(last + 1) // MOST_BINS)
     bins = [0] * (last // width + 2)
     for tokens, records in quality.lengths.items():
         bins[min(tokens // width, len(bins) - 1)] += records
-    labels = [str(place * width) for place in range(len(bins) - 1)] + [f"{(len(bins) - 1) * width}+"]
+    labels = [str(index * width) for index in range(len(bins) - 1)] + [f"{(len(bins) - 1) * width}+"]
     return list(zip(labels, bins, strict=True))
 
 
-def speed_plots(found: Bench) -> list[Plot]:
-    """Bars of the first pass over the text, one plot for each number of cores."""
+def speed_plots(bench: Bench) -> list[Plot]:
+    """Return bars of the first pass over the text, one plot for each number of cores."""
     plots = []
-    for cores in dict.fromkeys(speed.cores for speed in found.speed):
+    for cores in dict.fromkeys(speed.cores for speed in bench.speed):
         rows = [
             (speed.engine, speed.cold, f"{speed.cold:.1f} MB/s")
-            for speed in found.speed
+            for speed in bench.speed
             if speed.cores == cores and not speed.failure
         ]
         plots.append(bars(f"Encoding, first pass, {cores} core{'s' * (cores > 1)}", rows))
     return plots
-
-
-def comparison_plots(found: Comparison) -> list[Plot]:
-    """Tokens per word of each vocabulary, and against its size."""
-    figures = [(one.name, one.size, one.normalized.tokens_per_word) for one in found.vocabularies]
-    plot = bars("Tokens per word, normalized text", [(name, y, f"{y:.3f}") for name, _, y in figures])
-    sizes = {size: ratio for _, size, ratio in figures}
-    if len(sizes) < 2:
-        return [plot]
-    return [line("Tokens per word against vocabulary size", "ids", list(sizes.items())), plot]

@@ -1,4 +1,7 @@
-"""How well a vocabulary fits a text: compression, words that stay whole, balance of the pieces' frequencies."""
+"""How well a vocabulary fits a text.
+
+Compression, words that stay whole, balance of the pieces' frequencies.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +13,7 @@ from numpy.typing import NDArray
 
 from spanish_tok.measure.texts import size_of
 from spanish_tok.text.alphabet import OTHERS
-from spanish_tok.tokenization.adapters import Segmenter
+from spanish_tok.tokenization.adapters import TokenizerAdapter
 
 ALPHA = 2.5
 SLICE = 4_000_000  # bytes of text that are encoded at a time
@@ -21,7 +24,9 @@ WORDS = pa.schema([("word", pa.large_string()), ("count", pa.int64())])
 
 @dataclass(frozen=True)
 class Quality:
-    """Figures of one vocabulary on one text; "characters" and "words" are those of the normalized text.
+    """Figures of one vocabulary on one text.
+
+    "Characters" and "words" are those of the normalized text.
 
     words: what stands between spaces. unknown: `<unk>`. coverage: share of ordinary ids that occur.
     whole_words: share of running words, without the punctuation around them, that are one piece.
@@ -60,13 +65,16 @@ class Quality:
 
 
 def measure_quality(
-    segmenter: Segmenter, texts: pa.ChunkedArray, normalized: pa.ChunkedArray, words: pa.Table
+    adapter: TokenizerAdapter, texts: pa.ChunkedArray, normalized: pa.ChunkedArray, words: pa.Table
 ) -> Quality:
-    """Measure a vocabulary on `texts`; `normalized` are the same records, `words` is `word_counts` of these."""
-    counts, lengths = count_ids(segmenter, texts)
-    ordinary = np.array([number for number in range(segmenter.size) if number not in segmenter.special])
-    whole, split = split_words(segmenter, words)
-    sizes = np.array([len(piece) for piece in segmenter.pieces], np.int64)
+    """Measure a vocabulary on `texts`.
+
+    `normalized` are the same records, `words` is `word_counts` of these.
+    """
+    counts, lengths = count_ids(adapter, texts)
+    ordinary = np.array([number for number in range(adapter.size) if number not in adapter.special])
+    whole, split = split_words(adapter, words)
+    sizes = np.array([len(piece) for piece in adapter.pieces], np.int64)
     used = counts[ordinary]
     by_length = ordinary[np.lexsort((ordinary, -sizes[ordinary]))][:SHOWN]
     by_count = ordinary[np.lexsort((-ordinary, used))][:SHOWN]
@@ -77,40 +85,48 @@ def measure_quality(
         characters=int(pc.sum(pc.utf8_length(normalized)).as_py() or 0),
         words=_spaced_words(normalized),
         tokens=int(counts.sum()),
-        unknown=int(counts[segmenter.unknown]) if segmenter.unknown is not None else 0,
+        unknown=int(counts[adapter.unknown]) if adapter.unknown is not None else 0,
         whole_words=whole,
         coverage=float((used > 0).mean()),
-        renyi=renyi_efficiency(counts, segmenter.ordinary),
+        renyi=renyi_efficiency(counts, adapter.ordinary),
         quantiles=[int(q) for q in np.percentile(repeated, QUANTILES, method="lower")],
         lengths={int(k): int(lengths[k]) for k in np.flatnonzero(lengths)},
         piece_lengths=_sums(sizes, counts),
         split_words=split,
-        longest=[(segmenter.pieces[number], int(counts[number])) for number in by_length],
-        rarest=[(segmenter.pieces[number], int(counts[number])) for number in by_count],
+        longest=[(adapter.pieces[number], int(counts[number])) for number in by_length],
+        rarest=[(adapter.pieces[number], int(counts[number])) for number in by_count],
     )
 
 
 def _spaced_words(normalized: pa.ChunkedArray) -> int:
-    """Spaces and one more for each record that is not empty: normalized text has no double spaces."""
+    """Return the number of words of normalized text.
+
+    Spaces and one more for each record that is not empty: there are no double spaces.
+    """
     spaces = pc.sum(pc.count_substring(normalized, " ")).as_py() or 0
     return int(spaces + (pc.sum(pc.not_equal(normalized, "")).as_py() or 0))
 
 
 def slices(column: pa.ChunkedArray) -> Iterator[pa.LargeStringArray]:
-    """A column in arrays of about SLICE bytes."""
+    """Return a column in arrays of about SLICE bytes."""
     rows = max(1, len(column) * SLICE // max(1, size_of(column)))
     for start in range(0, len(column), rows):
         part = column.slice(start, rows).combine_chunks()
         yield part.combine_chunks() if isinstance(part, pa.ChunkedArray) else part
 
 
-def count_ids(segmenter: Segmenter, texts: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(int64[ids], how often each occurs; int64[n], how many records have so many tokens)."""
-    counts = np.zeros(segmenter.size, np.int64)
+def count_ids(
+    adapter: TokenizerAdapter, texts: pa.ChunkedArray
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return how often each id occurs, and how many records have so many tokens.
+
+    Both are int64 arrays.
+    """
+    counts = np.zeros(adapter.size, np.int64)
     lengths = np.zeros(1, np.int64)
     for part in slices(texts):
-        lists = segmenter.encode(part)
-        counts += np.bincount(lists.flatten().to_numpy(), minlength=segmenter.size)
+        lists = adapter.encode_column(part)
+        counts += np.bincount(lists.flatten().to_numpy(), minlength=adapter.size)
         lengths = _added(lengths, np.bincount(pc.list_value_length(lists).to_numpy()))
     return counts, lengths
 
@@ -127,7 +143,9 @@ def _sums(keys: NDArray[np.int64], values: NDArray[np.int64]) -> dict[int, int]:
 
 
 def renyi_efficiency(counts: NDArray[np.int64], size: int, alpha: float = ALPHA) -> float:
-    """Rényi entropy of the pieces' frequencies over the most that `size` pieces could have, 0 to 1.
+    """Return the Rényi entropy of the pieces over the most that there could be.
+
+    From 0 to 1, for `size` pieces.
 
     Zouhar et al. 2023, "Tokenization and the Noiseless Channel": H_a = log(sum p^a) / (1 - a), over log(size).
     Equal to the package tokenization-scorer with `vocab=size`.
@@ -140,7 +158,9 @@ def renyi_efficiency(counts: NDArray[np.int64], size: int, alpha: float = ALPHA)
 
 
 def word_counts(normalized: pa.ChunkedArray) -> pa.Table:
-    """The distinct words of normalized text and how often each occurs, most frequent first.
+    """Return the distinct words of normalized text and their counts.
+
+    The most frequent come first.
 
     A word is what stands between spaces, without the punctuation around it.
 
@@ -157,18 +177,21 @@ def word_counts(normalized: pa.ChunkedArray) -> pa.Table:
     return table.select(WORDS.names).sort_by([("count", "descending"), ("word", "ascending")])
 
 
-def pieces_per_word(segmenter: Segmenter, words: pa.Table) -> NDArray[np.int64]:
+def pieces_per_word(adapter: TokenizerAdapter, words: pa.Table) -> NDArray[np.int64]:
     """int64[words]: in how many pieces each word is cut where it stands after a space."""
     space, nothing = pa.scalar(" ", pa.large_string()), pa.scalar("", pa.large_string())
     spaced = pa.chunked_array([pc.binary_join_element_wise(space, words["word"].combine_chunks(), nothing)])
-    lengths = [pc.list_value_length(segmenter.encode(part)).to_numpy() for part in slices(spaced)]
+    lengths = [pc.list_value_length(adapter.encode_column(part)).to_numpy() for part in slices(spaced)]
     return np.concatenate([np.zeros(0, np.int64), *lengths])
 
 
-def split_words(segmenter: Segmenter, words: pa.Table) -> tuple[float, list[tuple[str, int, str]]]:
-    """(share of running words that are one piece, the most frequent of the others with count and pieces)."""
-    lengths, counts = pieces_per_word(segmenter, words), words["count"].to_numpy()
+def split_words(adapter: TokenizerAdapter, words: pa.Table) -> tuple[float, list[tuple[str, int, str]]]:
+    """Return the share of running words that are one piece, and the others.
+
+    The others are the most frequent ones, with count and pieces.
+    """
+    lengths, counts = pieces_per_word(adapter, words), words["count"].to_numpy()
     cut = np.flatnonzero(lengths > 1)[:SHOWN]
     shown = [(words["word"][int(place)].as_py(), int(counts[place])) for place in cut]
     share = float(counts[lengths == 1].sum() / counts.sum()) if len(counts) else 0.0
-    return share, [(word, count, " ".join(segmenter.cut(word))) for word, count in shown]
+    return share, [(word, count, " ".join(adapter.cut(word))) for word, count in shown]

@@ -1,4 +1,7 @@
-"""Is a vocabulary right on a text: round trips, unknown pieces, and the same ids in every engine."""
+"""Is a vocabulary right on a text?
+
+Round trips, unknown pieces, and the same ids in every engine.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +23,10 @@ EXAMPLES = 5
 
 @dataclass(frozen=True)
 class Parity:
-    """How many records one engine was given, and how many got other ids than the bulk encoder gives them."""
+    """How many records one engine encoded, and how many got other ids.
+
+    Other than those of the bulk encoder.
+    """
 
     engine: str
     tried: int
@@ -29,7 +35,10 @@ class Parity:
 
 @dataclass(frozen=True)
 class RoundTrip:
-    """Records tried, those where decode(encode(x)) != normalize(x) with examples, `<unk>` met, and parities."""
+    """Records tried, failures with examples, `<unk>`, and parities.
+
+    A failure is decode(encode(x)) != normalize(x).
+    """
 
     tried: int
     failures: int
@@ -39,7 +48,9 @@ class RoundTrip:
 
 
 def check_round_trip(folder: Path, texts: pa.ChunkedArray) -> RoundTrip:
-    """Encode and decode every record; compare ids with sentencepiece on all, with slower engines on a sample.
+    """Encode and decode every record, and compare the ids of all engines.
+
+    With sentencepiece on all records, with slower engines on a sample.
 
     The expected text comes from sentencepiece's own normalizer, not from the code that is tried.
     """

@@ -1,4 +1,7 @@
-"""How fast encoders are on one text: each in a process of its own, on one core and on all, cold and warm."""
+"""How fast encoders are on one text.
+
+Each in a process of its own, on one core and on all, cold and warm.
+"""
 
 import os
 import time
@@ -12,12 +15,13 @@ from statistics import median
 
 import pyarrow as pa
 
-from spanish_tok.measure.peers import LOADERS, OURS, THREADLESS
+from spanish_tok.measure.peers import THREADLESS, load_peer
 from spanish_tok.measure.round_trip import count_differing
 from spanish_tok.measure.system import version_of
 from spanish_tok.measure.texts import size_of
 from spanish_tok.parallel.threads import available_cores
 from spanish_tok.progress import SILENT, Bar
+from spanish_tok.tokenization.adapters import OURS
 
 SAMPLE_BYTES = 4_000_000
 WARM_SECONDS = 1.0  # of warm passes; at least one
@@ -56,7 +60,10 @@ class Measured:
 def measure_speed(
     folder: Path, texts: pa.ChunkedArray, peers: list[str], progress: Bar = SILENT
 ) -> list[Speed]:
-    """Measure spanish-tok and `peers` with one vocabulary on the same text, one after the other."""
+    """Measure spanish-tok and `peers` with one vocabulary on the same text.
+
+    One after the other.
+    """
     size = size_of(texts) / 1e6
     found: list[Speed] = []
     reference: pa.ListArray | None = None
@@ -92,18 +99,21 @@ def _in_new_process(name: str, folder: Path, texts: pa.ChunkedArray, cores: int)
 
 
 def _measure(name: str, folder: Path, texts: pa.ChunkedArray, cores: int) -> Measured:
-    """Runs in a new process, pinned to its cores before any library starts threads."""
+    """Measure one encoder in a new process.
+
+    It is pinned to its cores before any library starts threads.
+    """
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     os.environ["RAYON_NUM_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = str(cores)
     start = time.perf_counter()
-    engine = LOADERS[name](folder, cores)
-    engine.encode(engine.prepare(pa.chunked_array([["a"]], pa.large_string())))
+    engine = load_peer(name, folder, cores)
+    engine.encode_batch(engine.prepare(pa.chunked_array([["a"]], pa.large_string())))
     load = time.perf_counter() - start
-    given = engine.prepare(texts)
+    prepared = engine.prepare(texts)
     times: list[float] = []
     while not times or (sum(times[1:]) < WARM_SECONDS and len(times) < 1 + MOST_PASSES):
         start = time.perf_counter()
-        output = engine.encode(given)
+        output = engine.encode_batch(prepared)
         times.append(time.perf_counter() - start)
     return Measured(load, times[0], median(times[1:]) if times[1:] else times[0], engine.lists(output))

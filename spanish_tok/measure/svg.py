@@ -1,4 +1,6 @@
-"""Three kinds of plot as inline SVG: bars, columns, a line; colours come from the page, text from the caller.
+"""Three kinds of plot as inline SVG: bars, columns, a line.
+
+Colours come from the page, text from the caller.
 
 Every plot has a title and a description in words for those who cannot see it, and no script.
 """
@@ -14,7 +16,7 @@ HEIGHT, LEFT, BOTTOM, TOP = 260, 56, 40, 12
 
 @dataclass(frozen=True)
 class Plot:
-    """A picture and what it says: `caption` above it, `description` for a screen reader."""
+    """A picture, the caption above it, and a description for a screen reader."""
 
     caption: str
     description: str
@@ -22,7 +24,7 @@ class Plot:
     height: int
 
     def svg(self) -> str:
-        """An SVG element that scales with its column."""
+        """Return an SVG element that scales with its column."""
         return (
             f'<svg role="img" viewBox="0 0 {WIDTH} {self.height}" aria-label="{escape(self.description)}">'
             f"<title>{escape(self.caption)}</title>{self.body}</svg>"
@@ -30,7 +32,9 @@ class Plot:
 
 
 def bars(caption: str, rows: Sequence[tuple[str, float, str]]) -> Plot:
-    """Horizontal bars, one for each (label, value, value in words); the first is drawn strong.
+    """Return horizontal bars for (label, value, value in words).
+
+    The first is drawn strong.
 
     >>> bars("MB/s", [("ours", 100.0, "100 MB/s"), ("theirs", 50.0, "50 MB/s")]).description
     'MB/s: ours 100 MB/s; theirs 50 MB/s'
@@ -51,7 +55,10 @@ def bars(caption: str, rows: Sequence[tuple[str, float, str]]) -> Plot:
 
 
 def columns(caption: str, across: str, bins: Sequence[tuple[str, int]]) -> Plot:
-    """A histogram: one column for each (label, count), labels below as many as fit, `across` below them."""
+    """Return a histogram: one column for each (label, count).
+
+    As many labels as fit are below them, and `across` below those.
+    """
     most, step = max((count for _, count in bins), default=0) or 1, (WIDTH - LEFT) / max(1, len(bins))
     every = -(-len(bins) // 12)
     parts = _up_axis(0, most)
@@ -68,7 +75,7 @@ def columns(caption: str, across: str, bins: Sequence[tuple[str, int]]) -> Plot:
 
 
 def line(caption: str, across: str, points: Sequence[tuple[float, float]]) -> Plot:
-    """A line through (x, y) with a dot and its value at each point."""
+    """Return a line through (x, y) with a dot and its value at each point."""
     points = sorted(points)
     low, high = min(y for _, y in points), max(y for _, y in points)
     low, high = low - (high - low) * 0.15 - 1e-9, high + (high - low) * 0.15 + 1e-9
@@ -109,7 +116,7 @@ def _up_axis(low: float, high: float) -> list[str]:
 
 
 def short(value: float) -> str:
-    """A number in a few characters.
+    """Return a number in a few characters.
 
     >>> short(0.25), short(1500), short(50_000), short(2_000_000)
     ('0.25', '1,500', '50k', '2M')

@@ -1,4 +1,7 @@
-"""What every figure of speed needs beside it: the processor, its cores, and the versions that took part."""
+"""What every figure of speed needs beside it.
+
+The processor, its cores, and the versions that took part.
+"""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -8,7 +11,7 @@ from spanish_tok._version import __version__
 
 
 def describe(*packages: str) -> str:
-    """One line: processor, cores, Python, and the versions of the packages that take part.
+    """Return one line: processor, cores, Python, and versions of packages.
 
     >>> describe("numpy", "no-such-package").endswith("no-such-package not installed")
     True
@@ -24,7 +27,7 @@ def describe(*packages: str) -> str:
 
 
 def version_of(package: str) -> str:
-    """The version of an installed package, or "not installed"."""
+    """Return the version of an installed package, or "not installed"."""
     if package == "spanish-tok":
         return __version__  # also where it runs from a checkout
     try:

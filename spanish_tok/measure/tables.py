@@ -1,4 +1,7 @@
-"""A table of figures with a caption, made once and shown everywhere: on a terminal, in a pipe, in HTML."""
+"""A table of figures with a caption, made once and shown everywhere.
+
+On a terminal, in a pipe, in HTML.
+"""
 
 from dataclasses import dataclass
 from typing import TextIO
@@ -8,7 +11,9 @@ Row = tuple[str, ...]
 
 @dataclass(frozen=True)
 class ReportTable:
-    """Cells ready to be read; the first column names the row, `note` says how the figures were got.
+    """Cells ready to be read; the first column names the row.
+
+    `note` says how the figures were measured.
 
     Columns are set flush right where all their cells are numbers.
     """
@@ -55,7 +60,7 @@ def printable(text: str) -> str:
 
 
 def percent(share: float) -> str:
-    """A share as a percentage with a figure that never rounds up to 100.
+    """Return a share as a percentage that never rounds up to 100.
 
     >>> percent(0.5), percent(0.99999), percent(1.0)
     ('50.00 %', '99.99 %', '100.00 %')

@@ -1,6 +1,5 @@
-"""The text that is measured: files read within a limit, or the sentences that ship; and even samples of it."""
+"""The text that is measured: input up to a limit, or the sentences that ship."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +9,8 @@ import pyarrow.compute as pc
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import shipped
 from spanish_tok.progress import SILENT, Bar
-from spanish_tok.readers.options import Location, ReadOptions
-from spanish_tok.readers.records import ReadReport, expand_folders, read_records
+from spanish_tok.readers.inputs import Inputs
+from spanish_tok.readers.options import FileReport
 from spanish_tok.text.arrow import bytes_and_offsets
 
 SENTENCES = "corpus/bench-es.txt"
@@ -23,9 +22,9 @@ BINARY_SHARE = 0.01  # of control characters, from which on a file is taken for 
 
 @dataclass(frozen=True)
 class TextSummary:
-    """Where records come from and what was read: rows that were not UTF-8, rows that were malformed.
+    """Where records come from, and what was read.
 
-    whole: False where reading stopped at the limit.
+    repaired, rejected: rows that were not UTF-8, or malformed. whole: False if reading stopped at the limit.
     """
 
     name: str
@@ -50,39 +49,40 @@ class Texts:
     column: pa.ChunkedArray
 
 
-def read_texts(
-    paths: Sequence[Location] = (),
-    options: ReadOptions | None = None,
-    most_bytes: int = MOST_BYTES,
-    progress: Bar = SILENT,
-) -> Texts:
-    """The records of files, at most about `most_bytes` of text; without files the sentences that ship.
+def texts_of(inputs: Inputs | None = None, most_bytes: int = MOST_BYTES, bar: Bar = SILENT) -> Texts:
+    """Return the records of inputs, at most about `most_bytes` of text.
 
-    Raises SpanishTokError where there is no text, a file is binary, or cannot be read.
+    Without inputs the sentences that ship.
+
+    Raises SpanishTokError if there is no text, a file is binary, or cannot be read.
     """
-    if not paths:
+    if inputs is None:
         lines = shipped(SENTENCES).read_text(encoding="utf-8").splitlines()
         column = pa.chunked_array([pa.array(lines, pa.large_string())])
         return Texts(TextSummary("the sentences that ship", len(lines), size_of(column)), column)
-    report, chunks, size = ReadReport(), [], 0
-    for batch in read_records(paths, options, report):
-        text = batch.column("text").cast(pa.large_string())
-        _refuse_binary(text, report.files[-1].name)
-        chunks.append(text)
-        progress.advance(len(text))
-        size += size_of(text)
+    reports, chunks, size = list[FileReport](), list[pa.LargeStringArray](), 0
+    for item in inputs.items:
         if size >= most_bytes:
             break
-    name = ", ".join(file.name for file in report.files[:3]) + ", ..." * (len(report.files) > 3)
+        reports.append(FileReport(item.name))
+        for batch in item.read(reports[-1]):
+            text = batch.column("text").cast(pa.large_string())
+            _refuse_binary(text, item.name)
+            chunks.append(text)
+            bar.advance(len(text))
+            size += size_of(text)
+            if size >= most_bytes:
+                break
+    name = ", ".join(report.name for report in reports[:3]) + ", ..." * (len(reports) > 3)
     if not size:
         raise SpanishTokError(f"{name or 'The input'} holds no text", "Give a file with at least one record.")
     source = TextSummary(
         name=name,
         records=sum(map(len, chunks)),
         bytes=size,
-        repaired=sum(file.repaired for file in report.files),
-        rejected=report.rejected,
-        whole=len(report.files) == len(expand_folders(paths)) and report.files[-1].complete,
+        repaired=sum(report.repaired for report in reports),
+        rejected=sum(report.rejected for report in reports),
+        whole=len(reports) == len(inputs.items) and reports[-1].complete,
     )
     return Texts(source, pa.chunked_array(chunks, pa.large_string()))
 
@@ -98,12 +98,14 @@ def _refuse_binary(text: pa.LargeStringArray, name: str) -> None:
 
 
 def size_of(column: pa.Array | pa.ChunkedArray) -> int:
-    """Bytes of UTF-8 of a text column."""
+    """Return the bytes of UTF-8 of a text column."""
     return int(pc.sum(pc.binary_length(column)).as_py() or 0)
 
 
 def sampled(column: pa.ChunkedArray, most_bytes: int) -> pa.ChunkedArray:
-    """Records at even distances, about `most_bytes` of them; all where they are no more.
+    """Return records at even distances, about `most_bytes` of them.
+
+    All if they are fewer.
 
     >>> sampled(pa.chunked_array([["uno", "dos", "tres", "cuatro"]]), 9).to_pylist()
     ['uno', 'tres']

@@ -1,13 +1,14 @@
-"""Is a vocabulary folder what it says? Every file is loaded by its own library and must agree with the others."""
+"""The verb `verify`: every file of a vocabulary folder in its own library."""
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from spanish_tok.files import shipped
+from spanish_tok.progress import ProgressOption, progress_of
 from spanish_tok.text.alphabet import CODE_POINTS, SURROGATES
 from spanish_tok.text.table import spanish_table
 from spanish_tok.tokenization.tokenizer import Tokenizer
@@ -28,7 +29,10 @@ AWKWARD = (
 
 @dataclass(frozen=True)
 class Check:
-    """One question, and how many of how many cases agree; `example` is the first that does not."""
+    """One question, and how many of how many cases agree.
+
+    `example` is the first that does not.
+    """
 
     name: str
     tried: int
@@ -40,26 +44,57 @@ class Check:
         return f"{'ok  ' if not self.failed else 'FAIL'}  {self.name:<52} {agree}  {self.example}".rstrip()
 
 
+@dataclass(frozen=True)
+class Verification:
+    """The checks of one vocabulary."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def failed(self) -> int:
+        """How many checks failed."""
+        return sum(check.failed > 0 for check in self.checks)
+
+    @property
+    def ok(self) -> bool:
+        """Whether no check failed."""
+        return not self.failed
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        return {"ok": self.ok, "checks": [asdict(check) for check in self.checks]}
+
+
 def sample_sentences() -> list[str]:
-    """The Spanish sentences that ship with the package."""
+    """Return the Spanish sentences that ship with the package."""
     return shipped("corpus/sentences-es.txt").read_text(encoding="utf-8").splitlines()
 
 
-def verify(folder: str | os.PathLike[str] | None = None) -> list[Check]:
-    """Load a vocabulary folder in each library that is installed and compare sizes, sentinels and ids.
+def verify(
+    vocabulary: str | os.PathLike[str] | None = None, *, progress: ProgressOption = None
+) -> Verification:
+    """Load a vocabulary folder in each library that is installed, and compare.
 
-    Raises SpanishTokError where the folder is damaged. transformers takes part where it is installed.
+    Sizes, sentinels and ids must agree.
 
-    >>> all(check.failed == 0 for check in verify())
+    vocabulary: a folder; the shipped one by default. transformers takes part if it is installed.
+    Raises SpanishTokError if the folder is damaged.
+
+    >>> verify().ok
     True
     """
-    folder = Path(folder) if folder is not None else shipped("vocab/es-5000")
+    folder = Path(vocabulary) if vocabulary is not None else shipped("vocab/es-5000")
     tokenizer = Tokenizer.load(folder)
     texts = [
         *sample_sentences(),
         *AWKWARD,
         *(piece.replace("▁", " ") for piece in tokenizer.vocabulary.pieces),
     ]
+    with progress_of(progress).phase("verifying", unit="share"):
+        return Verification(tuple(_checks(tokenizer, folder, texts)))
+
+
+def _checks(tokenizer: Tokenizer, folder: Path, texts: list[str]) -> list[Check]:
     checks = [_round_trips(tokenizer, texts)]
     if tokenizer.vocabulary.pairs == spanish_table().pairs:
         checks.append(_code_points(tokenizer))
@@ -85,7 +120,7 @@ def _round_trips(tokenizer: Tokenizer, texts: list[str]) -> Check:
 
 
 def _code_points(tokenizer: Tokenizer) -> Check:
-    """Every Unicode scalar value between two letters, encoded and decoded."""
+    """Encode and decode every Unicode scalar value between two letters."""
     engine, unknown = tokenizer._engine, tokenizer.vocabulary.special_ids
     failed, tried = [], 0
     for block in range(1, CODE_POINTS, 1 << 16):
@@ -104,7 +139,7 @@ def _code_points(tokenizer: Tokenizer) -> Check:
     )
 
 
-def _numbered(vocabulary: Vocabulary, name: str, size: int, number: Callable[[str], Any]) -> list[Check]:
+def _ids_of_pieces(vocabulary: Vocabulary, name: str, size: int, id_of: Callable[[str], Any]) -> list[Check]:
     sentinels = [(f"<extra_id_{k}>", vocabulary.sentinel_id(k)) for k in range(vocabulary.sentinels)]
     return [
         Check(
@@ -113,7 +148,7 @@ def _numbered(vocabulary: Vocabulary, name: str, size: int, number: Callable[[st
             int(size != len(vocabulary)),
             f"{size:,} ids" * (size != len(vocabulary)),
         ),
-        _compare(f"{name}: sentinels", sentinels, lambda pair: number(pair[0]) == pair[1]),
+        _compare(f"{name}: sentinels", sentinels, lambda pair: id_of(pair[0]) == pair[1]),
     ]
 
 
@@ -122,7 +157,7 @@ def _sentencepiece(tokenizer: Tokenizer, folder: Path, texts: list[str]) -> list
 
     peer = sentencepiece.SentencePieceProcessor(model_file=str(folder / "spiece.model"))
     return [
-        *_numbered(tokenizer.vocabulary, "sentencepiece", peer.get_piece_size(), peer.piece_to_id),
+        *_ids_of_pieces(tokenizer.vocabulary, "sentencepiece", peer.get_piece_size(), peer.piece_to_id),
         _compare("sentencepiece: ids", texts, lambda text: peer.encode(text) == tokenizer.encode(text)),
     ]
 
@@ -132,7 +167,7 @@ def _tokenizers(tokenizer: Tokenizer, folder: Path, texts: list[str]) -> list[Ch
 
     peer = Peer.from_file(str(folder / "tokenizer.json"))
     size = peer.get_vocab_size(with_added_tokens=True)
-    checks = _numbered(tokenizer.vocabulary, "tokenizers", size, peer.token_to_id)
+    checks = _ids_of_pieces(tokenizer.vocabulary, "tokenizers", size, peer.token_to_id)
     peer.encode_special_tokens = True
     return [
         *checks,
@@ -154,7 +189,7 @@ def _transformers(tokenizer: Tokenizer, folder: Path, texts: list[str]) -> list[
 
     peer = AutoTokenizer.from_pretrained(folder)
     return [
-        *_numbered(tokenizer.vocabulary, "transformers", len(peer), peer.convert_tokens_to_ids),
+        *_ids_of_pieces(tokenizer.vocabulary, "transformers", len(peer), peer.convert_tokens_to_ids),
         _compare(
             "transformers: ids and </s>",
             texts,

@@ -1,4 +1,7 @@
-"""Work spread over threads, results in order: for kernels and Arrow calls, which run without the GIL."""
+"""Work spread over threads, results in order.
+
+For kernels and Arrow calls, which run without the GIL.
+"""
 
 import os
 from collections import deque
@@ -36,7 +39,9 @@ def map_in_order(function: Callable[[Item], Result], items: Iterable[Item], work
 
 
 class Shared(Generic[Item]):
-    """An iterator for several threads, each item to one of them. After `close` it has no more items.
+    """An iterator for several threads, each item to one of them.
+
+    After `close` it has no more items.
 
     >>> numbers = Shared([1, 2, 3])
     >>> next(numbers), numbers.close(), list(numbers)

@@ -1,1 +1,1 @@
-"""Readers: any file or data set, as Arrow batches of (id, text) or as rows of named columns."""
+"""Readers: any file or data set as batches of (id, text) or rows of named columns."""

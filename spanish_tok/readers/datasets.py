@@ -1,9 +1,10 @@
-"""Recipes: data sets by name, each a TOML file that says where it lies, its form, its rows and its licence.
+"""Data sets by name: each has a recipe, a TOML file that describes it.
 
 A new data set is a new file: in `corpus/` where it ships, or anywhere, given by its path.
 
     title, licence, warning     text; a warning is shown before the data set is read
-    rows, bytes                 how much there must be, and how much is to be read
+    rows                        how many there must be, else reading it is an error
+    bytes                       how much is to be read, for estimates of time and disk
     [source]                    one of: repository, revision, files (single files of the Hub);
                                 repository, revision, subset, split (a set of the Hub that `datasets` reads);
                                 urls; paths (relative to the recipe)
@@ -18,6 +19,7 @@ from typing import Any
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import shipped
+from spanish_tok.readers.hub import HubSet
 from spanish_tok.readers.options import ReadOptions
 
 FORMS = [
@@ -32,16 +34,16 @@ READ = {option.name for option in fields(ReadOptions)} - {"rows", "block_bytes",
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set: what its TOML file says, with the locations of its files worked out.
+    """A data set: what its TOML file says, and the locations of its files.
 
-    `locations` is empty for a set that `datasets` reads; `hub_set` is then (repository, revision, subset, split).
+    `locations` is empty for a set that `datasets` reads; `hub_set` is then that set.
     """
 
     name: str
     title: str
     licence: str
     locations: tuple[str, ...] = ()
-    hub_set: tuple[str, str, str | None, str] | None = None
+    hub_set: HubSet | None = None
     rows: int | None = None
     bytes: int | None = None
     warning: str = ""
@@ -50,15 +52,15 @@ class Dataset:
 
     @property
     def read_options(self) -> ReadOptions:
-        """How its files are read, its number of rows included."""
+        """How its files are read, with the rows that there must be."""
         return ReadOptions(**self.read, rows=self.rows)
 
 
 def load_recipe(name: str | Path) -> Dataset:
-    """The shipped recipe of a name, or the one in a TOML file.
+    """Return the data set of a recipe: a shipped one by name, another by its path.
 
-    Raises SpanishTokError for a name that is none, and for a file that is not TOML, lacks a key or has one
-    that no recipe has.
+    Raises SpanishTokError for an unknown name, and for a file that is not TOML, lacks a key or has an unknown
+    one.
 
     >>> load_recipe("mmarco-es").rows
     8841823
@@ -73,16 +75,25 @@ def load_recipe(name: str | Path) -> Dataset:
         raise SpanishTokError(f"{path} does not exist", "Check the path.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SpanishTokError(f"{path} is not TOML ({error})", "Correct it.") from None
-    return _checked(content, path)
+    return _dataset_of(content, path)
+
+
+def recipes() -> list[Dataset]:
+    """Return the data sets whose recipes ship with the package.
+
+    >>> [dataset.name for dataset in recipes()]
+    ['mmarco-es', 'mmarco-es-queries', 'sentences-es']
+    """
+    return [load_recipe(name) for name in shipped_recipes()]
 
 
 def shipped_recipes() -> dict[str, Path]:
-    """The recipes that come with the package by name."""
-    return {path.stem: path for path in sorted(shipped("corpus").glob("*.toml"))}
+    """Return the paths of the shipped recipes by name."""
+    return {path.stem: path for path in sorted(shipped("corpus").glob("*.toml"), key=lambda path: path.stem)}
 
 
 def is_recipe(name: str) -> bool:
-    """Whether a word of the command line means a recipe rather than a file.
+    """Return whether a word means a recipe rather than a file.
 
     >>> is_recipe("mmarco-es"), is_recipe("es.tsv"), is_recipe("propia.toml")
     (True, False, True)
@@ -90,7 +101,7 @@ def is_recipe(name: str) -> bool:
     return name.endswith(".toml") or (name in shipped_recipes() and not Path(name).exists())
 
 
-def _checked(content: dict[str, Any], path: Path) -> Dataset:
+def _dataset_of(content: dict[str, Any], path: Path) -> Dataset:
     source = content.pop("source", None)
     if not isinstance(source, dict) or set(source) not in FORMS:
         forms = "; ".join(", ".join(sorted(form)) for form in FORMS)
@@ -112,7 +123,7 @@ def _locations(source: dict[str, Any], folder: Path) -> tuple[str, ...]:
     return tuple(source.get("urls", ())) + tuple(str(folder / path) for path in source.get("paths", ()))
 
 
-def _hub_set(source: dict[str, Any]) -> tuple[str, str, str | None, str] | None:
+def _hub_set(source: dict[str, Any]) -> HubSet | None:
     if "split" not in source:
         return None
-    return source["repository"], source["revision"], source.get("subset"), source["split"]
+    return HubSet(source["repository"], source["revision"], source.get("subset"), source["split"])

@@ -1,17 +1,19 @@
-r"""Ray Data's own readers, of one file at a time and within this process: the rows that records.py gives, or an error.
+r"""Ray Data's own readers, called for one file: the same rows as ours, or an error.
 
-A reader of Ray Data gives Arrow tables. Its pipelines carry them through the object store; here a task takes them
-where it would otherwise read by itself, so that rows keep their order, files may differ in their columns, and all
-that follows stays as it is: the choice of columns, nulls, what is dropped, errors that name file and row.
+A reader of Ray Data yields Arrow tables. Its pipelines send them through the object store. Here a task calls the
+reader for one file instead of a reader of this package. So rows keep their order, files may differ in their columns,
+and the rest stays the same: the choice of columns, nulls, rejected rows, errors that name file and row.
 
 * Parquet: exact for every file. Arrow's scanner, which Ray Data uses, decodes a row group as a whole.
-* Text: the reader ends lines at more than "\n". A file that holds anything of the kind is refused.
-* JSON lines: refused where a line is not one object, a text no string, an id neither a string nor (in the whole file)
-  a whole number of 64 bits. Of the two readers the one of Arrow: that of lines=True makes numbers of texts.
-* The last two take a file as a whole, and refuse what is not UTF-8. There is none for TSV, and that of CSV makes
-  numbers of texts, and of NA nothing, where a whole column looks like it.
+* Text: Ray Data ends lines at more than "\n". A file that holds any other line end is refused.
+* JSON lines: of Ray Data's two readers the one by Arrow; the other (lines=True) turns texts into numbers. Refused are
+  files where a line is not one object, a text is not a string, or an id is neither a string nor, in the whole file,
+  a whole number of 64 bits.
+* Text and JSON lines are read as a whole, and refused if they are not UTF-8.
+* TSV and CSV: none. Ray Data has no reader of our TSV, and its reader of CSV turns texts into numbers and "NA" into
+  a null if a whole column looks like it.
 
-They are internals of Ray 2.60; the tests compare each with the package's own.
+These are internals of Ray 2.60; the tests compare each with our readers.
 """
 
 import os
@@ -36,42 +38,51 @@ from spanish_tok.readers.options import FileReport, Location, ReadOptions
 from spanish_tok.readers.remote import is_remote
 from spanish_tok.readers.streams import open_raw, size_of
 
-TOGETHER = 8 << 20  # bytes of row groups, uncompressed, that are asked for at once
+TURN_BYTES = 8 << 20  # bytes of row groups, uncompressed, that are read in one turn
 
-# Where `str.splitlines` ends a line, and this package does not
+# Characters at which `str.splitlines` ends a line and this package does not
 OTHER_ENDS = "\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 
 
 def read_text(path: Location, options: ReadOptions, report: FileReport) -> Iterator[pa.RecordBatch]:
-    """Read a text a line; raises SpanishTokError for a file that Ray Data does not read as it is."""
+    """Read a text a line.
+
+    Raises SpanishTokError for a file that Ray Data does not read as it is.
+    """
     source = _source(_Text, path, encoding="utf-8-sig")
     for table in _tables(source, path):
         report.unterminated = table.num_rows > 0 and not source.ended
-        yield from _batches(table, path, replace(options, id="id", text="text"), report)
+        yield from tables.table_batches(table, path, replace(options, id="id", text="text"), report)
 
 
 def read_jsonl(path: Location, options: ReadOptions, report: FileReport) -> Iterator[pa.RecordBatch]:
-    """Read a JSON object a line; raises SpanishTokError for a file that Ray Data does not read as it is."""
+    """Read a JSON object a line.
+
+    Raises SpanishTokError for a file that Ray Data does not read as it is.
+    """
     source = _source(_JsonLines, path)
     source.columns = options.id, options.text
     for table in _tables(source, path):
-        yield from _batches(table, path, options, report)
+        yield from tables.table_batches(table, path, options, report)
 
 
 def scan_parquet(
     path: Location, file: pq.ParquetFile, groups: list[int], columns: list[str]
 ) -> Iterator[pa.RecordBatch]:
-    """Columns of row groups in order: what `tables.read_parquet` reads with; holds one row group, or TOGETHER."""
+    """Yield columns of row groups in order, as the scan of `read_parquet`.
+
+    Holds TURN_BYTES, or one row group if that is larger.
+    """
     filesystem, name = _placed(path)
     threads = pa.cpu_count(), pa.io_thread_count()
     reader = _Parquet(batch_size=tables.BATCH_ROWS, columns=columns, filesystem=filesystem)
-    pa.set_cpu_count(threads[0])  # the reader asks for 32 in the whole process,
-    pa.set_io_thread_count(threads[1])  # and for 128
+    pa.set_cpu_count(threads[0])  # the reader has set 32 for the whole process,
+    pa.set_io_thread_count(threads[1])  # and 128
     reader.remote = is_remote(path)
-    for some in _together(file.metadata, groups):
-        chunk = {"row_group_ids": some}
-        asked_for = FileManifest.construct_manifest(paths=[name], sizes=[0], chunk_metadatas=[chunk])
-        for table in reader.read(asked_for):
+    for turn in _together(file.metadata, groups):
+        chunk = {"row_group_ids": turn}
+        manifest = FileManifest.construct_manifest(paths=[name], sizes=[0], chunk_metadatas=[chunk])
+        for table in reader.read(manifest):
             yield from table.to_batches()
 
 
@@ -83,7 +94,7 @@ READERS: Mapping[str, Callable[..., Iterator[pa.RecordBatch]]] = {
 
 
 class _Parquet(ParquetFileReader):  # type: ignore[misc]
-    """The reader of `ray.data.read_parquet`, asked for as little at a time as it goes."""
+    """The reader of `ray.data.read_parquet`, reading as little at a time as it can."""
 
     remote: bool
 
@@ -102,10 +113,10 @@ class _Text(TextDatasource):  # type: ignore[misc]
 
     def _read_stream(self, f: pa.NativeFile, path: str) -> Iterator[pa.Table]:
         data = f.readall()
-        found = [f"U+{ord(end):04X}" for end in OTHER_ENDS if end.encode() in data]
-        found += ["a bare U+000D"] if data.count(b"\r") > data.count(b"\r\n") else []
-        if found:
-            raise ValueError(f"it ends lines at {' and '.join(found)}, too")
+        ends = [f"U+{ord(end):04X}" for end in OTHER_ENDS if end.encode() in data]
+        ends += ["a bare U+000D"] if data.count(b"\r") > data.count(b"\r\n") else []
+        if ends:
+            raise ValueError(f"it ends lines at {' and '.join(ends)}, too")
         self.ended = data.endswith(b"\n")
         yield from super()._read_stream(pa.BufferReader(data), path)
 
@@ -125,11 +136,11 @@ class _JsonLines(ArrowJSONDatasource):  # type: ignore[misc]
         table = self._parsed(data) if ends and between == lines - 1 else None
         if table is None or table.num_rows != lines:
             raise ValueError("a line is not one object")
-        table.validate(full=True)  # halves of surrogate pairs
+        table.validate(full=True)  # raises for halves of surrogate pairs
         yield table
 
     def _parsed(self, data: bytes) -> pa.Table:
-        """Two columns: ids as strings, or where they are numbers as such, and texts."""
+        """Return the columns of ids, as strings or 64-bit integers, and of texts."""
         try:
             return self._typed(data, pa.string())
         except pa.ArrowInvalid as error:
@@ -146,7 +157,7 @@ class _JsonLines(ArrowJSONDatasource):  # type: ignore[misc]
 
 
 class _Address(fs.FSSpecHandler):  # type: ignore[misc]
-    """A file system that holds the one file at an address; its bytes come as for any reader."""
+    """A file system with one file, at an address, opened by our opener."""
 
     def __init__(self, location: Location) -> None:
         super().__init__(None)
@@ -165,7 +176,7 @@ class _Address(fs.FSSpecHandler):  # type: ignore[misc]
 
 
 def _placed(path: Location) -> tuple[fs.FileSystem, str]:
-    """A file as Ray Data wants it: a file system, and the path there."""
+    """Return a file as Ray Data wants it: a file system, and the path there."""
     if is_remote(path):
         return fs.PyFileSystem(_Address(path)), os.path.basename(str(path))
     return fs.LocalFileSystem(), os.path.abspath(path)
@@ -177,29 +188,25 @@ def _source(kind: Any, path: Location, **options: Any) -> Any:
 
 
 def _tables(source: Any, path: Location) -> list[pa.Table]:
-    """All that a source gives; raises SpanishTokError for whatever goes wrong."""
+    """Return all tables of a source; raise SpanishTokError for whatever goes wrong."""
     try:
         return [table for task in source.get_read_tasks(1) for table in task()]
     except Exception as error:  # of Arrow, of Ray, of Python
         raise SpanishTokError(
             f"Ray Data's reader does not read {path} as it is: {str(error).splitlines()[0]}",
-            "The same command without --reader ray goes on, and reads it or says which row is wrong.",
+            "The same command without --reader ray reads it, or says which row is wrong.",
         ) from error
 
 
-def _batches(
-    table: pa.Table, path: Location, options: ReadOptions, report: FileReport
-) -> Iterator[pa.RecordBatch]:
-    for batch in table.slice(report.rows).to_batches(tables.BATCH_ROWS):
-        yield tables.table_batch(batch, path, options, report)
-
-
 def _together(footer: pq.FileMetaData, groups: list[int]) -> Iterator[list[int]]:
-    """The row groups by turns, as many as hold TOGETHER: each turn reads the footer again."""
-    some, size = list[int](), 0
+    """Yield row groups in turns of about TURN_BYTES.
+
+    Few turns, since Ray Data's reader reads the footer again in each.
+    """
+    turn, size = list[int](), 0
     for group in groups:
-        some.append(group)
+        turn.append(group)
         size += footer.row_group(group).total_byte_size
-        if size >= TOGETHER or group == groups[-1]:
-            yield some
-            some, size = [], 0
+        if size >= TURN_BYTES or group == groups[-1]:
+            yield turn
+            turn, size = [], 0

@@ -1,14 +1,15 @@
-"""Readers: any file of text -> Arrow batches of (id, text), and an exact report of what was read.
+"""Read any file of text as batches of (id, text), with an exact report.
 
-Formats: `tsv` (id, tab, text; no header, no quotes: see readers/tsv.py), `text` (a record a line), `csv` and
-`jsonl` and `parquet` (columns by name), each also compressed with gzip, zstd or xz; a folder that
-`sample` or `clean` wrote; and other sets of the Hub (see readers/hub.py).
+Formats: `tsv` (id, tab, text; no header, no quotes: see tsv.py), `text` (a record a line), `csv`, `jsonl` and
+`parquet` (columns by name), each also compressed with gzip, zstd or xz.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from glob import glob, has_magic
+from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 
@@ -18,16 +19,6 @@ from spanish_tok.readers import csv_jsonl, parquet, tsv
 from spanish_tok.readers.options import FileReport, Location, ReadOptions, check_rows
 from spanish_tok.readers.remote import is_remote, matching
 from spanish_tok.readers.streams import base_name
-
-__all__ = [
-    "FileReport",
-    "ReadOptions",
-    "ReadReport",
-    "expand_folders",
-    "format_of",
-    "read_file",
-    "read_records",
-]
 
 READERS: Mapping[str, Callable[..., Iterator[pa.RecordBatch]]] = {
     "tsv": tsv.read_tsv,
@@ -51,8 +42,8 @@ FORMATS = {
 class ReadReport:
     """What was read, one entry a file in the order of reading.
 
-    Given to `read_records` it is filled as the batches are handed out. One that holds the state of an
-    earlier, interrupted reading of the same files makes `read_records` go on from there.
+    Given to `read_records` it is filled as batches are handed out. One that holds the state of an earlier,
+    interrupted reading of the same files makes `read_records` resume there.
     """
 
     files: list[FileReport] = field(default_factory=list)
@@ -71,13 +62,13 @@ class ReadReport:
 def read_records(
     paths: Iterable[Location], options: ReadOptions | None = None, report: ReadReport | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """Read files one after the other as batches of the columns id and text, both Arrow strings.
+    """Yield the records of files in order, as batches of (id, text).
 
-    A text is never null, but it may be empty. The ids are as they stand in the file (numbers as decimal
-    strings); where a file has none the column is all null. No batch is empty, none crosses files.
+    Both columns are Arrow strings. A text is never null, but it may be empty. The ids are as they stand in the file,
+    numbers as decimal strings; for a file without ids they are all null. No batch is empty, none crosses files.
 
     Raises SpanishTokError, which names file and row, for what is missing, damaged, cut off or not what
-    the options say, and at the end where `options.rows` was not met.
+    the options say, and at the end if `options.rows` was not met.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -90,20 +81,20 @@ def read_records(
     """
     options = options or ReadOptions()
     report = report if report is not None else ReadReport()
-    for place, path in enumerate(expand_folders(paths)):
-        if place == len(report.files):
+    for index, path in enumerate(expand_paths(paths)):
+        if index == len(report.files):
             report.files.append(FileReport(name=os.fspath(path)))
-        if not report.files[place].complete:
-            yield from read_file(path, options, report.files[place])
+        if not report.files[index].complete:
+            yield from read_file(path, options, report.files[index])
     check_rows(report.rows, options.rows, report.files[-1].name if report.files else "the input")
 
 
 def read_file(
     path: Location, options: ReadOptions, report: FileReport, end: int | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """Read one file from where `report` stands, and bring the report up to date with each batch.
+    """Read one file from where `report` stands; update the report with each batch.
 
-    `end`: the row of a Parquet file to stop before, which must be the end of a row group (see readers/splits.py).
+    `end`: the row of a Parquet file to stop before, which must be the end of a row group (see splits.py).
     """
     name = options.format or format_of(path)
     if name not in READERS:
@@ -116,18 +107,19 @@ def read_file(
 
 
 def _ray_readers() -> Mapping[str, Callable[..., Iterator[pa.RecordBatch]]]:
+    """Return the readers of Ray Data by format; raise SpanishTokError without them."""
     try:
-        from spanish_tok.readers import ray_data as ray_readers
+        from spanish_tok.readers import ray_data
     except ImportError as error:
         raise SpanishTokError(
-            f"Ray Data's readers are not where they are in Ray 2.60 ({error})",
+            f"This version of Ray lacks the readers of Ray 2.60 ({error})",
             "Leave --reader ray out, or `pip install 'ray[data]==2.60.0'`.",
         ) from None
-    return ray_readers.READERS
+    return ray_data.READERS
 
 
 def format_of(path: Location) -> str:
-    """The format of a file by its name.
+    """Return the format of a file by its name.
 
     >>> format_of("es.jsonl.zst"), format_of("spanish_collection.tsv")
     ('jsonl', 'tsv')
@@ -135,31 +127,72 @@ def format_of(path: Location) -> str:
     suffix = Path(base_name(path)).suffix
     if suffix not in FORMATS:
         raise SpanishTokError(
-            f"The format of {path} cannot be told by its name",
+            f"The format of {path} is not known by its name",
             "Give --format tsv, csv, jsonl, parquet or text.",
         )
     return FORMATS[suffix]
 
 
-def expand_folders(paths: Iterable[Location]) -> list[Location]:
-    """Replace a folder that `sample` or `clean` wrote by its shards, a pattern in an object store by its files."""
+def expand_paths(paths: Iterable[Location]) -> list[Location]:
+    """Replace folders by their files, and patterns by what they match, in order.
+
+    A folder that `sample` or `clean` wrote stands for its shards, any other one for its files of a known format.
+    Raises SpanishTokError for what is missing, unfinished or holds no text.
+    """
     expanded: list[Location] = []
     for path in paths:
         if is_remote(path):
             expanded += matching(str(path))
-            continue
-        if not Path(path).exists():
-            raise SpanishTokError(f"{path} does not exist", "Check the path.")
-        if not Path(path).is_dir():
+        elif str(path) == "-" or Path(path).is_file():
             expanded.append(path)
-            continue
-        if not (Path(path) / "manifest.json").exists():
-            raise SpanishTokError(
-                f"{path} is a folder without a manifest.json",
-                "Give files; or, if `sample` was interrupted there, run it again: it goes on.",
-            )
-        manifest = read_json(Path(path) / "manifest.json")
-        if "shards" not in manifest:
-            raise SpanishTokError(f"{path} is a folder without shards of text", "Give files of text.")
-        expanded += [Path(path) / shard["file"] for shard in manifest["shards"]]
+        elif Path(path).is_dir():
+            expanded += _files_of_folder(Path(path))
+        elif has_magic(str(path)) and (matches := sorted(glob(str(path), recursive=True))):
+            expanded += expand_paths(matches)
+        elif not Path(path).exists():
+            problem = f"Nothing matches {path}" if has_magic(str(path)) else f"{path} does not exist"
+            raise SpanishTokError(problem, "Check the path.")
+        else:
+            expanded.append(path)  # a named pipe
     return expanded
+
+
+def _files_of_folder(folder: Path) -> list[Location]:
+    """Return the shards that the manifest of a folder names, or its files of text."""
+    manifest_path = folder / "manifest.json"
+    if manifest_path.exists():
+        manifest = read_json(manifest_path)
+        if "shards" not in manifest:
+            raise SpanishTokError(f"{folder} is a folder without shards of text", "Give files of text.")
+        return [folder / shard["file"] for shard in manifest["shards"]]
+    if (folder / "unfinished").exists() or (folder / "unfinished.json").exists():
+        raise SpanishTokError(
+            f"{folder} is unfinished: it has no manifest.json",
+            "Run the command that writes it again: it resumes.",
+        )
+    files = [file for file in sorted(folder.iterdir()) if file.is_file() and not file.name.startswith(".")]
+    if not (texts := [file for file in files if Path(base_name(file)).suffix in FORMATS]):
+        raise SpanishTokError(f"{folder} is a folder without files of text", f"Give {', '.join(FORMATS)}.")
+    return list(texts)
+
+
+def sources_of(paths: Sequence[Location]) -> list[str]:
+    """Return the names of sources: file names without suffixes.
+
+    Where two would be equal, they get as many of their folders as tell them apart.
+
+    >>> sources_of(["datos/es.tsv.gz", "2019/foros.parquet", "2020/foros.parquet"])
+    ['es', '2019/foros', '2020/foros']
+    >>> sources_of(["foros.txt", "foros.jsonl", "datos/es.tsv"])  # not even folders tell them apart
+    ['foros', 'foros', 'es']
+    """
+    stems = [PurePosixPath(os.fspath(path)).parent / base_name(path).split(".")[0] for path in paths]
+    depths = [1] * len(stems)
+    while True:
+        names = ["/".join(stem.parts[-depth:]) for stem, depth in zip(stems, depths, strict=True)]
+        repeated = {name for name, count in Counter(names).items() if count > 1}
+        longer = [depth + (name in repeated) for name, depth in zip(names, depths, strict=True)]
+        alike = [index for index, name in enumerate(names) if name in repeated]
+        if all(longer[index] > len(stems[index].parts) for index in alike):
+            return names
+        depths = longer

@@ -1,4 +1,4 @@
-"""Files at an address: on the Hub (hf://), at a URL, in an object store; opened again where they stopped."""
+"""Files at an address: on the Hub (hf://), at a URL, in an object store."""
 
 import io
 import os
@@ -20,7 +20,7 @@ TIMEOUT = 30.0  # seconds without an answer from a URL
 
 
 def is_remote(location: str | os.PathLike[str]) -> bool:
-    """Whether a location is an address, on the Hub, at a URL or in an object store, rather than a path.
+    """Return whether a location is an address rather than a path on disk.
 
     >>> is_remote("hf://datasets/usuaria/corpus/es.tsv"), is_remote("es.tsv")
     (True, False)
@@ -33,18 +33,27 @@ def _is_url(location: str | os.PathLike[str]) -> bool:
 
 
 def matching(location: str) -> list[str]:
-    """The addresses that a pattern such as s3://bucket/es/*.parquet stands for, in order; other ones as they are."""
+    """Return the addresses that match a pattern, in order.
+
+    A pattern is an address with "*", such as s3://bucket/es/*.parquet. An address without one is returned as it is.
+    Raises SpanishTokError if nothing matches.
+    """
     if "*" not in location or _is_url(location):
         return [location]
     filesystem, pattern = _filesystem(location)
-    found = [filesystem.unstrip_protocol(path) for path in sorted(filesystem.glob(pattern))]
-    if not found:
+    addresses = [filesystem.unstrip_protocol(path) for path in sorted(filesystem.glob(pattern))]
+    if not addresses:
         raise SpanishTokError(f"Nothing matches {location}", "Check the address.")
-    return found
+    return addresses
+
+
+def open_remote(location: str) -> "RetriedStream":
+    """Open the file at an address; time-outs, resets and short answers are retried."""
+    return RetriedStream(location, _open_url if _is_url(location) else _open_stored)
 
 
 class RetriedStream(io.RawIOBase):
-    """A remote file that is opened again, at the byte it stopped at, when reading fails.
+    """A remote file that is opened again at the byte where reading failed.
 
     `open_at(location, offset)` returns a file-like object and the size of the whole file, or None.
     """
@@ -115,7 +124,7 @@ class RetriedStream(io.RawIOBase):
                     raise SpanishTokError(
                         f"{self._location} failed {ATTEMPTS} times at byte {self._position:,}"
                         f" ({type(error).__name__}: {' '.join(str(error).split())})",
-                        "Try again later: the same command goes on where it stopped.",
+                        "Try again later: the same command resumes where it stopped.",
                     ) from error
                 time.sleep(FIRST_PAUSE * 2**attempt)
         raise AssertionError("unreachable")

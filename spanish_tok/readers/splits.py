@@ -1,7 +1,7 @@
-"""Parts of the input for the tasks of a cluster: whole files, and row groups of a large file of Parquet.
+"""Parts of an input for the tasks of a cluster: files, or row groups of Parquet.
 
-Rows of text, CSV and JSON lines begin where the row before them ended, so only who reads such a file from its
-front knows them. Parquet says in its footer which rows lie where, so that several tasks share a large file.
+A row of text, CSV or JSON lines begins where the row before it ends, so that such a file must be read from its
+front. The footer of Parquet says which rows lie where, so that several tasks can share a large file.
 """
 
 import os
@@ -24,25 +24,25 @@ PART_BYTES = 64 << 20  # of a Parquet file, as it is stored: about what a part o
 
 @dataclass(frozen=True)
 class Part:
-    """Rows of a file, counted from 0: from `begin` up to `end`, or all from `begin` on where that is None."""
+    """Rows `begin` up to `end` of a file, counted from 0; None for the end of it."""
 
     path: Location
     begin: int = 0
     end: int | None = None
 
     def report(self) -> FileReport:
-        """The state of a reading that has not begun."""
+        """Return the state of a reading that has not begun."""
         return FileReport(os.fspath(self.path), rows=self.begin)
 
     def read(self, options: ReadOptions) -> Iterator[pa.RecordBatch]:
-        """Its batches of (id, text), as `read_records` gives them."""
+        """Return its batches of (id, text), as `read_records` yields them."""
         return read_file(self.path, options, self.report(), self.end)
 
 
 def parts_of(path: Location, options: ReadOptions, *, with_ids: bool = False) -> list[Part]:
-    """A file as parts: row groups of Parquet of more than PART_BYTES, else the whole file as the only part.
+    """Return a large Parquet file as parts of whole row groups, any other as one part.
 
-    `with_ids`: divide it only where its footer says that each of its records has an id.
+    `with_ids`: divide it only if its footer says that each of its records has an id.
 
     >>> parts_of("es.tsv", ReadOptions())
     [Part(path='es.tsv', begin=0, end=None)]
@@ -50,18 +50,18 @@ def parts_of(path: Location, options: ReadOptions, *, with_ids: bool = False) ->
     whole = [Part(path)]
     if (options.format or format_of(path)) != "parquet":
         return whole
-    number = -(-(size_of(path) or 0) // PART_BYTES)
-    if number < 2:
+    count = -(-(size_of(path) or 0) // PART_BYTES)
+    if count < 2:
         return whole
     try:
         footer = _footer(path)
     except (pa.ArrowInvalid, OSError, SpanishTokError):
-        return whole  # whoever reads it will say what is wrong
+        return whole  # reading it will say what is wrong
     if with_ids and not _all_have_ids(footer, options.id):
         return whole
     groups = footer.num_row_groups
-    starts = np.cumsum([0, *(footer.row_group(place).num_rows for place in range(groups))])
-    bounds = np.unique(starts[np.linspace(0, groups, number + 1).astype(int)]).tolist()
+    starts = np.cumsum([0, *(footer.row_group(group).num_rows for group in range(groups))])
+    bounds = np.unique(starts[np.linspace(0, groups, count + 1).astype(int)]).tolist()
     return [Part(path, begin, end) for begin, end in pairwise(bounds)] or whole
 
 
@@ -73,8 +73,8 @@ def _footer(path: Location) -> pq.FileMetaData:
 
 
 def _all_have_ids(footer: pq.FileMetaData, name: str) -> bool:
-    """Whether the footer counts the missing ids of each row group, and there are none."""
-    names = [footer.schema.column(place).path for place in range(footer.num_columns)]
+    """Return whether the footer states for each row group that it has no missing ids."""
+    names = [footer.schema.column(index).path for index in range(footer.num_columns)]
     if name not in names:
         return False
     for group in range(footer.num_row_groups):

@@ -1,6 +1,6 @@
-"""The bytes of a file wherever it lies: on disk, on the Hub (hf://), at a URL, in an object store, on standard input.
+"""The bytes of a file on disk, on the Hub, at a URL or on standard input.
 
-An object store is any address that fsspec knows: s3:// (needs s3fs), gs:// (gcsfs), file:// and more.
+An object store is any address that fsspec reads: s3:// (needs s3fs), gs:// (gcsfs), file:// and more.
 
 Compressed files (gzip, zstd, xz, by their suffix) are read decompressed. A remote file that stops
 answering is opened again where it stopped; a stream that ends too early is an error, never an end.
@@ -10,23 +10,38 @@ import io
 import lzma
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.readers.remote import RetriedStream, _is_url, _open_stored, _open_url, is_remote
-
-if TYPE_CHECKING:
-    pass
-
+from spanish_tok.readers.remote import is_remote, open_remote
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".xz": "xz"}
 
 
+@dataclass(frozen=True)
+class StandardInput(os.PathLike[str]):
+    """Standard input as a location that can be read again: its bytes, held in memory."""
+
+    data: bytes = field(repr=False)
+
+    @classmethod
+    def read(cls) -> "StandardInput":
+        """Read standard input to its end."""
+        return cls(sys.stdin.buffer.read())
+
+    def __fspath__(self) -> str:
+        return "-"
+
+    def __str__(self) -> str:
+        return "standard input"
+
+
 def base_name(location: str | os.PathLike[str]) -> str:
-    """The name of a file without its folder and without the suffix of a compression.
+    """Return the name of a file without its folder and its suffix of compression.
 
     >>> base_name("hf://datasets/usuaria/corpus@main/datos/es.tsv.gz")
     'es.tsv'
@@ -44,7 +59,11 @@ def open_stream(location: str | os.PathLike[str], offset: int = 0) -> Iterator[i
     """
     compression = COMPRESSIONS.get(Path(location).suffix)
     try:
-        with open_raw(location) as raw, _decompressed(raw, compression) as stream:
+        on_disk = not (isinstance(location, StandardInput) or str(location) == "-" or is_remote(location))
+        with (
+            open(location, "rb", buffering=0) if on_disk else open_raw(location) as raw,
+            _decompressed(raw, compression) as stream,
+        ):
             _skip(stream, offset, seekable=compression is None and stream.seekable())
             yield stream
     except FileNotFoundError:
@@ -58,7 +77,7 @@ def open_stream(location: str | os.PathLike[str], offset: int = 0) -> Iterator[i
 
 
 def size_of(location: str | os.PathLike[str]) -> int | None:
-    """The number of bytes of a file as it is stored, or None where nobody tells."""
+    """Return the number of bytes of a file as it is stored, or None if unknown."""
     if str(location) == "-":
         return None
     if not is_remote(location):
@@ -70,19 +89,40 @@ def size_of(location: str | os.PathLike[str]) -> int | None:
         raise SpanishTokError(f"{location} does not exist", "Check the address.") from None
 
 
+def lines_of(
+    files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+) -> Iterator[tuple[str, int, str]]:
+    """Yield (file, line number from 1, text) for each line of files.
+
+    "-" is standard input. Lines end at "\\n" only. Raises SpanishTokError that names file and line if one is not UTF-8.
+    """
+    for path in [files] if isinstance(files, str | os.PathLike) else files:
+        name = "standard input" if str(path) == "-" else str(path)
+        with open_stream(path) as stream, io.BufferedReader(stream) as buffered:
+            for number, line in enumerate(buffered, 1):
+                try:
+                    yield name, number, line.removesuffix(b"\n").decode("utf-8")
+                except UnicodeDecodeError:
+                    raise SpanishTokError(
+                        f"{name}, line {number} is not UTF-8", "Convert the file first."
+                    ) from None
+
+
 def _damaged(location: str | os.PathLike[str], error: Exception) -> SpanishTokError:
-    return SpanishTokError(
-        f"{location} is cut off or damaged ({error})", "What was read of it is not the whole: get it again."
-    )
+    return SpanishTokError(f"{location} is cut off or damaged ({error})", "Get it again.")
 
 
 def open_raw(location: str | os.PathLike[str]) -> io.RawIOBase:
+    """Open the stored bytes of a location, not decompressed.
+
+    Readers open their input by `open_stream`, but for Parquet on disk, which Arrow opens.
+    """
+    if isinstance(location, StandardInput):
+        return cast(io.RawIOBase, io.BytesIO(location.data))
     if str(location) == "-":
         return cast(io.RawIOBase, sys.stdin.buffer)
-    if _is_url(location):
-        return RetriedStream(str(location), _open_url)
     if is_remote(location):
-        return RetriedStream(str(location), _open_stored)
+        return open_remote(str(location))
     return open(location, "rb", buffering=0)
 
 
@@ -107,5 +147,5 @@ def _skip(stream: io.RawIOBase, offset: int, *, seekable: bool) -> None:
     while offset:
         skipped = len(stream.read(min(offset, 1 << 20)))
         if not skipped:
-            raise EOFError("it is shorter than when it was read before")
+            raise EOFError("it has become shorter since it was read")
         offset -= skipped

@@ -1,4 +1,4 @@
-"""Rows that are malformed or not UTF-8: found, counted, repaired, rejected or refused, in one place."""
+"""Rows that are malformed or not UTF-8: counted, repaired, rejected or an error."""
 
 import codecs
 from typing import NamedTuple
@@ -24,20 +24,18 @@ NO_TAB = "it has no tab after an id"
 
 
 class Fields(NamedTuple):
-    """One block of rows, split: what a worker hands to the reader."""
+    """One block of rows, split into columns by a worker."""
 
     ids: pa.Array | None  # binary
     texts: pa.Array  # binary
-    places: NDArray[
-        np.int64
-    ]  # the row of the block that each entry of the columns comes from: [0, 1, 3] without row 2
-    invalid: NDArray[np.bool_] | None  # bool for each entry: not UTF-8; or None where all are
+    row_of: NDArray[np.int64]  # the row of the block that entry i comes from: [0, 1, 3] without row 2
+    invalid: NDArray[np.bool_] | None  # True for an entry that is not UTF-8; None if all are UTF-8
     rows: int  # of the block, malformed ones included
     size: int  # bytes
 
 
 def column_of(block: Bytes, begins: Positions, ends: Positions) -> pa.Array:
-    """The fields block[begins[i]:ends[i]] as an Arrow binary column."""
+    """Return the fields block[begins[i]:ends[i]] as an Arrow binary column."""
     offsets = pa.allocate_buffer(4 * (len(begins) + 1))
     data = pa.allocate_buffer(int((ends - begins).sum(dtype=np.int64)))
     kernels.copy_fields(block, begins, ends, np.frombuffer(offsets, np.int32), np.frombuffer(data, np.uint8))
@@ -45,7 +43,10 @@ def column_of(block: Bytes, begins: Positions, ends: Positions) -> pa.Array:
 
 
 def invalid_in(block: Bytes, *columns: pa.Array | None) -> NDArray[np.bool_] | None:
-    """Which entries are not UTF-8, or None: the whole block is tested first, which is much faster."""
+    """Return which entries are not UTF-8, or None if all are.
+
+    The whole block is tested first, which is much faster.
+    """
     whole = pa.Array.from_buffers(
         pa.string(), 1, [None, pa.py_buffer(np.array([0, len(block)], np.int32)), pa.py_buffer(block)]
     )
@@ -58,29 +59,32 @@ def invalid_in(block: Bytes, *columns: pa.Array | None) -> NDArray[np.bool_] | N
 
 
 def invalid_entries(column: pa.Array) -> NDArray[np.bool_]:
-    """True for each entry of an Arrow binary column that is not valid UTF-8."""
+    """Return True for each entry of an Arrow binary column that is not valid UTF-8."""
     _, offsets, data = column.buffers()
     begins = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
     return np.asarray(invalid_rows(np.frombuffer(data or b"", np.uint8), begins))
 
 
-def checked(
+def batch_of_fields(
     fields: Fields, path: Location, options: ReadOptions, report: FileReport, *, missing: str = NO_TAB
 ) -> pa.RecordBatch:
-    """Apply the options to what was split, count, and make the batch; `missing` says why rows are."""
-    malformed = fields.rows - len(fields.places)
+    """Apply the options to split fields, count, and return the batch.
+
+    `missing` is the fault of the rows that have no entry, such as "it has no tab after an id".
+    """
+    malformed = fields.rows - len(fields.row_of)
     if malformed and options.malformed == "error":
-        first = np.setdiff1d(np.arange(fields.rows), fields.places)[0]
-        raise malformed_row(path, report.rows + int(first) + 1, missing)
+        bad = np.setdiff1d(np.arange(fields.rows), fields.row_of)[0]
+        raise malformed_row(path, report.rows + int(bad) + 1, missing)
     report.rejected += malformed
     columns = [fields.ids, fields.texts]
-    if fields.invalid is not None and fields.invalid.any():  # not any: they were in rows without a tab
-        place = report.rows + int(fields.places[fields.invalid.argmax()]) + 1
-        columns = _settle(columns, fields.invalid, place, path, options, report)
+    if fields.invalid is not None and fields.invalid.any():  # else they were in rows without a tab
+        first = report.rows + int(fields.row_of[fields.invalid.argmax()]) + 1
+        columns = _treat_invalid(columns, fields.invalid, first, path, options, report)
     return batch_of(*(column if column is None else column.view(pa.string()) for column in columns))
 
 
-def _settle(
+def _treat_invalid(
     columns: list[pa.Array | None],
     invalid: NDArray[np.bool_],
     first: int,
@@ -88,7 +92,9 @@ def _settle(
     options: ReadOptions,
     report: FileReport,
 ) -> list[pa.Array | None]:
-    """The columns with the rows that are not UTF-8, the first of which is row `first`, mended or left out."""
+    """Return the columns with the entries that are not UTF-8 repaired or dropped.
+
+    `first` is the number of the first such row, for the error."""
     if options.invalid_utf8 == "error":
         raise invalid_row(path, first)
     if options.invalid_utf8 == "reject":
@@ -99,14 +105,16 @@ def _settle(
 
 
 def repaired(column: pa.Array, invalid: NDArray[np.bool_]) -> pa.Array:
-    """An Arrow binary column with the entries where `invalid` is true repaired."""
+    """Return an Arrow binary column with the entries where `invalid` is true repaired."""
     mask = pa.array(invalid)
-    mended = [repair_utf8(value).encode() for value in column.filter(mask).to_pylist()]
-    return pc.replace_with_mask(column, mask, pa.array(mended, pa.binary()))
+    repaired_values = [repair_utf8(value).encode() for value in column.filter(mask).to_pylist()]
+    return pc.replace_with_mask(column, mask, pa.array(repaired_values, pa.binary()))
 
 
 def repair_utf8(data: bytes) -> str:
-    r"""Read bytes that are not all UTF-8: the wrong ones as Windows-1252, a character cut in two as U+FFFD.
+    r"""Decode bytes that are not all UTF-8.
+
+    The wrong ones are read as Windows-1252, a character cut in two becomes U+FFFD.
 
     >>> repair_utf8("año".encode() + b" a\xf1o" + b" \xe2\x80"), repair_utf8(b"est\xe1")
     ('año año �', 'está')
@@ -115,10 +123,11 @@ def repair_utf8(data: bytes) -> str:
 
 
 def _as_windows_1252(error: UnicodeError) -> tuple[str, int]:
+    """Return the replacement of wrong bytes, and where decoding continues."""
     assert isinstance(error, UnicodeDecodeError)
     wrong = error.object[error.start : error.end]
     cut_off = error.end == len(error.object) and (len(wrong) > 1 or wrong[0] in range(0xC2, 0xE0))
-    if cut_off or wrong[0] in b"\x81\x8d\x8f\x90\x9d":  # five bytes that Windows-1252 leaves out
+    if cut_off or wrong[0] in b"\x81\x8d\x8f\x90\x9d":  # bytes without a character in Windows-1252
         return "\ufffd", error.end
     return wrong[:1].decode("windows-1252"), error.start + 1
 

@@ -1,12 +1,14 @@
-"""The work behind token shards: where a shard ends, how one is made, and what its manifest says.
+"""The job behind token shards.
 
-Each shard is made on its own, by any worker of any engine, and carries the key of its job: what was made from
-another input, vocabulary or option is never taken for a part of this one.
+What decides their bytes, where a shard ends, and how one is written.
+
+Each shard is written on its own, by any worker of any engine, and carries the key of its job: a shard of another
+input, vocabulary or option is never taken for one of this job.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,18 +21,20 @@ import pyarrow.parquet as pq
 
 from spanish_tok._version import __version__
 from spanish_tok.files import atomic_path, sha256_of_file
+from spanish_tok.readers.inputs import Input
+from spanish_tok.readers.options import FileReport
 from spanish_tok.tokenization.tokenizer import Tokenizer
 
 FORMAT = 1
 METADATA_KEY = b"spanish-tok"
-RECORD_BYTES = 16  # what a record counts beside its text, so that empty ones fill a shard, too
+RECORD_BYTES = 16  # that a record counts beside its text, so that empty records fill a shard too
 ROW_GROUP = 1 << 16
 TOKENS = pa.schema([pa.field("id", pa.string()), pa.field("tokens", pa.list_(pa.uint16()), nullable=False)])
 TEXTS = pa.schema([pa.field("id", pa.string()), pa.field("text", pa.large_string(), nullable=False)])
 
 
 class ShardInput(NamedTuple):
-    """One shard to be made: its file name, and the records as Arrow batches."""
+    """One shard to be written: its file name, and the records as Arrow batches."""
 
     name: str
     batches: list[pa.RecordBatch]
@@ -38,11 +42,13 @@ class ShardInput(NamedTuple):
 
 @dataclass(frozen=True)
 class ShardJob:
-    """All that a worker needs to make any shard of a job, here or on another machine: small, and it pickles.
+    """All that a worker needs to write any shard of a job, here or on another machine.
 
     kind: "tokens" turns (id, text) into (id, tokens), "text" the other way.
     options: what decides the bytes of the shards beside inputs and vocabulary.
-    inputs: what tells an input from another, in their order.
+    inputs: what tells each input from another, in their order.
+
+    It is small, and it pickles.
     """
 
     kind: Literal["tokens", "text"]
@@ -52,7 +58,7 @@ class ShardJob:
 
     @property
     def described(self) -> dict[str, Any]:
-        """The beginning of the manifest: all that decides the bytes of the shards."""
+        """The first entries of the manifest: all that decides the bytes of the shards."""
         vocabulary = self.tokenizer.vocabulary
         return {
             "format": FORMAT,
@@ -68,15 +74,6 @@ class ShardJob:
         """SHA-256 of what is described; cached, as the list of inputs may be long."""
         return hashlib.sha256(json.dumps(self.described, sort_keys=True).encode()).hexdigest()
 
-    def is_whole(self, folder: Path, manifest: dict[str, Any]) -> bool:
-        """Return whether every shard of a finished manifest is still there and of this very job."""
-        return all(self.row_of(folder / row["file"]) is not None for row in manifest["shards"])
-
-    def manifest(self, rows: list[dict[str, Any]], **counted: int) -> dict[str, Any]:
-        """Return the manifest of the finished shards; `counted` is what was counted beside their rows."""
-        totals = {name: sum(row[name] for row in rows) for name in self.counted}
-        return {**self.described, "key": self.key, **totals, **counted, "shards": rows}
-
     @property
     def schema(self) -> pa.Schema:
         """The columns of its shards."""
@@ -84,30 +81,30 @@ class ShardJob:
 
     @property
     def counted(self) -> tuple[str, ...]:
-        """What the manifest counts of each shard."""
+        """The names of the counts that the manifest holds for each shard."""
         return ("records", "ids") if self.kind == "tokens" else ("records",)
 
     def convert(self, records: pa.RecordBatch | pa.Table) -> pa.Table:
-        """A batch of records converted, on this thread and into one chunk."""
+        """Return a batch of records converted, on this thread and into one chunk."""
         if self.kind == "tokens":
             append_eos = self.options["append_eos"]
-            made = self.tokenizer.encode_column(records["text"], append_eos, threads=1)
+            column = self.tokenizer.encode_column(records["text"], append_eos, threads=1)
         else:
-            made = self.tokenizer.decode_column(records["tokens"])
-        return pa.Table.from_arrays([records["id"], made], schema=self.schema).combine_chunks()
+            column = self.tokenizer.decode_column(records["tokens"])
+        return pa.Table.from_arrays([records["id"], column], schema=self.schema).combine_chunks()
 
-    def make(self, source: ShardInput, folder: Path) -> dict[str, Any]:
-        """Write a shard, whole or not at all, unless it lies there already; return its row of the manifest.
+    def write(self, source: ShardInput, folder: Path) -> dict[str, Any]:
+        """Write a shard, unless it lies there already; return its entry of the manifest.
 
-        Takes the batches out of `source`: nobody else is to hold them.
+        Removes the batches from `source`, to free memory: the caller must not keep references.
         """
         path = folder / source.name
         row = self.row_of(path)
         if row is None:
-            row = self._write(source.batches, path)
+            row = self._write_groups(source.batches, path)
         return {"file": path.name, **row, "sha256": sha256_of_file(path)}
 
-    def _write(self, batches: list[pa.RecordBatch], path: Path) -> dict[str, int]:
+    def _write_groups(self, batches: list[pa.RecordBatch], path: Path) -> dict[str, int]:
         """Convert and write one row group after the other, each in memory of its own."""
         row = dict.fromkeys(self.counted, 0)
         with atomic_path(path) as partial, parquet_writer(partial, self.schema) as writer:
@@ -122,7 +119,7 @@ class ShardJob:
         return row
 
     def row_of(self, path: Path) -> dict[str, int] | None:
-        """How many records and ids a shard holds, or None where no shard of this very job lies whole."""
+        """Return the counts of a shard; None unless it is whole and of this job."""
         try:
             note = json.loads((pq.read_metadata(path).metadata or {}).get(METADATA_KEY, b"{}"))
         except (OSError, ValueError):  # no file; no Parquet
@@ -131,8 +128,11 @@ class ShardJob:
 
 
 def take_rows(batches: list[pa.RecordBatch], count: int) -> pa.Table:
-    """The first `count` rows, or all where there are fewer; they are taken out of `batches`."""
-    taken = []
+    """Remove the first `count` rows from `batches`, and return them.
+
+    All rows if there are fewer.
+    """
+    taken: list[pa.RecordBatch] = []
     while batches and count:
         batch = batches.pop(0)
         if batch.num_rows > count:
@@ -143,7 +143,10 @@ def take_rows(batches: list[pa.RecordBatch], count: int) -> pa.Table:
 
 
 def parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    """A writer of Parquet; the bytes of ids as streams, which is smaller and faster here than a dictionary."""
+    """Return a writer of Parquet.
+
+    The bytes of ids are split into streams, which is smaller and faster here than a dictionary.
+    """
     streams = {"tokens.list.element": "BYTE_STREAM_SPLIT"} if "tokens" in schema.names else None
     return pq.ParquetWriter(
         path, schema, compression="zstd", compression_level=1,
@@ -151,21 +154,29 @@ def parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     )  # fmt: skip
 
 
-def cut(batches: Iterable[pa.RecordBatch], file: int, shard_bytes: int) -> Iterator[ShardInput]:
-    """The records of input file number `file` as shards; each ends with the record that fills it."""
-    waiting: list[pa.RecordBatch] = []
-    shard = size = 0
-    for whole in batches:
-        batch = whole
-        while batch.num_rows:
-            lengths = pc.binary_length(batch["text"]).to_numpy().astype(np.int64)
-            sizes = size + np.cumsum(lengths + RECORD_BYTES)
-            last = int(np.searchsorted(sizes, shard_bytes))  # the record that fills the shard
-            waiting.append(batch.slice(0, last + 1))
-            size = int(sizes[-1])
-            if last < len(sizes):
-                yield ShardInput(f"tokens-{file:05}-{shard:05}.parquet", waiting)
-                waiting, size, shard = [], 0, shard + 1
-            batch = batch.slice(last + 1)
-    if waiting:
-        yield ShardInput(f"tokens-{file:05}-{shard:05}.parquet", waiting)
+def shard_inputs(
+    items: Iterable[tuple[int, Input]], reports: Sequence[FileReport], shard_bytes: int
+) -> Iterator[ShardInput]:
+    """Yield the records of some inputs as shards.
+
+    Each ends with the record that fills it.
+
+    items: (index in the whole input, input); the index is in the file name.
+    """
+    for (index, item), report in zip(items, reports, strict=True):
+        waiting: list[pa.RecordBatch] = []
+        shard = size = 0
+        for whole in item.read(report):
+            batch = whole
+            while batch.num_rows:
+                lengths = pc.binary_length(batch["text"]).to_numpy().astype(np.int64)
+                sizes = size + np.cumsum(lengths + RECORD_BYTES)
+                last = int(np.searchsorted(sizes, shard_bytes))  # the record that fills the shard
+                waiting.append(batch.slice(0, last + 1))
+                size = int(sizes[-1])
+                if last < len(sizes):
+                    yield ShardInput(f"tokens-{index:05}-{shard:05}.parquet", waiting)
+                    waiting, size, shard = [], 0, shard + 1
+                batch = batch.slice(last + 1)
+        if waiting:
+            yield ShardInput(f"tokens-{index:05}-{shard:05}.parquet", waiting)

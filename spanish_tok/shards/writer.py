@@ -1,43 +1,39 @@
-"""Token shards: data sets of text turned into Parquet files of ids, resumable, and read back as flat arrays.
+"""The verb `shard`: data sets of text as Parquet files of ids, and back.
 
-A folder of shards holds `tokens-FFFFF-SSSSS.parquet`, shard S of input file F, with the columns (id: string,
+A folder of shards holds `tokens-FFFFF-SSSSS.parquet`, shard S of input F, with the columns (id: string,
 tokens: list<uint16>), and manifest.json, written last. A shard ends with the record that brings its text to
-`shard_bytes`, so that neither workers nor blocks of reading change a byte.
+`shard_bytes`, so that neither threads nor blocks of reading change a byte.
 """
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
-from numpy.lib.format import open_memmap
-from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.files import atomic_path, read_json, sha256_of_file
-from spanish_tok.jobs import MANIFEST, OutputFolder
-from spanish_tok.parallel.engines import EngineName, check_shared, connected
-from spanish_tok.parallel.threads import available_cores, map_in_order
-from spanish_tok.progress import SILENT, Bar
-from spanish_tok.readers.inputs import absolute, check_reader
+from spanish_tok.jobs import OutputFolder
+from spanish_tok.options import changed
+from spanish_tok.parallel.local import Local
+from spanish_tok.parallel.ray_engine import Ray
+from spanish_tok.parallel.threads import map_in_order
+from spanish_tok.progress import SILENT, Bar, ProgressOption, progress_of
+from spanish_tok.readers.inputs import Input, InputOption, absolute, check_reader, inputs_of
 from spanish_tok.readers.options import FileReport, Location, ReadOptions, check_rows
-from spanish_tok.readers.records import expand_folders, read_file
-from spanish_tok.readers.remote import is_remote
-from spanish_tok.readers.streams import size_of
-from spanish_tok.shards.job import FORMAT, ShardInput, ShardJob, cut
+from spanish_tok.shards.job import ShardInput, ShardJob, shard_inputs
+from spanish_tok.shards.reader import TokenArrays, load_shards, read_manifest, shard_tables
 from spanish_tok.tokenization.tokenizer import Tokenizer
-from spanish_tok.vocab.vocabulary import Vocabulary
-
-ARRAYS = ".arrays"  # hidden, so that readers of a folder of Parquet pass it over
 
 
 @dataclass(frozen=True)
 class ShardOptions:
-    """What decides the bytes of token shards, beside the input, how it is read, and the vocabulary.
+    """What decides the bytes of token shards.
+
+    Beside the input, how it is read, and the vocabulary.
 
     append_eos: end every record with `</s>`.
     shard_bytes: bytes of text, and 16 a record, at which a shard ends; what a worker holds at once.
@@ -47,227 +43,237 @@ class ShardOptions:
     shard_bytes: int = 32 << 20
 
 
-ShardResult = tuple[list[dict[str, Any]], list[FileReport]]  # rows of the manifest; what was read
+@dataclass(frozen=True)
+class ShardResult:
+    """Shards that were written, or ids in memory.
+
+    folder: where they lie; None if they are in memory alone. manifest: what manifest.json holds.
+    """
+
+    folder: Path | None
+    manifest: Mapping[str, Any]
+    in_memory: TokenArrays | None = None
+
+    @property
+    def records(self) -> int:
+        """How many records the shards hold."""
+        return int(self.manifest["records"])
+
+    @property
+    def ids(self) -> int:
+        """How many ids the shards hold; 0 for shards of text."""
+        return int(self.manifest.get("ids", 0))
+
+    def load(self) -> TokenArrays:
+        """Return the ids as flat arrays, see `load_shards`."""
+        if self.in_memory is not None:
+            return self.in_memory
+        if self.folder is None:
+            raise SpanishTokError("These shards were not written", "Give an output.")
+        return load_shards(self.folder)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the manifest, ready for JSON."""
+        return dict(self.manifest)
 
 
-class TokenArrays(NamedTuple):
-    """Records as two arrays: record r is ids[offsets[r]:offsets[r + 1]]."""
-
-    ids: NDArray[np.uint16]
-    offsets: NDArray[np.int64]
-
-
-def write_shards(
-    paths: Iterable[Location],
-    output: Location,
-    tokenizer: Tokenizer | None = None,
+def shard(
+    input: InputOption = None,  # noqa: A002
+    output: Location | None = None,
+    tokenizer: Tokenizer | Location | None = None,
     *,
-    options: ShardOptions | None = None,
+    texts: Any = None,
     reading: ReadOptions | None = None,
-    workers: int | None = None,
-    engine: EngineName = "local",
-    address: str | None = None,
-    progress: Bar = SILENT,
-) -> dict[str, Any]:
-    """Encode files of text (see `spanish_tok.readers.records`) into a folder of token shards; return its manifest.
+    options: ShardOptions | None = None,
+    engine: Local | Ray | None = None,
+    progress: ProgressOption = None,
+    **changes: Any,
+) -> ShardResult:
+    """Encode all texts of the input into a folder of token shards.
 
-    Run again after an interruption, it makes the shards that are missing. The bytes depend on the input,
-    the vocabulary and the options, not on `workers` (threads; all cores by default), nor on `engine`: "ray"
-    gives each file to a task on the cluster at `address` (see parallel/ray_engine.py), whose nodes must share `output`.
+    input: files, folders, patterns, or a recipe by name; or `texts=` in memory. tokenizer: the shipped one by default,
+    or a vocabulary folder. changes: fields of ShardOptions. Without `output` the ids are in memory alone.
 
-    Raises SpanishTokError where the folder holds anything else, and for what cannot be read.
+    An interrupted call writes the missing shards when it is given again. The bytes depend on the input, the
+    vocabulary and the options, not on `engine`. The engine Ray gives each file to a task of the cluster, whose nodes
+    must share `output`.
+
+    Raises SpanishTokError if the folder holds anything else, and for what cannot be read.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
     >>> _ = (folder / "es.txt").write_text("Hola, mundo.\\nAdiós.\\n", encoding="utf-8")
-    >>> manifest = write_shards([folder / "es.txt"], folder / "tokens")
-    >>> manifest["records"], [shard["file"] for shard in manifest["shards"]]
+    >>> result = shard(folder / "es.txt", folder / "tokens")
+    >>> result.records, [shard["file"] for shard in result.manifest["shards"]]
     (2, ['tokens-00000-00000.parquet'])
-    >>> ids, offsets = read_shards(folder / "tokens")
+    >>> ids, offsets = result.load()
     >>> Tokenizer.load().decode(ids[offsets[0] : offsets[1]])
     'hola, mundo.'
     """
-    options, reading = options or ShardOptions(), reading or ReadOptions()
-    files = expand_folders(paths)
-    check_reader(engine, reading, files)
-    job = token_job(files, tokenizer or Tokenizer.load(), options, reading)
+    options, engine = changed(ShardOptions, options, changes), engine or Local()
+    tokenizer = tokenizer if isinstance(tokenizer, Tokenizer) else Tokenizer.load(tokenizer)
+    inputs = inputs_of(input, reading, texts=texts)
+    items = [_item_of_task(item, engine) for item in inputs.items]
+    if output is None:
+        return _in_memory(items, tokenizer, options, engine)
+    job = token_job(items, tokenizer, options)
     folder = OutputFolder(Path(output).absolute(), job.described)
-    manifest = folder.finished()
-    if manifest and job.is_whole(folder.path, manifest):
-        return manifest
-    with folder.filling():
-        if engine == "ray":
-            made = _make_on_ray(job, files, folder.path, reading, address, progress)
-        else:
-            made = [make_shards(job, list(enumerate(files)), folder.path, reading, workers, progress)]
-        rows = [row for rows, _ in made for row in rows]
-        reports = [report for _, read in made for report in read]
-        check_rows(sum(report.rows for report in reports), reading.rows, "the input")
-        counted = {
-            name: sum(getattr(report, name) for report in reports) for name in ("rejected", "repaired")
-        }
-        return folder.finish(job.manifest(rows, **counted))
+    if _is_done(folder, job):
+        return ShardResult(folder.path, folder.finished() or {})
+    results: dict[int, tuple[list[dict[str, Any]], list[FileReport]]] = {}
+    with (
+        _memory_given_back(),
+        folder.filling(),
+        progress_of(progress).phase("encoding records") as bar,
+        engine.connected() as workers,
+    ):
+        groups = workers.groups(list(enumerate(items)), 1)
+        parts = [(group, folder.path, engine.task_threads) for group in groups]
+        for index, result in workers.map(write_shards_of, parts, job, bar, _records_of):
+            results[index] = result
+            _check_shared([folder.path / entry["file"] for entry in result[0]])
+        ordered = [results[index] for index in sorted(results)]
+        reports = [report for _, reports in ordered for report in reports]
+        check_rows(sum(report.rows for report in reports), inputs.rows, "the input")
+        lost = {name: sum(getattr(report, name) for report in reports) for name in ("rejected", "repaired")}
+        return _finish(folder, job, [entry for entries, _ in ordered for entry in entries], lost)
 
 
-def make_shards(
-    job: ShardJob,
-    files: Sequence[tuple[int, Location]],
-    folder: Path,
-    reading: ReadOptions,
-    workers: int | None = 1,
-    progress: Bar = SILENT,
-) -> ShardResult:
-    """Make the shards of some input files, each given with its place in the input: a task of any engine."""
-    reports = [FileReport(os.fspath(path)) for _, path in files]
-    sources = (
-        source
-        for (place, path), report in zip(files, reports, strict=True)
-        for source in cut(read_file(path, reading, report), place, job.options["shard_bytes"])
-    )
-    return list(_make(job, sources, folder, workers, progress)), reports
+def write_shards_of(
+    job: ShardJob, items: Sequence[tuple[int, Input]], folder: Path, threads: int, bar: Bar = SILENT
+) -> tuple[list[dict[str, Any]], list[FileReport]]:
+    """Write the shards of some inputs: a task of any engine.
 
+    Each input comes with its index in the whole input.
 
-def _make_on_ray(
-    job: ShardJob,
-    files: Sequence[Location],
-    folder: Path,
-    reading: ReadOptions,
-    address: str | None,
-    progress: Bar,
-) -> list[ShardResult]:
-    """Make the shards of each file on a cluster; in the order of the files."""
-    made: dict[int, ShardResult] = {}
-    reading = replace(reading, workers=1)
-    parts = [([(place, absolute(path))], folder, reading) for place, path in enumerate(files)]
-    with connected(address) as cluster:
-        for place, (rows, reports) in cluster.map(make_shards, parts, shared=job):
-            made[place] = rows, reports
-            progress.advance(sum(row["records"] for row in rows))
-            check_shared([folder / row["file"] for row in rows])
-    return [made[place] for place in sorted(made)]
-
-
-def token_job(
-    files: Iterable[Location], tokenizer: Tokenizer, options: ShardOptions, reading: ReadOptions
-) -> ShardJob:
-    """The job of encoding files: what its workers need, and the key of what they make."""
-    ways = ("format", "id", "text", "invalid_utf8", "malformed")
-    chosen = asdict(options) | {way: getattr(reading, way) for way in ways}
-    return ShardJob("tokens", tokenizer, chosen, [_identity(path) for path in files])
-
-
-def _identity(path: Location) -> dict[str, Any]:
-    """What tells an input from another: its bytes; of a remote one, its address and size."""
-    if is_remote(path):
-        return {"location": str(path), "bytes": size_of(path)}
-    return {"name": os.path.basename(path), "sha256": sha256_of_file(path)}
-
-
-def _make(
-    job: ShardJob, sources: Iterable[ShardInput], folder: Path, workers: int | None, progress: Bar
-) -> Iterator[dict[str, Any]]:
-    """Make the shards of a job on the threads of this process."""
-    made = map_in_order(lambda source: job.make(source, folder), sources, workers or available_cores())
-    for row in made:
-        progress.advance(row["records"])
-        yield row
+    Returns the entries of the manifest, and what was read of each input.
+    """
+    reports = [FileReport(item.name) for _, item in items]
+    sources = shard_inputs(items, reports, job.options["shard_bytes"])
+    return list(_entries(job, sources, folder, threads, bar)), reports
 
 
 def decode_shards(
-    folder: Location,
+    input: Location,  # noqa: A002
     output: Location,
-    tokenizer: Tokenizer | None = None,
+    tokenizer: Tokenizer | Location | None = None,
     *,
-    workers: int | None = None,
-    progress: Bar = SILENT,
-) -> dict[str, Any]:
-    """Turn token shards back into shards of (id, text), one for each; resumable as `write_shards` is.
+    engine: Local | None = None,
+    progress: ProgressOption = None,
+) -> ShardResult:
+    """Turn token shards back into shards of (id, text), one for each.
 
-    Raises SpanishTokError where they are damaged or were made with another vocabulary.
+    It resumes as `shard` does.
+
+    Raises SpanishTokError if they are damaged or were made with another vocabulary.
     """
-    tokenizer = tokenizer or Tokenizer.load()
-    manifest = read_manifest(folder, tokenizer.vocabulary)
+    tokenizer = tokenizer if isinstance(tokenizer, Tokenizer) else Tokenizer.load(tokenizer)
+    manifest = read_manifest(input, tokenizer.vocabulary)
     job = ShardJob("text", tokenizer, {}, manifest["shards"])
+    folder = OutputFolder(Path(output).absolute(), job.described)
+    if _is_done(folder, job):
+        return ShardResult(folder.path, folder.finished() or {})
     sources = (
         ShardInput(f"text{path.name.removeprefix('tokens')}", table.to_batches())
-        for path, table in _tables(Path(folder), manifest)
+        for path, table in shard_tables(Path(input), manifest)
     )
-    target = OutputFolder(output, job.described)
-    finished = target.finished()
-    if finished and job.is_whole(target.path, finished):
-        return finished
-    with target.filling():
-        return target.finish(job.manifest(list(_make(job, sources, target.path, workers, progress))))
+    with folder.filling(), progress_of(progress).phase("decoding records") as bar:
+        threads = (engine or Local()).task_threads
+        entries = list(_entries(job, sources, folder.path, threads, bar))
+        return _finish(folder, job, entries, {})
 
 
-def read_manifest(folder: Location, vocabulary: Vocabulary | None = None) -> dict[str, Any]:
-    """The manifest of a folder of token shards; `manifest["vocabulary"]["fingerprint"]` says whose ids they are.
+def token_job(items: Iterable[Input], tokenizer: Tokenizer, options: ShardOptions) -> ShardJob:
+    """Return the job of encoding inputs.
 
-    Raises SpanishTokError where the folder holds no finished token shards, or others than of `vocabulary`.
+    It holds what its workers need, and the key of its shards.
     """
-    if not (Path(folder) / MANIFEST).exists():
-        raise SpanishTokError(
-            f"{folder} holds no finished token shards",
-            "Give a folder that `spanish-tok shard` wrote; if that was interrupted, run it again: it goes on.",
-        )
-    manifest: dict[str, Any] = read_json(Path(folder) / MANIFEST)
-    if not isinstance(manifest, dict) or manifest.get("kind") != "tokens":
-        raise SpanishTokError(
-            f"{folder} holds no token shards", "Give a folder that `spanish-tok shard` wrote."
-        )
-    if manifest["format"] != FORMAT:
-        raise SpanishTokError(
-            f"{folder} has format {manifest['format']}", f"This version reads format {FORMAT}."
-        )
-    made_with = manifest["vocabulary"]["fingerprint"]
-    if vocabulary is not None and vocabulary.fingerprint != made_with:
-        raise SpanishTokError(
-            f"{folder} was made with the vocabulary {made_with[:16]}, not with {vocabulary.fingerprint[:16]}",
-            "Give that vocabulary, or make the shards anew.",
-        )
-    return manifest
+    items = list(items)
+    ways = ("format", "id", "text", "invalid_utf8", "malformed")
+    chosen = asdict(options) | {
+        way: getattr(items[0].options if items else ReadOptions(), way) for way in ways
+    }
+    return ShardJob("tokens", tokenizer, chosen, [item.identity() for item in items])
 
 
-def read_shards(
-    folder: Location, vocabulary: Vocabulary | None = None, *, cache: Location | None = None
-) -> TokenArrays:
-    """All records of a folder of token shards as (ids: uint16[n], offsets: int64[records + 1]), memory-mapped.
+def _item_of_task(item: Input, engine: Local | Ray) -> Input:
+    """Return an input as a task reads it."""
+    reader = engine.reader if engine.reader != "own" else item.options.reader
+    item = replace(item, options=replace(item.options, reader=reader))
+    check_reader(item, on_cluster=engine.divides)
+    if not engine.divides:
+        return item
+    name = absolute(item.name) if item.reads_one_file else item.name
+    return replace(item, name=name, options=replace(item.options, workers=1))
 
-    The first call checks the shards and writes the arrays, uncompressed (2 bytes an id), into `cache`, by
-    default a hidden folder beside the shards; later ones only map them. Several processes share the memory.
 
-    Raises SpanishTokError where a shard is damaged, or was not made with `vocabulary` where that is given.
+def _is_done(folder: OutputFolder, job: ShardJob) -> bool:
+    """Return whether every shard that the manifest of this job names lies there."""
+    manifest = folder.finished()
+    return manifest is not None and all(
+        job.row_of(folder.path / entry["file"]) is not None for entry in manifest["shards"]
+    )
+
+
+def _entries(
+    job: ShardJob, sources: Iterable[ShardInput], folder: Path, threads: int, bar: Bar
+) -> Iterator[dict[str, Any]]:
+    """Write shards on the threads of this process.
+
+    Yields their entries of the manifest in order.
     """
-    manifest = read_manifest(folder, vocabulary)
-    cache = Path(cache) if cache is not None else Path(folder) / ARRAYS
-    paths = [cache / f"{name}-{manifest['key'][:16]}.npy" for name in TokenArrays._fields]
-    if not all(path.exists() for path in paths):
-        _write_arrays(Path(folder), manifest, *paths)
-    return TokenArrays(*(np.load(path, mmap_mode="r") for path in paths))
+    for entry in map_in_order(partial(job.write, folder=folder), sources, threads):
+        bar.advance(entry["records"])
+        yield entry
 
 
-def _write_arrays(folder: Path, manifest: dict[str, Any], ids_path: Path, offsets_path: Path) -> None:
-    offsets = np.zeros(manifest["records"] + 1, np.int64)
-    at = row = 0
-    with atomic_path(ids_path) as partial:
-        ids = open_memmap(partial, "w+", np.uint16, (manifest["ids"],))
-        for _, table in _tables(folder, manifest):
-            for chunk in table["tokens"].chunks:
-                values = chunk.flatten().to_numpy()
-                ids[at : at + len(values)] = values
-                offsets[row + 1 : row + 1 + len(chunk)] = at + np.cumsum(chunk.value_lengths().to_numpy())
-                at, row = at + len(values), row + len(chunk)
-        ids.flush()
-    with atomic_path(offsets_path) as partial, open(partial, "wb") as file:
-        np.save(file, offsets)
+def _finish(
+    folder: OutputFolder, job: ShardJob, entries: list[dict[str, Any]], lost: Mapping[str, int]
+) -> ShardResult:
+    totals = {name: sum(entry[name] for entry in entries) for name in job.counted}
+    manifest = {**job.described, "key": job.key, **totals, **lost, "shards": entries}
+    return ShardResult(folder.path, folder.finish(manifest))
 
 
-def _tables(folder: Path, manifest: dict[str, Any]) -> Iterator[tuple[Path, pa.Table]]:
-    """Every shard of a manifest, once it has the SHA-256 that the manifest states."""
-    for row in manifest["shards"]:
-        path = folder / Path(row["file"]).name
-        if not path.exists() or sha256_of_file(path) != row["sha256"]:
-            raise SpanishTokError(
-                f"{path} is missing or not as it was written (SHA-256)", "Make the shards anew."
-            )
-        yield path, pq.read_table(path)
+def _in_memory(
+    items: Sequence[Input], tokenizer: Tokenizer, options: ShardOptions, engine: Local | Ray
+) -> ShardResult:
+    """Encode without writing shards."""
+    ids, lengths = [np.empty(0, np.uint16)], [np.zeros(1, np.int64)]
+    for item in items:
+        for batch in item.read(FileReport(item.name)):
+            column = tokenizer.encode_column(batch["text"], options.append_eos, threads=engine.threads_here)
+            for chunk in getattr(column, "chunks", [column]):
+                ids.append(chunk.flatten().to_numpy())
+                lengths.append(chunk.value_lengths().to_numpy())
+    arrays = TokenArrays(np.concatenate(ids), np.cumsum(np.concatenate(lengths), dtype=np.int64))
+    return ShardResult(None, {"records": arrays.offsets.size - 1, "ids": arrays.ids.size}, arrays)
+
+
+@contextmanager
+def _memory_given_back() -> Iterator[None]:
+    """Let Arrow give memory back at once while the block runs, if it can.
+
+    It costs some 6 % of the time: 589 MB on two threads, where a second later it is 680.
+    """
+    before = pa.default_memory_pool()
+    if "jemalloc" in pa.supported_memory_backends():
+        pa.set_memory_pool(pa.jemalloc_memory_pool())
+        pa.jemalloc_set_decay_ms(0)
+    try:
+        yield
+    finally:
+        pa.set_memory_pool(before)
+
+
+def _records_of(result: tuple[list[dict[str, Any]], list[FileReport]]) -> int:
+    return sum(entry["records"] for entry in result[0])
+
+
+def _check_shared(paths: Sequence[Path]) -> None:
+    """Raise SpanishTokError if a file that a worker wrote is not seen here."""
+    if missing := [path for path in paths if not path.exists()]:
+        raise SpanishTokError(
+            f"{missing[0]} was written by a worker and is not seen here",
+            "Give a folder on a disk that all nodes share under the same path.",
+        )

@@ -1,1 +1,1 @@
-"""The T5 model: configuration, PyTorch model, checkpoints, backends of the generator, export."""
+"""The T5 model: shape, PyTorch model, folders on disk, backends, export."""

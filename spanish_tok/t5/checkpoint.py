@@ -1,4 +1,6 @@
-"""A model folder: config.json, model.safetensors and the vocabulary's files; read and checked without torch.
+"""A model folder, read and checked without torch.
+
+It holds config.json, model.safetensors and the vocabulary's files.
 
 transformers loads such a folder as it is. model.json, written last, is the folder's own manifest: the vocabulary's
 fingerprint and the SHA-256 of the files; a folder that transformers wrote has none and is checked by its shapes.
@@ -36,7 +38,10 @@ COPIES = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "lm_head
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a model folder holds: the shape, float32 arrays by transformers' names, the vocabulary, notes."""
+    """What a model folder holds: shape, arrays, vocabulary, notes.
+
+    The arrays are float32, by transformers' names.
+    """
 
     config: T5Config
     tensors: Tensors = field(repr=False)
@@ -76,7 +81,9 @@ class Checkpoint:
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], vocabulary: Vocabulary | None = None) -> "Checkpoint":
-        """Read and check a model folder; `vocabulary` stands in where the folder holds none.
+        """Read and check a model folder.
+
+        `vocabulary` stands in if the folder holds none.
 
         Raises SpanishTokError, which names the file and the tensor: a file that is missing, damaged or cut off; a
         tensor that is missing, unexpected, of another shape, or not finite; another vocabulary.
@@ -99,7 +106,9 @@ class Checkpoint:
 
 
 def read_weights(folder: Path, config: T5Config) -> tuple[Tensors, bool]:
-    """The arrays of a model folder, whoever wrote it, and whether they are stored as int8.
+    """Return the arrays of a model folder, and whether they are stored as int8.
+
+    The folder may be another library's.
 
     Raises SpanishTokError where they are not those of `config`.
     """
@@ -115,7 +124,10 @@ def read_weights(folder: Path, config: T5Config) -> tuple[Tensors, bool]:
 
 
 def generation_config(config: T5Config) -> dict[str, Any]:
-    """The content of generation_config.json: transformers' `generate` reads its special ids there."""
+    """Return the content of generation_config.json.
+
+    transformers' `generate` reads its special ids there.
+    """
     return {
         "decoder_start_token_id": config.decoder_start_token_id,
         "eos_token_id": config.eos_token_id,
@@ -129,7 +141,10 @@ def write_tensors(
     precision: Precision = "float32",
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Write arrays as one safetensors file, atomically; floats are stored in `precision`, others as they are."""
+    """Write arrays as one safetensors file, atomically.
+
+    Floats are stored in `precision`, others as they are.
+    """
     from safetensors import TensorSpec, serialize
 
     stored = {}
@@ -147,7 +162,9 @@ def write_tensors(
 
 
 def read_tensors(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
-    """The arrays of a safetensors file; bfloat16 and float16 are widened to float32.
+    """Return the arrays of a safetensors file.
+
+    bfloat16 and float16 are widened to float32.
 
     Raises SpanishTokError that names the file where it is missing, cut off, or holds another type.
     """
@@ -163,7 +180,7 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
-    """The metadata of a safetensors file that `read_tensors` can read."""
+    """Return the metadata of a safetensors file that `read_tensors` can read."""
     from safetensors import safe_open
 
     with safe_open(path, "numpy") as file:
@@ -192,7 +209,9 @@ def _array(entry: Mapping[str, Any], name: str, path: str | os.PathLike[str]) ->
 
 
 def to_bfloat16(array: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """The upper halves of float32 numbers, rounded to the nearest, ties to even; finite input only.
+    """Return the upper halves of float32 numbers, rounded to the nearest.
+
+    Ties go to even; finite input only.
 
     >>> hex(to_bfloat16(np.array([1.0], dtype=np.float32))[0])
     '0x3f80'
@@ -202,7 +221,7 @@ def to_bfloat16(array: NDArray[np.float32]) -> NDArray[np.uint16]:
 
 
 def from_bfloat16(halves: NDArray[np.uint16]) -> NDArray[np.float32]:
-    """The float32 numbers whose upper halves are given: exact.
+    """Return the float32 numbers whose upper halves are given: exact.
 
     >>> from_bfloat16(np.array([0x3F80], dtype=np.uint16)).tolist()
     [1.0]
@@ -211,7 +230,10 @@ def from_bfloat16(halves: NDArray[np.uint16]) -> NDArray[np.float32]:
 
 
 def check_tensors(config: T5Config, tensors: Mapping[str, NDArray[Any]], where: str) -> None:
-    """Raise SpanishTokError, which names the tensor, where `tensors` are not those of `config`, all finite."""
+    """Raise SpanishTokError unless `tensors` are those of `config`, all finite.
+
+    The message names the tensor.
+    """
     shapes = config.shapes()
     for problem, names in (
         ("lacks", shapes.keys() - tensors),
@@ -237,14 +259,20 @@ def check_tensors(config: T5Config, tensors: Mapping[str, NDArray[Any]], where: 
 
 
 def _drop_copies(tensors: dict[str, NDArray[Any]]) -> None:
-    """Forget the shared embedding's copies; one that differs stays, to be refused as unexpected."""
+    """Remove copies of the shared embedding; a copy that differs stays.
+
+    It is refused as unexpected then.
+    """
     for name in COPIES:
         if name in tensors and np.array_equal(tensors[name], tensors.get("shared.weight", ())):
             del tensors[name]
 
 
 def checked_manifest(folder: Path) -> dict[str, Any]:
-    """The content of model.json, once the files are as it says; empty where there is none."""
+    """Return the content of model.json, once the files are as it says.
+
+    Empty if there is no such file.
+    """
     path = folder / MANIFEST
     if not path.exists():
         return {}
@@ -264,7 +292,10 @@ def _shipped() -> Vocabulary:
 
 
 def vocabulary_of(folder: Path, manifest: Mapping[str, Any]) -> Vocabulary:
-    """The folder's own vocabulary, or the shipped one where model.json says that it is the model's."""
+    """Return the folder's own vocabulary, or the shipped one.
+
+    The shipped one if model.json says that it is the model's.
+    """
     if not (folder / VOCABULARY_MANIFEST).exists():
         if manifest and (ours := _shipped()).fingerprint == manifest["vocabulary"]:
             return ours

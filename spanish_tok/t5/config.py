@@ -1,4 +1,6 @@
-"""The shape of a T5 model, in the words of transformers' config.json, and the published family as presets.
+"""The shape of a T5 model, and the published family as presets.
+
+In the words of transformers' config.json.
 
 Raffel et al. 2020 (T5 1.0); Tay et al. 2021, "Scale Efficiently", table 2, for the sizes. No torch here.
 """
@@ -24,7 +26,9 @@ FIXED = {
 
 @dataclass(frozen=True)
 class T5Config:
-    """Sizes and options of a T5 model; the defaults are T5's own, the sizes those of `spanish_tiny`.
+    """Sizes and options of a T5 model.
+
+    The defaults are T5's own, the sizes those of `spanish_tiny`.
 
     `feed_forward_proj` is "relu" (T5 1.0) or "gated-gelu" (T5 1.1). With `tie_word_embeddings` the output layer
     is the embedding, and its input is scaled by d_model^-0.5; without, there is a matrix `lm_head`, unscaled.
@@ -90,7 +94,9 @@ class T5Config:
         return sum(rows * columns for rows, columns in map(_two, self.shapes().values()))
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The tensors of a checkpoint: name in transformers' words -> shape; the shared embedding once.
+        """Return the tensors of a checkpoint: transformers' name -> shape.
+
+        The shared embedding occurs once.
 
         >>> T5Config.spanish_tiny().shapes()["decoder.block.0.layer.1.EncDecAttention.q.weight"]
         (256, 320)
@@ -120,7 +126,7 @@ class T5Config:
         return shapes
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of a config.json that transformers reads too."""
+        """Return the content of a config.json that transformers reads too."""
         return {**FIXED, **asdict(self)}
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
@@ -129,7 +135,9 @@ class T5Config:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "T5Config":
-        """A configuration from a config.json's content, ours or transformers'; unknown fields are ignored.
+        """Return a configuration from a config.json's content, ours or transformers'.
+
+        Unknown fields are ignored.
 
         transformers 5 writes an untied model as `scale_decoder_outputs: false`.
         """
@@ -150,7 +158,10 @@ class T5Config:
 
     @classmethod
     def from_json(cls, path: str | os.PathLike[str]) -> "T5Config":
-        """Read config.json; raises SpanishTokError that names the file where it is no T5's."""
+        """Read config.json.
+
+        Raises SpanishTokError that names the file if it is not a T5's.
+        """
         values = read_json(path)
         try:
             if not isinstance(values, dict):
@@ -161,7 +172,9 @@ class T5Config:
 
     @classmethod
     def preset(cls, name: str, **options: Any) -> "T5Config":
-        """A member of the family by its name (`PRESETS`), with other fields as given.
+        """Return a member of the family by its name (`PRESETS`).
+
+        Other fields as given.
 
         >>> T5Config.preset("tiny", vocab_size=8000).d_model
         256

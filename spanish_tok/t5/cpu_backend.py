@@ -1,4 +1,6 @@
-"""The backend of the generator without PyTorch: NumPy and compiled kernels, on any processor.
+"""The backend of the generator without PyTorch: NumPy and compiled kernels.
+
+It runs on any processor.
 
 Weights lie in memory in the order in which a step reads them: at batch 1 a step is one pass over them, and as fast as
 the memory (or cache) that holds them. Kernels run without the GIL and share nothing, so threads can decode at once.
@@ -19,7 +21,7 @@ from spanish_tok.t5.checkpoint import Checkpoint, Precision
 from spanish_tok.t5.config import T5Config
 from spanish_tok.t5.cpu_weights import (
     PRECISIONS,
-    Stack,
+    PackedStack,
     aligned,
     head_of,
     pack_decoder,
@@ -62,21 +64,29 @@ class CpuBackend:
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], precision: Precision | None = None) -> "CpuBackend":
-        """The backend of a model folder; raises SpanishTokError for a damaged one."""
+        """Load the backend of a model folder; raise SpanishTokError if it is damaged."""
         return cls(Checkpoint.load(folder), precision)
 
     def start(self, batch: Sequence[Sequence[int]], limit: int) -> "CpuState":
         """Encode the rows of ids; see `search.Backend.start`."""
         return CpuState(self, [np.array(ids, np.int64) for ids in batch], limit)
 
-    def _positions(self, stack: Stack, queries: int, keys: int, bidirectional: bool) -> NDArray[np.float32]:
-        """(heads, queries + keys - 1): what is added to scores at the distances -(queries - 1) to keys - 1."""
+    def _positions(
+        self, stack: PackedStack, queries: int, keys: int, bidirectional: bool
+    ) -> NDArray[np.float32]:
+        """Return what is added to scores, by distance: (heads, queries + keys - 1).
+
+        The distances are -(queries - 1) to keys - 1.
+        """
         c = self.config
         count, furthest = c.relative_attention_num_buckets, c.relative_attention_max_distance
         return stack.positions[:, buckets(queries, keys, bidirectional, count, furthest)]
 
     def _kept(self, shape: tuple[int, ...], capacity: int) -> KVCache:
-        """Room for `capacity` keys and values, a multiple of 64, of each of `shape`, and their scales."""
+        """Return room for `capacity` keys and values, and their scales.
+
+        `capacity` is a multiple of 64; each is of `shape`.
+        """
         kind = np.dtype(np.int16 if self._scaled else np.float32)
         scales = (*shape, capacity if self._scaled else 0)
         widths = self.config.d_kv, padded(self.config.d_kv)
@@ -84,7 +94,7 @@ class CpuBackend:
         return keys, values, aligned(scales, np.float32), aligned(scales, np.float32)
 
     def _buffers(self, rows: int, queries: int, keys: int) -> tuple[NDArray[np.float32], ...]:
-        """The kernels' x, y, z and scores (see kernels/nn/t5.py)."""
+        """Return the kernels' buffers x, y, z and scores (see kernels/nn/t5.py)."""
         c = self.config
         narrow = padded(max(c.d_model, c.inner, c.d_kv)) + LANES
         wide = padded(max(3 * c.inner, c.d_ff * (2 if c.gated else 1), c.d_model)) + LANES
@@ -93,7 +103,10 @@ class CpuBackend:
         return x, y, z, scores
 
     def _encode(self, ids: NDArray[np.int64], texts: NDArray[np.int64]) -> tuple[NDArray[np.float32], ...]:
-        """Encode whole texts, text t at ids[texts[t]:texts[t + 1]]; buffers, with the result in the second."""
+        """Encode whole texts; return the buffers, with the result in the second.
+
+        Text t is ids[texts[t]:texts[t + 1]].
+        """
         c, longest = self.config, int(np.diff(texts).max())
         buffers = self._buffers(len(ids), kernels.QUERIES, longest)
         middle = padded(longest) + LANES
@@ -135,13 +148,16 @@ class CpuState:
         self._logits = aligned((rows, padded(self._backend.config.vocab_size)), np.float32)
 
     def step(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The logits that follow the last ids; see `search.State.step`."""
+        """Return the logits that follow the last ids; see `sampling.State.step`."""
         kernels.decode_logits(*self._arguments(ids), self._logits)
         self._step += 1
         return self._logits[: len(ids), : self._backend.config.vocab_size]
 
     def best(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The most probable id of each row, as of `step`'s logits, without all of them: see `search.GreedyState`."""
+        """Return the most probable id of each row, without all logits.
+
+        See `sampling.GreedyState`.
+        """
         screen, size = self._backend._screen, self._backend.config.vocab_size
         if screen is None or len(ids) > 1:
             highest: NDArray[np.int64] = self.step(ids).argmax(axis=1)
@@ -151,7 +167,7 @@ class CpuState:
         return np.array([winner])
 
     def _arguments(self, ids: NDArray[np.int64]) -> tuple[Any, ...]:
-        """What the kernels' `decode` takes."""
+        """Return the arguments of the kernels' `decode`."""
         if self._step == self._limit:
             raise IndexError(f"all {self._limit} steps are done")
         backend = self._backend
@@ -163,7 +179,7 @@ class CpuState:
         )
 
     def reorder(self, rows: NDArray[np.int64]) -> None:
-        """Let row i go on as what was row rows[i]; see `search.State.reorder`."""
+        """Replace row i by what was row rows[i]; see `search.State.reorder`."""
         self._texts = self._texts[rows]
         if len(rows) > len(self._logits):
             self._make_room(len(rows))
@@ -177,7 +193,10 @@ class CpuState:
 
 
 def _taken(cache: NDArray[Any], rows: NDArray[np.int64], groups: int, used: int) -> NDArray[Any]:
-    """Rows of a cache (layers, rows, heads, numbers); of each head's numbers the first `used` of each group count."""
+    """Return rows of a cache (layers, rows, heads, numbers).
+
+    Of each head's numbers the first `used` of each group count.
+    """
     layers, before, heads, size = cache.shape
     fresh = aligned((layers, len(rows), heads, groups, size // groups), cache.dtype)
     fresh[..., :used] = cache.reshape(layers, before, heads, groups, size // groups)[:, rows, :, :, :used]
@@ -187,7 +206,10 @@ def _taken(cache: NDArray[Any], rows: NDArray[np.int64], groups: int, used: int)
 def _remember(
     backend: CpuBackend, batch: list[NDArray[np.int64]]
 ) -> tuple[KVCache, NDArray[np.int64], NDArray[np.int64]]:
-    """Encode texts; keys and values of the decoder's layers, the place of each text in them, its length."""
+    """Encode texts for the decoder.
+
+    Returns keys and values of its layers, the position of each text in them, and its length.
+    """
     c = backend.config
     lengths = np.array([len(ids) for ids in batch])
     ends = np.cumsum([padded(length) for length in lengths])
@@ -202,7 +224,9 @@ def _remember(
 
 
 def _groups(lengths: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Cut texts in order into groups of at most TOKENS_AT_A_TIME ids, or one longer text: (first, last) of each.
+    """Cut texts in order into groups of at most TOKENS_AT_A_TIME ids.
+
+    Or one longer text; yields (first, last) of each.
 
     >>> _groups(np.array([600, 400, 100, 5000, 3]))
     [(0, 2), (2, 3), (3, 4), (4, 5)]

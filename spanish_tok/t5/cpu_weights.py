@@ -1,4 +1,7 @@
-"""A checkpoint's tensors in the order and form in which the kernels read them, in one of three precisions."""
+"""A checkpoint's tensors in the form in which the kernels read them.
+
+In one of three precisions, in the order of reading.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, get_args
@@ -18,7 +21,10 @@ Weights = NDArray[np.float32] | NDArray[np.uint16] | NDArray[np.int8]
 
 
 class Matrices(NamedTuple):
-    """Matrices in panels, one behind the other: see kernels/nn/matmul.py, with int8 kernels/nn/matmul_int8.py."""
+    """Matrices in panels, one behind the other.
+
+    See kernels/nn/matmul.py, for int8 kernels/nn/matmul_int8.py.
+    """
 
     weights: Weights
     scales: NDArray[np.float32]  # one a row of the panels with int8, else empty
@@ -33,7 +39,10 @@ class EmbeddingTable(NamedTuple):
 
 
 class Screen(NamedTuple):
-    """The output layer in int8, from which `best` bounds the logits: see kernels/screening.py."""
+    """The output layer in int8, from which `best` bounds the logits.
+
+    See kernels/nn/argmax.py.
+    """
 
     rough: NDArray[np.int8]
     scales: NDArray[np.float32]
@@ -51,7 +60,7 @@ class Sizes(NamedTuple):
     gated: int
 
 
-class Stack(NamedTuple):
+class PackedStack(NamedTuple):
     """The encoder or the decoder, packed."""
 
     matrices: Matrices
@@ -61,7 +70,7 @@ class Stack(NamedTuple):
 
 
 def padded(number: int) -> int:
-    """The next multiple of 64.
+    """Return the next multiple of 64.
 
     >>> padded(320), padded(321)
     (320, 384)
@@ -70,7 +79,10 @@ def padded(number: int) -> int:
 
 
 def aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-    """An array, not initialized, that begins with a line of the cache: no vector then lies in two lines."""
+    """Return an array, not initialized, that starts with a line of the cache.
+
+    No vector then lies in two lines.
+    """
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     memory = np.empty(size + LINE, np.uint8)
     start = -memory.ctypes.data % LINE
@@ -78,8 +90,11 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     return within
 
 
-def pack_encoder(config: T5Config, tensors: Tensors, precision: Precision) -> Stack:
-    """The encoder: of each layer q, k and v in one matrix, o, the feed-forward's first (gated: both), its last."""
+def pack_encoder(config: T5Config, tensors: Tensors, precision: Precision) -> PackedStack:
+    """Pack the encoder.
+
+    Of each layer q, k and v in one matrix, o, the feed-forward's first (gated: both), its last.
+    """
 
     def matrices() -> Iterator[NDArray[np.float32]]:
         for block in range(config.num_layers):
@@ -91,8 +106,11 @@ def pack_encoder(config: T5Config, tensors: Tensors, precision: Precision) -> St
     return _stack(config, tensors, "encoder", pack_matrices([*matrices()], precision))
 
 
-def pack_decoder(config: T5Config, tensors: Tensors, precision: Precision) -> Stack:
-    """The decoder in the order of a step, the output layer, then of each layer k and v of the encoder's output."""
+def pack_decoder(config: T5Config, tensors: Tensors, precision: Precision) -> PackedStack:
+    """Pack the decoder in the order of a step.
+
+    Then the output layer, then of each layer k and v of the encoder's output.
+    """
     blocks = [f"decoder.block.{block}.layer" for block in range(config.num_decoder_layers)]
 
     def matrices() -> Iterator[NDArray[np.float32]]:
@@ -113,12 +131,15 @@ def pack_decoder(config: T5Config, tensors: Tensors, precision: Precision) -> St
 
 
 def head_of(config: T5Config, tensors: Tensors) -> NDArray[np.float32]:
-    """The output layer (ids, d_model)."""
+    """Return the output layer (ids, d_model)."""
     return tensors["shared.weight" if config.tie_word_embeddings else "lm_head.weight"]
 
 
 def pack_table(embedding: NDArray[np.float32], precision: Precision) -> EmbeddingTable:
-    """The embedding (ids, d_model), whose rows a kernel reads in whole vectors."""
+    """Pack the embedding (ids, d_model).
+
+    A kernel reads its rows in whole vectors.
+    """
     stored, scales = _stored(embedding, precision)
     rows = aligned((len(stored), padded(stored.shape[1])), stored.dtype)
     rows[:, stored.shape[1] :] = 0
@@ -150,7 +171,10 @@ UNUSED = np.float32(1e30)  # the error of a row that only fills a panel
 
 
 def pack_screen(head: NDArray[np.float32], precision: Precision) -> Screen:
-    """The output layer (ids, d_model) in int8, and the bound of each row's error: see kernels/screening.py."""
+    """Pack the output layer (ids, d_model) in int8, with bounds of errors.
+
+    One bound a row; see kernels/nn/argmax.py.
+    """
     exact = from_bfloat16(to_bfloat16(head)) if precision == "bfloat16" else head
     numbers, _ = quantize(exact)
     packed = pack_matrices([exact], "int8")
@@ -165,7 +189,7 @@ _STORED = {"float32": np.float32, "bfloat16": np.uint16, "int8": np.int8}
 
 
 def _stored(matrix: NDArray[np.float32], precision: Precision) -> tuple[Weights, NDArray[np.float32]]:
-    """A matrix in the type of a precision, and the scale of each row with int8."""
+    """Return a matrix in the type of a precision, and for int8 its scales."""
     if precision == "int8":
         return quantize(matrix)
     none = np.zeros(0, np.float32)
@@ -182,7 +206,7 @@ def _feed_forward(config: T5Config, tensors: Tensors, layer: str) -> Iterator[ND
     yield tensors[f"{layer}.wo.weight"]
 
 
-def _stack(config: T5Config, tensors: Tensors, name: str, matrices: Matrices) -> Stack:
+def _stack(config: T5Config, tensors: Tensors, name: str, matrices: Matrices) -> PackedStack:
     decoder = name == "decoder"
     layers = config.num_decoder_layers if decoder else config.num_layers
     places = [
@@ -196,4 +220,4 @@ def _stack(config: T5Config, tensors: Tensors, name: str, matrices: Matrices) ->
     c = config
     sizes = Sizes(layers, c.d_model, c.num_heads, c.d_kv, c.d_ff, int(c.gated))
     bias = tensors[f"{name}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"]
-    return Stack(matrices, norms, sizes, np.ascontiguousarray(bias.T))
+    return PackedStack(matrices, norms, sizes, np.ascontiguousarray(bias.T))

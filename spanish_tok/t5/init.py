@@ -1,4 +1,7 @@
-"""The weights that a training begins with: drawn as T5 draws them, and attention aimed where it will be needed."""
+"""The weights that a training starts from.
+
+Drawn as T5 draws them, with attention to where it will be needed.
+"""
 
 import numpy as np
 import torch
@@ -14,8 +17,10 @@ LOWEST = -8.0  # a bias beyond which a softmax gives nothing
 
 @torch.no_grad()
 def draw_weights(model: nn.Module, config: T5Config) -> None:
-    """Draw the weights as T5 does: fan-in^-0.5 for matrices, (d_model d_kv)^-0.5 for queries, which stands
-    for the missing scaling of scores; norms are 1.
+    """Draw the weights as T5 does.
+
+    fan-in^-0.5 for matrices, (d_model d_kv)^-0.5 for queries, which stands for the missing scaling of scores;
+    norms are 1.
 
     Two deviations keep the first loss near ln V. Tied embeddings get 0.8 where T5 has 1: a narrow, shallow
     model otherwise starts by repeating what it reads (ln V + 1.0 for spanish_tiny, + 2.2 gated). An untied
@@ -37,7 +42,9 @@ def draw_weights(model: nn.Module, config: T5Config) -> None:
 
 @torch.no_grad()
 def locality_init(model: nn.Module, config: T5Config) -> None:
-    """Let attention begin at the tokens nearby, and the decoder at what resembles its own token.
+    """Let attention start at nearby tokens, and the decoder at similar ones.
+
+    Similar to its own token.
 
     Random attention averages over all tokens: the decoder learns to ignore such an encoder, and a short
     training ends before it looks at it again. Here each head of self-attention prefers a distance of its own
@@ -52,7 +59,9 @@ def locality_init(model: nn.Module, config: T5Config) -> None:
 
 
 def aimed_biases(config: T5Config, bidirectional: bool) -> NDArray[np.float32]:
-    """The bias of each bucket for each head, float32[buckets, heads]: minus the distance to what the head prefers.
+    """Return the bias of each bucket for each head, float32[buckets, heads].
+
+    It is minus the distance to what the head prefers.
 
     Head by head that is 1, 2, 4, ... tokens away, for every second head of an encoder after the token, else
     before it; the further, the wider: a token more costs 1, 1/2, 1/4, ...

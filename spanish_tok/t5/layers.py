@@ -1,4 +1,6 @@
-"""The layers of T5 in PyTorch: dropout, norm, attention, feed-forward, and the blocks that they make.
+"""The layers of T5 in PyTorch.
+
+Dropout, norm, attention, feed-forward, and the blocks that they make.
 
 What sets them apart: RMS norm without bias before each sublayer, no scaling of attention scores, no biases in
 linear layers. Parameters have the names of transformers.
@@ -15,7 +17,10 @@ from spanish_tok.t5.positions import buckets
 
 
 class _Drop(torch.autograd.Function):
-    """Dropout of float32 on a CPU, several times as fast as torch's; see `kernels.dropout`."""
+    """Dropout of float32 on a CPU, several times as fast as torch's.
+
+    See kernels/nn/dropout.py.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, rate: float) -> Tensor:
@@ -53,7 +58,10 @@ class Dropout(nn.Module):
 
 
 class Norm(nn.Module):
-    """RMS norm (Zhang and Sennrich 2019): x / sqrt(mean(x^2) + epsilon) * weight; no mean, no bias."""
+    """RMS norm: x / sqrt(mean(x^2) + epsilon) * weight; no mean, no bias.
+
+    Zhang and Sennrich 2019.
+    """
 
     def __init__(self, config: T5Config) -> None:
         super().__init__()
@@ -65,7 +73,10 @@ class Norm(nn.Module):
 
 
 class Attention(nn.Module):
-    """Attention of several heads; the scores are not scaled, `bias` (positions and mask) is added to them."""
+    """Attention of several heads; the scores are not scaled.
+
+    `bias` (positions and mask) is added to them.
+    """
 
     def __init__(self, config: T5Config, positions: bool = False) -> None:
         super().__init__()
@@ -81,7 +92,9 @@ class Attention(nn.Module):
             )
 
     def forward(self, x: Tensor, bias: Tensor | None, source: Tensor | None = None) -> Tensor:
-        """x (batch, queries, d_model) -> the same; keys and values come from `source`, or from x itself.
+        """Attend: x (batch, queries, d_model) -> the same.
+
+        Keys and values come from `source`, or from x itself.
 
         `bias` (1 or batch, 1 or heads, 1 or queries, keys) is added to the scores; None: nothing is.
         """
@@ -100,7 +113,7 @@ class Attention(nn.Module):
         return x.view(batch, length, self.config.num_heads, self.config.d_kv).transpose(1, 2)
 
     def position_bias(self, queries: int, keys: int, bidirectional: bool) -> Tensor:
-        """The bias by relative position, (1, heads, queries, keys)."""
+        """Return the bias by relative position, (1, heads, queries, keys)."""
         config = self.config
         numbers = buckets(
             queries,
@@ -117,7 +130,10 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Two linear layers with ReLU between; gated: GELU(x W0) * (x W1) instead of ReLU(x W)."""
+    """Two linear layers with ReLU between.
+
+    Gated: GELU(x W0) * (x W1) instead of ReLU(x W).
+    """
 
     def __init__(self, config: T5Config) -> None:
         super().__init__()
@@ -137,7 +153,10 @@ class FeedForward(nn.Module):
 
 
 class Sublayer(nn.Module):
-    """x + dropout(inner(norm(x))); `inner` is held under the name that transformers gives it."""
+    """x + dropout(inner(norm(x))).
+
+    `inner` is held under the name that transformers gives it.
+    """
 
     def __init__(self, name: str, inner: nn.Module, config: T5Config) -> None:
         super().__init__()
@@ -156,7 +175,10 @@ class Sublayer(nn.Module):
 
 
 class Block(nn.Module):
-    """Self-attention, in the decoder also attention to the encoder's output, feed-forward."""
+    """Self-attention, attention to the encoder's output, feed-forward.
+
+    The second in the decoder alone.
+    """
 
     def __init__(self, config: T5Config, decoder: bool, first: bool) -> None:
         super().__init__()

@@ -1,4 +1,6 @@
-"""T5 in PyTorch, with the parameter names of transformers (Raffel et al. 2020; Shazeer 2020 for the gated form).
+"""T5 in PyTorch, with the parameter names of transformers.
+
+Raffel et al. 2020; Shazeer 2020 for the gated form.
 
 A stack of layers (layers.py) reads, another one writes; all layers of a stack share a learned bias by relative
 position; encoder, decoder and output share one embedding.
@@ -12,6 +14,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.parallel.threads import available_cores
 from spanish_tok.t5.checkpoint import Checkpoint, Precision, Tensors
 from spanish_tok.t5.config import T5Config
 from spanish_tok.t5.init import draw_weights
@@ -22,7 +26,10 @@ IGNORED = -100  # a label that adds nothing to the loss
 
 
 class Stack(nn.Module):
-    """The encoder or the decoder: blocks that share the position bias of the first, and a last norm."""
+    """The encoder or the decoder: blocks and a last norm.
+
+    The blocks share the position bias of the first.
+    """
 
     def __init__(self, config: T5Config, decoder: bool) -> None:
         super().__init__()
@@ -33,7 +40,10 @@ class Stack(nn.Module):
         self.dropout = Dropout(config)
 
     def forward(self, x: Tensor, mask: Tensor | None = None, memory: Tensor | None = None) -> Tensor:
-        """Embeddings x -> hidden states; `mask` (batch, keys) marks the input ids that are real, None: all."""
+        """Turn embeddings x into hidden states.
+
+        `mask` (batch, keys) marks the input ids that are real, None: all.
+        """
         length = x.shape[1]
         first: Any = self.block[0]
         bias = first.layer[0].inner.position_bias(length, length, bidirectional=not self.decoder)
@@ -81,7 +91,7 @@ class T5(nn.Module):
         return hidden
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """The decoder's hidden states -> scores of all ids."""
+        """Return the scores of all ids from the decoder's hidden states."""
         if self.config.tie_word_embeddings:
             return F.linear(hidden * self.config.d_model**-0.5, self.shared.weight)
         scores: Tensor = self.lm_head(hidden)
@@ -113,7 +123,10 @@ class T5(nn.Module):
         return hidden
 
     def shift_right(self, labels: Tensor) -> Tensor:
-        """What the decoder reads to predict `labels`: the start id, then all labels but the last."""
+        """Return what the decoder reads to predict `labels`.
+
+        The start id, then all labels but the last.
+        """
         start = torch.full_like(labels[:, :1], self.config.decoder_start_token_id)
         shifted = torch.cat([start, labels[:, :-1]], 1)
         return shifted.masked_fill(shifted == IGNORED, self.config.pad_token_id)
@@ -126,7 +139,9 @@ class T5(nn.Module):
         reduction: str = "mean",
         allowed: Tensor | None = None,
     ) -> Tensor:
-        """Cross-entropy in nats of the labels that are not -100: their mean, "sum", or "none" (one each).
+        """Return the cross-entropy in nats of the labels that are not -100.
+
+        Their mean, "sum", or "none" (one each).
 
         allowed: bool (real labels, vocab_size), True for the ids that the probabilities are to be shared among.
         """
@@ -144,22 +159,25 @@ class T5(nn.Module):
         precision: Precision = "float32",
         notes: dict[str, Any] | None = None,
     ) -> None:
-        """Write a model folder with the vocabulary's files; see `checkpoint.Checkpoint.save`."""
+        """Write a model folder with the vocabulary's files; see `Checkpoint.save`."""
         self.checkpoint(vocabulary, notes).save(folder, precision)
 
     def checkpoint(self, vocabulary: Vocabulary, notes: dict[str, Any] | None = None) -> Checkpoint:
-        """The model's weights as float32 arrays, with a vocabulary."""
+        """Return the model's weights as float32 arrays, with a vocabulary."""
         tensors = {name: tensor.detach().float().cpu().numpy() for name, tensor in self.state_dict().items()}
         return Checkpoint(self.config, tensors, vocabulary, notes or {})
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint) -> "T5":
-        """The model of a checkpoint, in evaluation mode and float32."""
+        """Return the model of a checkpoint, in evaluation mode and float32."""
         return cls.from_tensors(checkpoint.config, checkpoint.tensors)
 
     @classmethod
     def from_tensors(cls, config: T5Config, tensors: Tensors) -> "T5":
-        """The model of a configuration and its arrays by name, in evaluation mode and float32."""
+        """Return the model of a configuration and its arrays by name.
+
+        In evaluation mode and float32.
+        """
         with torch.device("meta"):
             model = cls(config)
         model.load_state_dict({name: torch.tensor(array) for name, array in tensors.items()}, assign=True)
@@ -169,7 +187,10 @@ class T5(nn.Module):
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> "T5":
-        """The model of a folder; raises SpanishTokError for what is damaged (see `Checkpoint.load`)."""
+        """Load the model of a folder.
+
+        Raises SpanishTokError if it is damaged (see `Checkpoint.load`).
+        """
         return cls.from_checkpoint(Checkpoint.load(folder))
 
 
@@ -179,3 +200,16 @@ def mask_of(allowed: Sequence[Sequence[int]], vocab_size: int) -> torch.Tensor:
     for place, ids in enumerate(allowed):
         mask[place, list(ids)] = True
     return mask
+
+
+def torch_device(device: str, threads: int | None = None) -> str:
+    """Check a device, and give torch its threads; None stands for all cores.
+
+    Raises SpanishTokError for a device that is not here.
+    """
+    if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
+        raise SpanishTokError(
+            f"There is no device {device!r} here", "Leave --device out to compute on the CPU."
+        )
+    torch.set_num_threads(threads or available_cores())
+    return device

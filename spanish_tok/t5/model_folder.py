@@ -1,4 +1,7 @@
-"""Model folders of any T5: ours with their vocabulary, or transformers' with a tokenizer.json."""
+"""Model folders of any T5.
+
+Ours with their vocabulary, or transformers' with a tokenizer.json.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,23 +23,27 @@ from spanish_tok.t5.checkpoint import (
 )
 from spanish_tok.t5.config import T5Config
 from spanish_tok.t5.model import T5
-from spanish_tok.tokenization.codec import Codec
+from spanish_tok.tokenization.adapters import TokenizerAdapter, adapter_of_model_folder
 from spanish_tok.tokenization.tokenizer import Tokenizer
 
 
-def load_folder(folder: Path, dropout: float = 0.0, random_weights: bool = False) -> tuple[T5, Codec]:
-    """The model of a folder in evaluation mode, with another rate of dropout, and its tokenizer.
+def load_folder(
+    folder: Path, dropout: float = 0.0, random_weights: bool = False
+) -> tuple[T5, TokenizerAdapter]:
+    """Load the model of a folder in evaluation mode, and its tokenizer.
+
+    With another rate of dropout.
 
     With `random_weights` only the shape and the tokenizer are taken from the folder; torch's seed decides the rest.
-    Raises SpanishTokError for a folder that is none, is damaged, or holds another model's tokenizer.
+    Raises SpanishTokError for a path that is not a folder, a damaged one, or one that holds another model's tokenizer.
     """
     if not folder.is_dir():
         raise SpanishTokError(f"{folder} is not a folder", "Give the folder of a model.")
     ours = (folder / MANIFEST).exists()
     if ours:
-        codec = Codec.of(Tokenizer(vocabulary_of(folder, checked_manifest(folder))))
+        codec = TokenizerAdapter.of(Tokenizer(vocabulary_of(folder, checked_manifest(folder))))
     else:
-        codec = Codec.of_folder(folder)
+        codec = adapter_of_model_folder(folder)
     config = T5Config.from_json(folder / CONFIG)
     if codec.size > config.vocab_size:
         raise SpanishTokError(
@@ -51,8 +58,11 @@ def load_folder(folder: Path, dropout: float = 0.0, random_weights: bool = False
     return T5.from_tensors(config, read_weights(folder, config)[0]), codec
 
 
-def save_folder(folder: Path, model: T5, codec: Codec, notes: dict[str, Any]) -> None:
-    """Write a model folder that `load_folder` and transformers read; each file is whole or not there."""
+def save_folder(folder: Path, model: T5, codec: TokenizerAdapter, notes: dict[str, Any]) -> None:
+    """Write a model folder that `load_folder` and transformers read.
+
+    Each file is whole or not there.
+    """
     if codec.vocabulary:
         model.save(folder, codec.vocabulary, notes=notes)
         return

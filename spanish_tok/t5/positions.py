@@ -1,4 +1,7 @@
-"""Relative position buckets: which row of the position bias a distance between two tokens takes."""
+"""Relative position buckets.
+
+A bucket is the row of the position bias for a distance between two tokens.
+"""
 
 import math
 from functools import lru_cache
@@ -11,7 +14,9 @@ from numpy.typing import NDArray
 def buckets(
     queries: int, keys: int, bidirectional: bool, count: int = 32, furthest: int = 128
 ) -> NDArray[np.int64]:
-    """The bucket of each distance key - query, from -(queries - 1) to keys - 1: (queries + keys - 1) numbers.
+    """Return the bucket of each distance key - query: (queries + keys - 1).
+
+    From -(queries - 1) to keys - 1.
 
     The bucket of a pair (query, key) is at `key - query + queries - 1`. Half of the buckets are for single
     distances, half grow logarithmically up to `furthest` (Raffel et al. 2020, section 2.1); in both directions

@@ -1,4 +1,7 @@
-"""Weights in eight bits: whole numbers from -127 to 127 and one float32 scale for each row."""
+"""Weights in eight bits.
+
+Whole numbers from -127 to 127 and one float32 scale for each row.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +16,9 @@ SCALE = ".scale"  # behind a matrix's name: the name of its scales
 
 
 def quantize(matrix: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """A matrix as int8 of the same shape and one scale a row, such that `dequantize` gives nearly the matrix.
+    """Return a matrix as int8 and one scale a row.
+
+    `dequantize` gives nearly the matrix again.
 
     The largest number of a row becomes 127 or -127, so no error is above half of a scale. Quantizing what was
     dequantized gives the same int8 again.
@@ -30,13 +35,15 @@ def quantize(matrix: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.
 
 
 def dequantize(numbers: NDArray[np.int8], scales: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The float32 matrix that int8 numbers and the scales of their rows stand for."""
+    """Return the float32 matrix of int8 numbers and the scales of their rows."""
     result: NDArray[np.float32] = numbers * scales[:, None]
     return result
 
 
 def quantize_tensors(tensors: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[Any]]:
-    """A checkpoint's tensors with each large matrix as int8, beside it its scales; the small ones stay as they are.
+    """Return a checkpoint's tensors with large matrices as int8 and scales.
+
+    The small ones stay as they are.
 
     Small are the norms and the position biases: a thousandth of the size.
     """
@@ -50,7 +57,10 @@ def quantize_tensors(tensors: Mapping[str, NDArray[np.float32]]) -> dict[str, ND
 
 
 def dequantize_tensors(tensors: Mapping[str, NDArray[Any]], where: str) -> dict[str, NDArray[Any]]:
-    """The float32 tensors of what `quantize_tensors` gave; raises SpanishTokError that names what does not fit."""
+    """Return the float32 tensors that `quantize_tensors` was given, nearly.
+
+    Raises SpanishTokError that names what does not fit.
+    """
     result: dict[str, NDArray[Any]] = {}
     for name, array in tensors.items():
         if array.dtype == np.int8:

@@ -1,4 +1,6 @@
-"""The PyTorch backend of the generator: encode once, then one token at a time over a cache of keys and values.
+"""The PyTorch backend of the generator.
+
+Encode once, then one token at a time over a cache of keys and values.
 
 Weights are copied once into the form that a step wants: (in, out) matrices, q, k and v in one, each norm's weight
 folded into the matrix behind it. So a step is few operations, which is what a small model's speed hangs on.
@@ -22,7 +24,10 @@ from spanish_tok.t5.positions import buckets
 
 @dataclass(frozen=True)
 class Layer:
-    """One decoder block's matrices, (in, out), norms folded in; `up` has both halves side by side if gated."""
+    """One decoder block's matrices, (in, out), norms folded in.
+
+    `up` has both halves side by side if gated.
+    """
 
     qkv: Tensor
     o: Tensor
@@ -49,7 +54,7 @@ class TorchBackend:
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> "TorchBackend":
-        """The backend of a model folder; raises SpanishTokError for a damaged one."""
+        """Load the backend of a model folder; raise SpanishTokError if it is damaged."""
         return cls(T5.load(folder))
 
     @torch.inference_mode()
@@ -69,7 +74,9 @@ class TorchBackend:
 
 
 class TorchState:
-    """A batch under way: caches of keys and values; keeps the `generation.State` protocol.
+    """A batch in progress: caches of keys and values.
+
+    It keeps the `sampling.State` protocol.
 
     Caches are preallocated for `limit` steps; the encoder's keys and values are computed once, keys transposed.
     """
@@ -99,7 +106,7 @@ class TorchState:
 
     @torch.inference_mode()
     def step(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The logits that follow the last ids; see `generation.State.step`."""
+        """Return the logits that follow the last ids; see `sampling.State.step`."""
         backend, c = self._backend, self._backend.config
         x = F.embedding(torch.from_numpy(ids).to(self._bias.device), backend._model.shared.weight)
         for layer, cache, memory in zip(backend._layers, self._cache, self._memory, strict=True):
@@ -136,7 +143,7 @@ class TorchState:
 
     @torch.inference_mode()
     def reorder(self, rows: NDArray[np.int64]) -> None:
-        """Let row i go on as what was row rows[i]; see `generation.State.reorder`."""
+        """Replace row i by what was row rows[i]; see `generation.State.reorder`."""
         chosen = torch.from_numpy(rows).to(self._bias.device)
         if not np.array_equal(rows, np.arange(self.rows)):
             for place, cache in enumerate(self._cache):
@@ -159,7 +166,7 @@ def _transposed(matrix: Tensor) -> Tensor:
 
 
 def _layer(block: Any) -> Layer:
-    """The matrices of a decoder block in the form that a step wants."""
+    """Return the matrices of a decoder block in the form that a step wants."""
     attention, cross, forward = block.layer
     mine, other = attention.inner, cross.inner
     wi = [forward.inner.wi_0, forward.inner.wi_1] if forward.inner.gated else [forward.inner.wi]

@@ -1,1 +1,4 @@
-"""Tasks for a text-to-text model: what is asked, read from which data, scored how. No torch here."""
+"""Tasks for a text-to-text model: data, questions, scores.
+
+No torch here but in the predictor.
+"""

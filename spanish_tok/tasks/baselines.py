@@ -1,4 +1,7 @@
-"""What a trivial rule scores: the row beside a model's, so that nobody takes noise for skill."""
+"""The score of a trivial rule, shown beside a model's.
+
+So that no one takes noise for skill.
+"""
 
 import re
 from collections import Counter
@@ -15,7 +18,7 @@ NAMES = re.compile(rf"{NAME}(?: (?:(?:de|del|la|las|los) ){{0,2}}{NAME})*")
 
 
 def first_sentence(text: str) -> str:
-    """The first sentence of a text, as a summary.
+    """Return the first sentence of a text, as a summary.
 
     >>> first_sentence("Llueve en Jujuy, dijo el Sr. alcalde. Mañana no.")
     'Llueve en Jujuy, dijo el Sr. alcalde.'
@@ -24,7 +27,9 @@ def first_sentence(text: str) -> str:
 
 
 def longest_name(question: str, context: str) -> str:
-    """The longest run of capitalised words and numbers of the context that the question does not name.
+    """Return the longest name in the context that the question does not hold.
+
+    A name is a run of capitalised words and numbers.
 
     >>> longest_name("¿Quién fundó Lima?", "En Lima, que Francisco Pizarro fundó en 1535, llovía.")
     'Francisco Pizarro'
@@ -35,7 +40,9 @@ def longest_name(question: str, context: str) -> str:
 
 
 def majority(labels: Mapping[str, int] | Iterable[str]) -> str:
-    """The most frequent label; of equally frequent ones the first in the alphabet.
+    """Return the most frequent label.
+
+    Of equally frequent ones the first in the alphabet.
 
     >>> majority(["ley", "decreto", "ley"])
     'ley'
@@ -49,7 +56,10 @@ RULES = {"summaries": "first sentence", "answers": "longest name or number", "cl
 
 
 def baseline(task: Task, examples: Sequence[Example], labels: Mapping[str, int]) -> list[str]:
-    """What the trivial rule of a task's family answers to each example; `labels` are those of the training data."""
+    """Return what the trivial rule of a task's family answers to each example.
+
+    `labels` are those of the training data.
+    """
     shown = task.shortened
     if task.classifies:
         return [majority(labels)] * len(examples)

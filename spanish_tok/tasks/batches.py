@@ -1,4 +1,7 @@
-"""Batches of examples of about the same length: little padding, a new order every epoch, nothing left out."""
+"""Batches of examples of about the same length.
+
+Little padding, a new order every epoch, nothing left out.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -14,7 +17,9 @@ IGNORED = -100  # a label that adds nothing to the loss
 
 
 class ExampleBatch(NamedTuple):
-    """int64 (records, length) each: inputs and labels, padded; mask is 1 for the real ids of the inputs.
+    """A batch: inputs and labels are int64 (records, length), padded.
+
+    The mask is 1 for the real ids of the inputs.
 
     allowed: for each real label, record by record, the ids that the task allows there; None: all.
     """
@@ -33,7 +38,10 @@ class ExampleBatch(NamedTuple):
 def batch_of(
     examples: Sequence[Example], pad: int, allowed: Callable[[Example], list[Ids]] | None = None
 ) -> ExampleBatch:
-    """The batch of some examples; padding of labels is -100, which the loss ignores."""
+    """Return the batch of some examples.
+
+    Padding of labels is -100, which the loss ignores.
+    """
     inputs = padded([example.input for example in examples], pad)
     lengths = np.array([[len(example.input)] for example in examples])
     mask = (np.arange(inputs.shape[1]) < lengths).astype(np.int64)
@@ -55,7 +63,9 @@ def padded(sequences: Sequence[Ids], filling: int) -> NDArray[np.int64]:
 
 
 def order_of(lengths: Sequence[int], size: int, seed: int, epoch: int) -> list[list[int]]:
-    """The batches of an epoch, as places in `lengths`: every place once, drawn from (seed, epoch) alone.
+    """Return the batches of an epoch, as indices into `lengths`.
+
+    Every index occurs once; the draw depends on (seed, epoch) alone.
 
     >>> sorted(place for batch in order_of([3, 9, 4], 2, seed=0, epoch=1) for place in batch)
     [0, 1, 2]

@@ -1,4 +1,4 @@
-"""task.json in a fine-tuned model's folder: the task, its labels, and how its data were divided."""
+"""task.json in a fine-tuned model's folder: task, labels, division of the data."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -9,7 +9,7 @@ from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import read_json, write_json
 from spanish_tok.tasks.choices import Labels
 from spanish_tok.tasks.task import Task
-from spanish_tok.tokenization.codec import Codec
+from spanish_tok.tokenization.adapters import TokenizerAdapter
 
 FILE = "task.json"
 FORMAT = 1
@@ -17,7 +17,9 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class TaskBundle:
-    """What a model was fine-tuned for, and all that predicting and evaluating needs beside the model.
+    """What a model was fine-tuned for.
+
+    And all that predicting and evaluating needs beside the model.
 
     labels: the classes with their counts in the training records, most frequent first; empty for other tasks.
     division: the validation and held-out shares, and the seed; `spanish_tok.tasks.examples.divide` takes them.
@@ -29,8 +31,8 @@ class TaskBundle:
     division: Mapping[str, Any] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
 
-    def legal(self, codec: Codec, end: int) -> Labels | None:
-        """The labels as ids, for a classification."""
+    def legal(self, codec: TokenizerAdapter, end: int) -> Labels | None:
+        """Return the labels as ids, for a classification."""
         if not self.task.classifies:
             return None
         return Labels.build(self.labels, codec, end, self.task.target_tokens)
@@ -41,7 +43,10 @@ class TaskBundle:
 
     @classmethod
     def load(cls, folder: Path) -> "TaskBundle":
-        """Read task.json; raises SpanishTokError that says whether the folder is no fine-tuned model."""
+        """Read task.json.
+
+        Raises SpanishTokError that says whether the folder is not a fine-tuned model.
+        """
         path = folder / FILE
         if not path.exists():
             raise SpanishTokError(

@@ -1,4 +1,7 @@
-"""What a model may write where it has to choose: texts as ids, and as a trie of what may follow."""
+"""What a model may write if it has to choose.
+
+Texts as ids, and as a trie of what may follow.
+"""
 
 import unicodedata
 from collections import Counter
@@ -11,7 +14,7 @@ from spanish_tok.errors import SpanishTokError
 from spanish_tok.tasks.examples import Example
 from spanish_tok.tasks.task import Task
 from spanish_tok.tasks.windows import Ids
-from spanish_tok.tokenization.codec import Codec
+from spanish_tok.tokenization.adapters import TokenizerAdapter
 
 LONGEST_SPAN = 16  # words
 AROUND = ".,;:!?¡¿\"'«»“”‘’()[]…—–"  # what an answer neither begins nor ends with
@@ -19,13 +22,19 @@ AROUND = ".,;:!?¡¿\"'«»“”‘’()[]…—–"  # what an answer neither 
 
 @dataclass(frozen=True)
 class TargetTrie:
-    """Texts of which the model writes one, as ids with `</s>` last, so that none begins with another."""
+    """Texts of which the model writes one, as ids with `</s>` last.
+
+    So none is a prefix of another.
+    """
 
     ids: tuple[Ids, ...]
 
     @cached_property
     def trie(self) -> dict[int, Any]:
-        """Each id that may come first -> the same for what may follow it: {5: {6: {1: {}}, 7: {1: {}}}}."""
+        """Each id that may come first -> the same for what may follow it.
+
+        For example {5: {6: {1: {}}, 7: {1: {}}}}.
+        """
         root: dict[int, Any] = {}
         for ids in self.ids:
             node = root
@@ -34,7 +43,9 @@ class TargetTrie:
         return root
 
     def allowed(self, written: Sequence[int]) -> tuple[int, ...]:
-        """The ids that may follow those written so far; after a whole text, `</s>` again.
+        """Return the ids that may follow those written so far.
+
+        After a whole text `</s>` again.
 
         For `spanish_tok.generation.sampling` as it is; transformers' `prefix_allowed_tokens_fn` is
         `lambda _, ids: choices.allowed(ids.tolist()[1:])`.
@@ -45,7 +56,9 @@ class TargetTrie:
         return tuple(node) or self.ids[0][-1:]
 
     def beside(self, target: Ids) -> list[Ids]:
-        """The ids that are allowed at each place of a target, given what comes before; its own always.
+        """Return the ids that are allowed at each position of a target.
+
+        They depend on what comes before; the target's own id is always among them.
 
         >>> TargetTrie(((5, 6, 1), (5, 7, 1), (8, 1))).beside((5, 7, 1))
         [(5, 8), (6, 7), (1,)]
@@ -57,13 +70,15 @@ class TargetTrie:
         return places
 
 
-def candidate_spans(text: str, codec: Codec, end: int, longest: int) -> TargetTrie:
-    """The stretches of a text: up to 16 whole words without the punctuation around them, of up to `longest` ids.
+def candidate_spans(text: str, codec: TokenizerAdapter, end: int, longest: int) -> TargetTrie:
+    """Return the stretches of a text that may be answers.
+
+    Up to 16 whole words without the punctuation around them, of up to `longest` ids.
 
     Of a text without words, the empty one.
 
     >>> from spanish_tok import Tokenizer
-    >>> codec = Codec.of(Tokenizer.load())
+    >>> codec = TokenizerAdapter.of(Tokenizer.load())
     >>> sorted(codec.decode(ids) for ids in candidate_spans("En Lima, sí.", codec, 1, 48).ids)
     ['en', 'en lima', 'en lima, sí', 'lima', 'lima, sí', 'sí']
     """
@@ -78,9 +93,12 @@ def candidate_spans(text: str, codec: Codec, end: int, longest: int) -> TargetTr
 
 
 class SpanTargets:
-    """The ids that prediction allows at each place of a record's target; found once for each record."""
+    """The ids that prediction allows at each position of a record's target.
 
-    def __init__(self, task: Task, codec: Codec, end: int) -> None:
+    They are computed once for each record.
+    """
+
+    def __init__(self, task: Task, codec: TokenizerAdapter, end: int) -> None:
         self._task, self._codec, self._end = task, codec, end
         self._known: dict[tuple[str, Ids], list[Ids]] = {}
 
@@ -103,14 +121,14 @@ class Labels(TargetTrie):
     names: tuple[str, ...]
 
     @classmethod
-    def build(cls, names: Iterable[str], codec: Codec, end: int, longest: int) -> "Labels":
+    def build(cls, names: Iterable[str], codec: TokenizerAdapter, end: int, longest: int) -> "Labels":
         """Check labels and turn them into ids.
 
         Raises SpanishTokError, which names them: a label whose text does not survive normalization (only case
         and spacing may change), two that become the same, one of more than `longest` ids, fewer than two.
 
         >>> from spanish_tok import Tokenizer
-        >>> codec = Codec.of(Tokenizer.load())
+        >>> codec = TokenizerAdapter.of(Tokenizer.load())
         >>> Labels.build(["Sí", "No"], codec, 1, 32).names
         ('Sí', 'No')
         >>> Labels.build(["año", "AÑO"], codec, 1, 32)

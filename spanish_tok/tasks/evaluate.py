@@ -1,47 +1,74 @@
-"""Evaluation of a fine-tuned model on a data set, or on the part of it that the model was not trained on."""
+"""The verb `evaluate`: a fine-tuned model scored on a data set.
 
+Or on a part of it that the model was not trained on.
+"""
+
+import os
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
+from spanish_tok.deprecated import warn_deprecated
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.progress import SILENT, Bar
+from spanish_tok.files import write_json
+from spanish_tok.progress import SILENT, Bar, ProgressOption, progress_of
 from spanish_tok.readers.options import Location
+from spanish_tok.t5.model import torch_device
 from spanish_tok.tasks.examples import Example, Part, RowReport, divide, read_examples
 from spanish_tok.tasks.predictor import Predictor
 from spanish_tok.tasks.scores import Evaluation, score
 
 
 def evaluate(
-    model: Location,
-    source: Location,
+    input: Any = None,  # noqa: A002
+    output: Location | None = None,
+    *old: Any,
+    model: Predictor | Location | None = None,
+    texts: Any = None,
     part: Part | Literal["all"] = "all",
-    *,
     malformed: Literal["error", "reject"] = "error",
     device: str = "cpu",
+    threads: int | None = None,
     report: RowReport | None = None,
-    progress: Bar = SILENT,
+    progress: ProgressOption = None,
 ) -> Evaluation:
-    """Score the model of a folder that `finetune` wrote, beside the trivial rule of its task.
+    """Score a fine-tuned model on records with targets, beside a trivial rule.
 
-    `part` is "all", or the part that the model's own division makes of the same data: "held-out", "validation" or
-    "training". Rows without input or target are left out and counted in `report`.
+    input: a file of records, "-", or a Hub set; or `texts=`, records in memory. model: a folder that `finetune`
+    wrote, or a Predictor. part: "all", or the part that the model's own division makes of the same data: "held-out",
+    "validation" or "training". output: a file for the figures as JSON. Rows without input or target are left out
+    and counted in `report`.
 
-    Raises SpanishTokError for a damaged row (unless rejected), and where nothing is left to score.
+    Raises SpanishTokError for a damaged row (unless rejected), and if nothing is left to score.
+
+    The old order of arguments, evaluate(model, source, part), is deprecated.
     """
-    predictor = Predictor.load(model, device=device)
+    if model is None and input is not None and output is not None:
+        warn_deprecated("evaluate(model, source, part)", "evaluate(source, model=model, part=part)")
+        model, input, output, part = input, output, None, old[0] if old else part  # noqa: A001
+    if (input is None) == (texts is None):
+        raise SpanishTokError("Nothing or two things are given to score on", "Give either a file or texts=.")
+    if model is None:
+        raise SpanishTokError("evaluate needs a model", "Give model=, a folder that finetune wrote.")
+    torch_device(device, threads)
+    predictor = model if isinstance(model, Predictor) else Predictor.load(model, device=device)
     report = report if report is not None else RowReport()
+    source = input if texts is None else texts
     examples: Iterable[Example] = read_examples(
         source, predictor.task, predictor.codec, predictor.end, report, malformed
     )
     if part != "all":
-        examples = divide(examples, predictor.task, **predictor.tuned.division).part(part)
-    return evaluate_examples(predictor, list(examples), progress)
+        examples = divide(examples, predictor.task, **predictor.bundle.division).part(part)
+    with progress_of(progress).phase("evaluating") as bar:
+        evaluation = evaluate_examples(predictor, list(examples), bar)
+    if output is not None:
+        write_json(os.fspath(output), evaluation.to_dict())
+    return evaluation
 
 
-def evaluate_examples(predictor: Predictor, examples: list[Example], progress: Bar = SILENT) -> Evaluation:
+def evaluate_examples(predictor: Predictor, examples: list[Example], bar: Bar = SILENT) -> Evaluation:
     """Score a predictor on examples that are read already."""
     if not examples:
         raise SpanishTokError("There is no record to evaluate", "Give data with inputs and targets.")
-    predictions = predictor.predict(examples, progress)
+    predictions = predictor.predict_examples(examples, bar)
     texts = [prediction.text for prediction in predictions]
-    return score(predictor.task, examples, texts, predictor.tuned.labels)
+    return score(predictor.task, examples, texts, predictor.bundle.labels)

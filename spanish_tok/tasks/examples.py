@@ -1,24 +1,26 @@
-"""Records of a task as ids, a report of what became of every row, and the parts of a data set."""
+"""Records of a task as ids, a report of every row, and the parts of a data set."""
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.readers.options import Location
-from spanish_tok.readers.rows import Row, read_rows
+from spanish_tok.readers.rows import Row, rows_of
 from spanish_tok.tasks.task import Task
 from spanish_tok.tasks.windows import Ids, inputs_of
-from spanish_tok.tokenization.codec import Codec
+from spanish_tok.tokenization.adapters import TokenizerAdapter
 
 Part = Literal["training", "validation", "held-out"]
 
 
 @dataclass(frozen=True)
 class Example:
-    """One record: its fields, the target's text ("" where none is known), and the ids of both.
+    """One record: its fields, its target's text, and the ids of both.
+
+    The text is "" if unknown.
 
     inputs: one sequence, or one for each window. window: the one that holds the answer, which training reads.
     """
@@ -38,7 +40,7 @@ class Example:
 
 @dataclass
 class RowReport:
-    """What became of the rows: how many were dropped and why, and what was noted of those that are used."""
+    """A report of rows: how many were dropped and why, and notes on those used."""
 
     rows: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
@@ -60,22 +62,26 @@ class UnusableError(Exception):
 
 
 def read_examples(
-    source: Location,
+    source: Any,
     task: Task,
-    codec: Codec,
+    codec: TokenizerAdapter,
     end: int,
     report: RowReport,
     malformed: Literal["error", "reject"] = "error",
 ) -> Iterator[Example]:
-    """The records of a file or Hub set that have an input and a target; the others are counted in `report`.
+    """Yield the records that have an input and a target.
 
-    A damaged row raises SpanishTokError that names it, or is dropped and counted where `malformed` is "reject".
+    The others are counted in `report`.
+
+    source: a file, a Hub set, or records in memory (see `rows_of`). A damaged row raises SpanishTokError that names it,
+    or is dropped and counted if `malformed` is "reject".
     """
-    for row in read_rows(source, *columns_of(task, with_target=True)):
+    name = source if isinstance(source, str | os.PathLike) else "texts"
+    for row in rows_of(source, *columns_of(task, with_target=True)):
         report.rows += 1
         if row.fault and malformed == "error":
             raise SpanishTokError(
-                f"{source}, row {row.number:,}: {row.fault}",
+                f"{name}, row {row.number:,}: {row.fault}",
                 "Correct it; or `--malformed reject` drops and counts such rows.",
             )
         noted: Counter[str] = Counter()
@@ -89,7 +95,7 @@ def read_examples(
 
 
 def columns_of(task: Task, with_target: bool) -> tuple[list[str], list[str]]:
-    """The columns that the data must have, and those that are read where they are there."""
+    """Return the columns that the data must have, and the optional ones."""
     needed = [name for name in task.input_fields if name not in task.optional]
     also = list(task.optional)
     if with_target:
@@ -100,9 +106,12 @@ def columns_of(task: Task, with_target: bool) -> tuple[list[str], list[str]]:
 
 
 def example_of(
-    row: Row, task: Task, codec: Codec, end: int, noted: Counter[str], with_target: bool
+    row: Row, task: Task, codec: TokenizerAdapter, end: int, noted: Counter[str], with_target: bool
 ) -> Example:
-    """A row as an example; raises UnusableError, which says why it is none."""
+    """Return a row as an example.
+
+    Raises UnusableError, which says why it cannot be one.
+    """
     if row.fault:
         raise UnusableError("damaged row")
     names = {*task.input_fields, *task.target_fields, *([task.group] if task.group else [])}
@@ -125,13 +134,13 @@ def example_of(
     return Example(row.number, values, target, inputs, labels, _window(inputs, target, codec, noted))
 
 
-def _is_empty(text: str, codec: Codec) -> bool:
+def _is_empty(text: str, codec: TokenizerAdapter) -> bool:
     """Whether the model can read nothing of a text; its beginning nearly always tells."""
     return not codec.readable(text[:100]) and not codec.readable(text)
 
 
 def _target_of(
-    values: Mapping[str, str], task: Task, codec: Codec, end: int, noted: Counter[str]
+    values: Mapping[str, str], task: Task, codec: TokenizerAdapter, end: int, noted: Counter[str]
 ) -> tuple[str, Ids]:
     target = task.render_target(values)
     if not "".join(values[name] for name in task.target_fields).strip():
@@ -144,8 +153,8 @@ def _target_of(
     return target, (*ids[: task.target_tokens - 1], end)
 
 
-def _window(inputs: Sequence[Ids], target: str, codec: Codec, noted: Counter[str]) -> int:
-    """The first window that holds the target's text; the first of all where none does."""
+def _window(inputs: Sequence[Ids], target: str, codec: TokenizerAdapter, noted: Counter[str]) -> int:
+    """Return the first window that holds the target's text; else the first of all."""
     if len(inputs) == 1:
         return 0
     answer = codec.readable(target)
@@ -169,8 +178,10 @@ class ExampleSplit(NamedTuple):
 def divide(
     examples: Iterable[Example], task: Task, validation: float = 0.0, held_out: float = 0.0, seed: int = 0
 ) -> ExampleSplit:
-    """Divide into training, validation and held-out records, by a hash of (seed, group): the order of rows plays
-    no part, and records of the same input (or of the task's `group`) stay together.
+    """Divide examples into training, validation and held-out records.
+
+    By a hash of (seed, group): the order of rows plays no part, and records of the same input (or of the
+    task's `group`) stay together.
 
     Each part has the first groups that fill its share of the records, in the order of the hashes.
     """

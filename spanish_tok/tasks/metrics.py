@@ -1,4 +1,6 @@
-"""Metrics of generated text, with Spanish in mind: ROUGE, exact match and F1 of answers, classes.
+"""Metrics of generated text, with Spanish in mind.
+
+ROUGE, exact match and F1 of answers, classes.
 
 ROUGE is torchmetrics', accuracy and macro F1 are scikit-learn's. torchmetrics by itself would split "año" into
 "a o" and strip English articles only: hence the normalizer and tokenizer passed in, and `answer_words`.
@@ -19,7 +21,7 @@ WORD = re.compile(r"[a-záéíóúüñºª0-9]+")
 
 
 def words(text: str) -> list[str]:
-    """The words of a text for ROUGE: normalized, without punctuation.
+    """Return the words of a text for ROUGE: normalized, without punctuation.
 
     >>> words("¿El AÑO «2024»? Sí.")
     ['el', 'año', '2024', 'sí']
@@ -28,7 +30,9 @@ def words(text: str) -> list[str]:
 
 
 def answer_words(text: str) -> list[str]:
-    """The words of an answer that count: lower case, no punctuation («», ¿ included), no Spanish articles.
+    """Return the words of an answer that count.
+
+    Lower case, no punctuation («», ¿ included), no Spanish articles.
 
     The rule of SQuAD (Rajpurkar et al. 2016), with articles and punctuation as in MLQA (Lewis et al. 2020).
 
@@ -68,7 +72,9 @@ def score_answers(predictions: Sequence[str], references: Sequence[str]) -> dict
 
 
 def score_summaries(predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-    """ROUGE-1, 2 and L (F1 measures, Lin 2004), averages over the records, from 0 to 1.
+    """Return ROUGE-1, 2 and L: F1 measures, averaged over the records, 0 to 1.
+
+    Lin 2004.
 
     >>> score_summaries(["el año nuevo"], ["¡El AÑO nuevo!"])
     {'rouge1': 1.0, 'rouge2': 1.0, 'rougeL': 1.0}
@@ -87,7 +93,9 @@ def score_summaries(predictions: Sequence[str], references: Sequence[str]) -> di
 
 
 def score_classes(predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-    """Accuracy, and F1 averaged over the classes that the references or the predictions hold.
+    """Return accuracy, and F1 averaged over the classes.
+
+    The classes are those of the references or the predictions.
 
     >>> score_classes(["sí", "sí"], ["sí", "no"])
     {'accuracy': 0.5, 'macro_f1': 0.3333333333333333}
@@ -103,7 +111,10 @@ def score_classes(predictions: Sequence[str], references: Sequence[str]) -> dict
 def confusion(
     predictions: Sequence[str], references: Sequence[str], labels: Sequence[str]
 ) -> list[list[int]]:
-    """How often each label (row) was taken for each (column), in the order of `labels`."""
+    """Return how often each label (row) was taken for each (column).
+
+    In the order of `labels`.
+    """
     from sklearn.metrics import confusion_matrix
 
     return [[int(n) for n in row] for row in confusion_matrix(references, predictions, labels=list(labels))]

@@ -1,4 +1,7 @@
-"""What a model scored on a task, beside a trivial rule: a table for people, a dictionary for programs."""
+"""The score of a model on a task, beside a trivial rule.
+
+A table for people, a dictionary for programs.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -49,7 +52,7 @@ class Evaluation:
         return "\n".join([*lines, *self._matrix()])
 
     def _matrix(self) -> list[str]:
-        """The confusion matrix, a row for each true label."""
+        """Return the confusion matrix as text, a row for each true label."""
         if not self.confusion:
             return []
         width = max(map(len, self.labels))
@@ -67,7 +70,9 @@ def _line(title: str, cells: Any, width: int) -> str:
 def score(
     task: Task, examples: Sequence[Example], predictions: Sequence[str], labels: Mapping[str, int]
 ) -> Evaluation:
-    """Score predictions against the examples' targets; `labels` are the training data's, with their counts.
+    """Score predictions against the examples' targets.
+
+    `labels` are the training data's, with their counts.
 
     Raises SpanishTokError where there is nothing to score.
     """

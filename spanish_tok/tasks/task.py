@@ -1,4 +1,4 @@
-"""A task: the templates of input and target, the columns they take, the lengths, the metric; the presets.
+"""A task: templates of input and target, columns, lengths, metric; the presets.
 
 A task is a small TOML file. The presets (`summarization.toml`, `question-answering.toml`,
 `classification.toml`, beside this module) are such files too: copy one and change it.
@@ -119,24 +119,30 @@ class Task:
         return self.family == "classes"
 
     def column(self, name: str) -> str:
-        """The data's column that a field is read from."""
+        """Return the data's column that a field is read from."""
         return self.columns.get(name, name)
 
     def render(self, values: Mapping[str, str]) -> str:
-        """The input of one record, given its fields. Braces in the values are only characters."""
+        """Return the input of one record, given its fields.
+
+        Braces in the values are only characters.
+        """
         return self.input.format_map(values)
 
     def render_target(self, values: Mapping[str, str]) -> str:
-        """The target of one record."""
+        """Return the target of one record."""
         return self.target.format_map(values)
 
     def to_dict(self) -> dict[str, Any]:
-        """The task as JSON can hold it; `from_dict` takes it back."""
+        """Return the task as JSON can hold it; `from_dict` reads it."""
         return {**asdict(self), "optional": list(self.optional), "labels": list(self.labels)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Task":
-        """A task from the content of a file; raises SpanishTokError for unknown, missing or wrong entries."""
+        """Return a task from the content of a file.
+
+        Raises SpanishTokError for unknown, missing or wrong entries.
+        """
         known = {f.name: f.type for f in fields(cls)}
         if unknown := sorted(set(values) - set(known)):
             raise SpanishTokError(f"There is no entry {unknown[0]!r}", f"The entries are {', '.join(known)}.")
@@ -147,7 +153,7 @@ class Task:
 
     @classmethod
     def load(cls, name: str | os.PathLike[str]) -> "Task":
-        """A preset by its name, or a task from a .toml or .json file.
+        """Load a preset by its name, or a task from a .toml or .json file.
 
         >>> Task.load("question-answering").input
         'pregunta: {question} contexto: {context}'
@@ -163,7 +169,7 @@ class Task:
             raise SpanishTokError(f"{path}: {error.problem}", error.advice) from None
 
     def with_columns(self, columns: Mapping[str, str]) -> "Task":
-        """The same task on data whose columns have other names: field -> column."""
+        """Return the same task for data with other names of columns: field -> column."""
         everything = {*self.input_fields, *self.target_fields}
         if stray := sorted(set(columns) - everything):
             raise SpanishTokError(
@@ -174,7 +180,9 @@ class Task:
 
 
 def fields_of(template: str) -> tuple[str, ...]:
-    """The fields of a template in order, each once. Plain names only: no attributes, no indices.
+    """Return the fields of a template in order, each once.
+
+    Plain names only: no attributes, no indices.
 
     >>> fields_of("pregunta: {question} contexto: {context}")
     ('question', 'context')
@@ -208,7 +216,10 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _checked(name: str, value: Any) -> Any:
-    """An entry of a file as the field `name` holds it, or SpanishTokError."""
+    """Return an entry of a file as the field `name` holds it.
+
+    Raises SpanishTokError for a wrong one.
+    """
     if name in ("optional", "labels"):
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
             return tuple(value)

@@ -1,23 +1,26 @@
-"""Inputs of limited length: whole where they fit, else cut at a space, or read in overlapping windows."""
+"""Inputs of limited length: whole, cut at a space, or overlapping windows."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from spanish_tok.tasks.task import Task
-from spanish_tok.tokenization.codec import Codec
+from spanish_tok.tokenization.adapters import TokenizerAdapter
 
 Ids = tuple[int, ...]
 
 
 class TokenWindows(NamedTuple):
-    """The ids of one record's input: one sequence, or one for each window; whether all of the text is in them."""
+    """The ids of one record's input, and whether all of the text is in them.
+
+    One sequence, or one for each window.
+    """
 
     sequences: tuple[Ids, ...]
     whole: bool
 
 
-def inputs_of(values: Mapping[str, str], task: Task, codec: Codec, end: int) -> TokenWindows:
-    """The ids of one record's input, `end` (`</s>`) last in each sequence.
+def inputs_of(values: Mapping[str, str], task: Task, codec: TokenizerAdapter, end: int) -> TokenWindows:
+    """Return the ids of one record's input, `end` (`</s>`) last in each sequence.
 
     Texts are cut at spaces, so that the template's other parts stay whole and other libraries can be given the same
     text. Where not even one word fits (a word of 10,000 letters), the ids are cut instead.
@@ -39,9 +42,9 @@ def inputs_of(values: Mapping[str, str], task: Task, codec: Codec, end: int) -> 
 
 
 class _Reader:
-    """A record whose input can be encoded with any stretch of the words of the field that is shortened."""
+    """A record whose input can be encoded with any stretch of the shortened field."""
 
-    def __init__(self, values: Mapping[str, str], task: Task, codec: Codec) -> None:
+    def __init__(self, values: Mapping[str, str], task: Task, codec: TokenizerAdapter) -> None:
         self.values, self.task, self.codec = values, task, codec
         self.words = values[task.shortened].split()
         self.limit = task.input_tokens - 1
@@ -55,7 +58,7 @@ class _Reader:
         return stop - start <= 4 * self.limit and len(self.encode(start, stop)) <= self.limit
 
     def furthest(self, start: int) -> int:
-        """The greatest stop that fits, by bisection; `start` where none does."""
+        """Return the greatest stop that fits, by bisection; `start` if none does."""
         low, high = start, min(len(self.words), start + self.limit)
         while low < high:
             middle = (low + high + 1) // 2

@@ -38,7 +38,7 @@ class NormalizationTable:
 
         Raises SpanishTokError for anything but a str, and for a lone surrogate.
         """
-        if not checked(text).isascii():
+        if not valid_text(text).isascii():
             text = self._pair_pattern.sub(lambda pair: self.pairs[pair[0]], text)
         return " ".join(text.translate(self._translation).split())
 
@@ -88,7 +88,7 @@ def normalize(text: str) -> str:
     return spanish_table().normalize(text)
 
 
-def checked(text: str) -> str:
+def valid_text(text: str) -> str:
     """Return `text` unchanged; raise SpanishTokError if it is not valid text.
 
     Valid is a str without lone surrogates. Those come from a wrong decoding, which is the place to repair them.

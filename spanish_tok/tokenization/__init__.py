@@ -1,1 +1,1 @@
-"""Text to ids and back: the tokenizer, the column encoder, other libraries' tokenizers."""
+"""Text to ids and back: the tokenizer, columns, other libraries' tokenizers."""

@@ -1,144 +1,311 @@
-"""Any vocabulary through its own library: ours, a spiece.model, a tokenizer.json; text in, ids and pieces out."""
+"""Any vocabulary through its own library.
+
+Ours, a spiece.model, a tokenizer.json; and the other fast encoders.
+"""
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pyarrow as pa
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.files import sha256_of_file
 from spanish_tok.parallel.threads import available_cores
 from spanish_tok.text.alphabet import SPACE_MARK
 from spanish_tok.tokenization.tokenizer import Tokenizer
+from spanish_tok.vocab.vocabulary import MANIFEST, UNK, Vocabulary
 
 SHIPPED = "es-5000, the one that ships"
+OURS = "spanish-tok"
 LISTS = pa.list_(pa.uint32())
+# what transformers' AutoTokenizer reads beside tokenizer.json
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "spiece.model")
+
+
+def _unsupported(*_: Any) -> NoReturn:
+    raise SpanishTokError(
+        "This library only encodes whole texts", "Use sentencepiece or tokenizers for that."
+    )
 
 
 @dataclass(frozen=True)
-class Segmenter:
-    """What measuring needs of a vocabulary.
+class TokenizerAdapter:
+    """One vocabulary in its own library, with one interface for all libraries.
 
-    name: the path as it was given, kind: which library cuts.
-    size: all ids, special: those that text never becomes, unknown: the id of `<unk>`, if there is one.
-    encode: a large_string array -> lists of ids, no specials added.
+    name: the path as it was given. kind: which library cuts. size: all ids.
+    find_special, find_unknown, find_fingerprint: how `special`, `unknown` and `fingerprint` are found when they are
+        first asked for, so that loading for speed stays what the library does.
+    encode: text -> ids, never a special one, whatever the text says; without `</s>`.
+    prepare, encode_batch, lists: a column of text -> what the library takes -> what it returns -> Arrow lists of ids;
+        three steps, so that speed can be measured without the conversions.
     cut: one word as it stands inside a sentence -> its pieces, `▁` for the space before it.
-    pieces: the piece of each id, for people.
+    decode: ids -> text; specials leave no trace. piece: id -> its piece, for people.
+    save: writes the files that loading a folder needs.
+    vocabulary: the Vocabulary, if it is one of ours.
     """
 
     name: str
     kind: str
     size: int
-    special: frozenset[int]
-    unknown: int | None
-    encode: Callable[[Any], Any]
-    cut: Callable[[str], list[str]]
-    pieces: tuple[str, ...]
+    encode: Callable[[str], list[int]]
+    encode_batch: Callable[[Any], Any]
+    prepare: Callable[[Any], Any] = lambda texts: texts.to_pylist()
+    lists: Callable[[Any], pa.ListArray] = lambda rows: pa.array(rows, LISTS)
+    find_special: Callable[[], frozenset[int]] = frozenset
+    find_unknown: Callable[[], int | None] = lambda: None
+    find_fingerprint: Callable[[], str] = str
+    cut: Callable[[str], list[str]] = _unsupported
+    decode: Callable[[Sequence[int]], str] = _unsupported
+    piece: Callable[[int], str] = _unsupported
+    save: Callable[[Path], None] = _unsupported
+    vocabulary: Vocabulary | None = field(default=None, repr=False)
+
+    @cached_property
+    def special(self) -> frozenset[int]:
+        """The ids that text never becomes."""
+        return self.find_special()
+
+    @cached_property
+    def unknown(self) -> int | None:
+        """The id of `<unk>`; None if there is no such id."""
+        return self.find_unknown()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash, equal for adapters of the same ids."""
+        return self.find_fingerprint()
 
     @property
     def ordinary(self) -> int:
         """How many ids text can become."""
         return self.size - len(self.special)
 
+    @cached_property
+    def pieces(self) -> tuple[str, ...]:
+        """The piece of each id."""
+        return tuple(map(self.piece, range(self.size)))
 
-def load_segmenter(path: Path | None) -> Segmenter:
-    """A folder of ours, or a folder or file of SentencePiece or tokenizers, in the library that made it.
+    def encode_column(self, texts: Any) -> Any:
+        """Return the ids of a large_string column as Arrow lists, no specials added."""
+        return self.lists(self.encode_batch(self.prepare(texts)))
 
-    None is the vocabulary that ships. Raises SpanishTokError, which names the path, where it is missing, damaged or
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the ids of many texts, which is quicker than one after the other."""
+        rows: list[list[int]] = self.encode_column(pa.array(texts, pa.large_string())).to_pylist()
+        return rows
+
+    def readable(self, text: str) -> str:
+        """Return `text` as a model can read and write it: what is unknown is left out.
+
+        >>> TokenizerAdapter.of(Tokenizer.load()).readable(" Ñandú 日 ")
+        'ñandú ri'
+        """
+        return self.decode([token_id for token_id in self.encode(text) if token_id != self.unknown]).strip()
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer, name: str = OURS, threads: int | None = None) -> "TokenizerAdapter":
+        """Return the adapter of a vocabulary of ours.
+
+        Columns go through the column encoder.
+        """
+        vocabulary = tokenizer.vocabulary
+        return cls(
+            name=name,
+            kind=OURS,
+            size=len(vocabulary),
+            find_special=lambda: frozenset(vocabulary.special_ids),
+            find_unknown=lambda: UNK,
+            encode=tokenizer.encode,
+            prepare=lambda texts: texts,
+            encode_batch=lambda texts: tokenizer.encode_column(texts, threads=threads),
+            lists=_lists_of_ours,
+            cut=tokenizer.tokens,
+            decode=tokenizer.decode,
+            piece=vocabulary.pieces.__getitem__,
+            find_fingerprint=lambda: vocabulary.fingerprint,
+            save=vocabulary.save,
+            vocabulary=vocabulary,
+        )
+
+
+def load_adapter(path: Path | None, threads: int | None = None) -> TokenizerAdapter:
+    """Load a vocabulary in the library that made it.
+
+    A folder of ours, or a folder or file of SentencePiece or tokenizers.
+
+    None is the vocabulary that ships. Raises SpanishTokError, which names the path, if it is missing, damaged or
     none of these.
     """
     if path is None:
-        return of_tokenizer(Tokenizer.load(), SHIPPED)
+        return TokenizerAdapter.of(Tokenizer.load(), SHIPPED, threads)
     if not path.exists():
         raise SpanishTokError(f"{path} does not exist", "Give a vocabulary folder or file.")
-    if (path / "manifest.json").exists():
-        return of_tokenizer(Tokenizer.load(path), str(path))
-    for name, load in (("tokenizer.json", _of_tokenizers), ("spiece.model", _of_sentencepiece)):
+    if (path / MANIFEST).exists():
+        return TokenizerAdapter.of(Tokenizer.load(path), str(path), threads)
+    for name, library in (("tokenizer.json", "tokenizers"), ("spiece.model", "sentencepiece")):
         if (path / name).exists():
-            return load(path / name, str(path))
-    if path.suffix == ".json":
-        return _of_tokenizers(path, str(path))
-    if path.suffix == ".model":
-        return _of_sentencepiece(path, str(path))
+            return LIBRARIES[library](path / name, str(path), threads)
+    if path.suffix in (".json", ".model"):
+        library = "tokenizers" if path.suffix == ".json" else "sentencepiece"
+        return LIBRARIES[library](path, str(path), threads)
     raise SpanishTokError(
         f"{path} is no vocabulary",
         "Give a folder with spiece.model or tokenizer.json, or one of these files.",
     )
 
 
-def of_tokenizer(tokenizer: Tokenizer, name: str) -> Segmenter:
-    """A vocabulary of ours, cut by the column encoder."""
-    vocabulary = tokenizer.vocabulary
-    return Segmenter(
-        name=name,
-        kind="spanish-tok",
-        size=len(vocabulary),
-        special=frozenset(vocabulary.special_ids),
-        unknown=2,
-        encode=tokenizer.encode_column,
-        cut=tokenizer.tokens,
-        pieces=vocabulary.pieces,
+def adapter_of_model_folder(folder: Path) -> TokenizerAdapter:
+    """Return the tokenizer of a model folder.
+
+    That is our vocabulary, or another T5's tokenizer.json.
+    """
+    if (folder / MANIFEST).exists() or (folder / "tokenizer.json").exists():
+        return load_adapter(folder)
+    raise SpanishTokError(
+        f"{folder} holds neither a vocabulary nor a tokenizer.json",
+        "Copy the tokenizer's files into the model's folder.",
     )
 
 
-def _of_sentencepiece(path: Path, name: str) -> Segmenter:
+def _lists_of_ours(lists: pa.Array | pa.ChunkedArray) -> pa.ListArray:
+    whole = lists.combine_chunks() if isinstance(lists, pa.ChunkedArray) else lists
+    return whole.cast(LISTS)
+
+
+def _ours(path: Path, name: str, threads: int | None) -> TokenizerAdapter:
+    return TokenizerAdapter.of(Tokenizer.load(path.parent), name, threads)
+
+
+def _sentencepiece(path: Path, name: str, threads: int | None) -> TokenizerAdapter:
     import sentencepiece
 
     try:
         engine: Any = sentencepiece.SentencePieceProcessor(model_file=str(path))
     except (RuntimeError, OSError) as error:
         raise SpanishTokError(f"{path} cannot be loaded ({_first_line(error)})", "Is it whole?") from None
-    size, threads = engine.get_piece_size(), available_cores()
-    special = {i for i in range(size) if engine.is_control(i) or engine.is_unknown(i) or engine.is_unused(i)}
-    return Segmenter(
+    size, cores = engine.get_piece_size(), threads or available_cores()
+
+    def special() -> frozenset[int]:
+        tests = (engine.is_control, engine.is_unknown, engine.is_unused)
+        return frozenset(token_id for token_id in range(size) if any(test(token_id) for test in tests))
+
+    return TokenizerAdapter(
         name=name,
         kind="sentencepiece",
         size=size,
-        special=frozenset(special),
-        unknown=engine.unk_id() if engine.unk_id() >= 0 else None,
-        encode=lambda texts: pa.array(engine.encode(texts.to_pylist(), num_threads=threads), LISTS),
+        find_special=special,
+        find_unknown=lambda: engine.unk_id() if engine.unk_id() >= 0 else None,
+        encode=lambda text: list(engine.encode(text)),
+        # NUL, which sentencepiece cannot delete, becomes U+0001, which it deletes
+        prepare=lambda texts: [text.replace("\0", "\1") for text in texts.to_pylist()],
+        encode_batch=lambda texts: engine.encode(texts, num_threads=cores),
         cut=lambda word: list(engine.encode(word, out_type=str)),
-        pieces=tuple(engine.id_to_piece(list(range(size)))),
+        decode=lambda ids: str(engine.decode(list(ids))),
+        piece=engine.id_to_piece,
+        find_fingerprint=lambda: sha256_of_file(path),
+        save=lambda target: _copy_files(path.parent, target),
     )
 
 
-def _of_tokenizers(path: Path, name: str) -> Segmenter:
-    from tokenizers import Tokenizer as Engine
+def _tokenizers(path: Path, name: str, threads: int | None) -> TokenizerAdapter:  # noqa: ARG001 (set by the environment)
+    import tokenizers
 
     try:
-        engine: Any = Engine.from_file(str(path))
+        engine: Any = tokenizers.Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises bare Exception
         raise SpanishTokError(f"{path} cannot be loaded ({_first_line(error)})", "Is it whole?") from None
-    engine.encode_special_tokens = True
+    engine.encode_special_tokens = True  # `</s>` typed in a text is text
     engine.no_truncation()
     engine.no_padding()
-    size = engine.get_vocab_size(with_added_tokens=True)
-    added = engine.get_added_tokens_decoder()
-    described = json.loads(engine.to_str())["model"]
-    unknown = described.get("unk_id", engine.token_to_id(described.get("unk_token") or ""))
 
-    def encode(texts: pa.Array) -> pa.ListArray:
-        rows = engine.encode_batch_fast(texts.to_pylist(), add_special_tokens=False)
-        return pa.array([row.ids for row in rows], LISTS)
+    def special() -> frozenset[int]:
+        added = engine.get_added_tokens_decoder()
+        return frozenset(token_id for token_id, token in added.items() if token.special)
+
+    def unknown() -> int | None:
+        model = json.loads(engine.to_str())["model"]
+        if model.get("unk_id") is not None:
+            return int(model["unk_id"])
+        token_id: int | None = engine.token_to_id(model.get("unk_token") or "<unk>")
+        return token_id
 
     def cut(word: str) -> list[str]:
-        """By the places of the text, since byte-level pieces cannot be read."""
+        """Cut by offsets into the text, since byte-level pieces cannot be read."""
         text = " " + word
-        places = engine.encode(text, add_special_tokens=False).offsets
-        return [text[begin:end].replace(" ", SPACE_MARK) for begin, end in places]
+        offsets = engine.encode(text, add_special_tokens=False).offsets
+        return [text[begin:end].replace(" ", SPACE_MARK) for begin, end in offsets]
 
-    return Segmenter(
+    return TokenizerAdapter(
         name=name,
-        kind=f"tokenizers ({described['type']})",
-        size=size,
-        special=frozenset({number for number, token in added.items() if token.special}),
-        unknown=unknown,
-        encode=encode,
+        kind=f"tokenizers ({type(engine.model).__name__})",
+        size=engine.get_vocab_size(with_added_tokens=True),
+        find_special=special,
+        find_unknown=unknown,
+        encode=lambda text: list(engine.encode(text, add_special_tokens=False).ids),
+        encode_batch=lambda texts: engine.encode_batch_fast(texts, add_special_tokens=False),
+        lists=lambda rows: pa.array([row.ids for row in rows], LISTS),
         cut=cut,
-        pieces=tuple(engine.id_to_token(number) or "" for number in range(size)),
+        decode=lambda ids: str(engine.decode(list(ids))),
+        piece=lambda token_id: engine.id_to_token(token_id) or "",
+        find_fingerprint=lambda: sha256_of_file(path),
+        save=lambda target: _copy_files(path.parent, target),
     )
+
+
+def _kitoken(path: Path, name: str, threads: int | None) -> TokenizerAdapter:  # noqa: ARG001 (it has no threads)
+    import kitoken
+
+    engine: Any = kitoken.Kitoken.from_sentencepiece_file(str(path))
+    return TokenizerAdapter(
+        name=name,
+        kind="kitoken",
+        size=0,
+        encode=lambda text: list(engine.encode(text, False)),
+        encode_batch=lambda texts: engine.encode_all(texts, False),
+    )
+
+
+def _tokie(path: Path, name: str, threads: int | None) -> TokenizerAdapter:  # noqa: ARG001 (set by the environment)
+    import numpy as np
+    import tokie
+
+    engine: Any = tokie.Tokenizer.from_json(str(path))
+
+    def lists(output: Any) -> pa.ListArray:
+        ids, lengths = output
+        ends = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int32)
+        return pa.ListArray.from_arrays(pa.array(ends), pa.array(ids, pa.uint32()))
+
+    return TokenizerAdapter(
+        name=name,
+        kind="tokie",
+        size=0,
+        encode=lambda text: list(engine.encode_batch_flat([text], add_special_tokens=False)[0]),
+        encode_batch=lambda texts: engine.encode_batch_flat(texts, add_special_tokens=False),
+        lists=lists,
+    )
+
+
+# library -> (the file that it reads, its name, threads) -> adapter
+LIBRARIES: dict[str, Callable[[Path, str, int | None], TokenizerAdapter]] = {
+    OURS: _ours,
+    "sentencepiece": _sentencepiece,
+    "tokenizers": _tokenizers,
+    "kitoken": _kitoken,
+    "tokie": _tokie,
+}
+
+
+def _copy_files(folder: Path, target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for name in TOKENIZER_FILES:
+        if (folder / name).exists() and folder.resolve() != target.resolve():
+            shutil.copyfile(folder / name, target / name)
 
 
 def _first_line(error: Exception) -> str:

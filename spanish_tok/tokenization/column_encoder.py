@@ -1,4 +1,7 @@
-"""Columns of text to columns of ids and back, at memory speed: the bulk side of a Tokenizer."""
+"""Columns of text to columns of ids and back, at memory speed.
+
+This is the bulk side of a Tokenizer.
+"""
 
 import mmap
 from collections.abc import Callable
@@ -30,7 +33,9 @@ LINE = 64  # bytes
 
 
 class ColumnEncoder:
-    """Encodes and decodes Arrow columns by one vocabulary; equal to sentencepiece on every text.
+    """An encoder and decoder of Arrow columns for one vocabulary.
+
+    It equals sentencepiece on every text.
 
     Compiled code does it where `compile_vocabulary` can pack the vocabulary; any other one is given to
     sentencepiece itself, which is slower. Safe in threads. Raises SpanishTokError where ids need more
@@ -47,7 +52,9 @@ class ColumnEncoder:
         self._tables: list[NDArray[np.uint64]] = []  # of known chunks, each for one thread at a time
 
     def encode(self, column: Column, append_eos: bool = False, threads: int | None = None) -> Arrow:
-        """The ids of each text as list<uint16>; a chunked array for a chunked array, else an array.
+        """Return the ids of each text as list<uint16>.
+
+        A chunked array gives a chunked array, else it is an array.
 
         A null counts as an empty text. The result does not depend on `threads` (all cores by default).
         """
@@ -73,7 +80,9 @@ class ColumnEncoder:
         return pa.array(self._engine.encode(strings, add_eos=append_eos, num_threads=1), IDS)
 
     def decode(self, lists: Arrow) -> Arrow:
-        """The text of each list of ids as large_string; a null counts as an empty list.
+        """Return the text of each list of ids as large_string.
+
+        A null counts as an empty list.
 
         Raises SpanishTokError, which names the row, for an id that the vocabulary does not have.
         """
@@ -96,7 +105,7 @@ class ColumnEncoder:
         return text_array(*decode_records(ids.cast(pa.uint16()).to_numpy(), offsets, *self._texts))
 
     def _check(self, ids: pa.Array, offsets: NDArray[np.int64]) -> None:
-        """Raise SpanishTokError for the first id that is none."""
+        """Raise SpanishTokError for the first out-of-range id."""
         good = pc.and_(pc.greater_equal(ids, 0), pc.less(ids, len(self.vocabulary))).fill_null(False)
         if len(ids) and not pc.all(good).as_py():
             place = good.index(False).as_py()
@@ -118,7 +127,7 @@ class ColumnEncoder:
 
     @cached_property
     def _texts(self) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
-        """The text of each id: bytes, where each starts, and how many to leave out at a beginning."""
+        """The text of each id: bytes, starts, and how many to skip at a beginning."""
         special = self.vocabulary.special_ids
         texts = [
             self._engine.decode([number]) if number in special else piece.replace(SPACE_MARK, " ")
@@ -131,7 +140,10 @@ class ColumnEncoder:
 
 
 def _list_array(ids: NDArray[np.uint16], ends: NDArray[np.int64]) -> pa.ListArray:
-    """Lists over the arrays as they lie. `pa.array` would do, too, but first imports pandas: a tenth of a second."""
+    """Return lists over the arrays as they lie.
+
+    `pa.array` would do too, but first imports pandas, which takes a tenth of a second.
+    """
     values = pa.Array.from_buffers(pa.uint16(), len(ids), [None, pa.py_buffer(ids)])
     offsets = pa.py_buffer(ends.astype(np.int32))
     return pa.ListArray.from_buffers(IDS, len(ends) - 1, [None, offsets], children=[values])
@@ -144,7 +156,9 @@ def _slices(chunk: pa.LargeStringArray) -> list[pa.LargeStringArray]:
 
 
 def new_table() -> NDArray[np.uint64]:
-    """An empty table of known chunks, each set on a cache line of its own, in huge pages where there are such.
+    """Return an empty cache of chunks.
+
+    Each set has a cache line of its own, in huge pages if the system has them.
 
     It belongs to this process alone: one that is forked from it has a copy.
     """

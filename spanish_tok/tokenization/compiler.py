@@ -1,4 +1,7 @@
-"""A vocabulary as the kernels want it: its normalization packed, its pieces in one automaton."""
+"""A vocabulary as the kernels want it.
+
+Its normalization is packed, its pieces are in one automaton.
+"""
 
 from collections.abc import Iterable
 from functools import cache
@@ -28,7 +31,9 @@ class CompiledVocabulary(NamedTuple):
 
 
 def compile_vocabulary(vocabulary: Vocabulary) -> CompiledVocabulary | None:
-    """The vocabulary packed for the kernels, or None where they could differ from sentencepiece.
+    """Return the vocabulary packed for the kernels.
+
+    None if they could differ from sentencepiece.
 
     They take one that is `exact`, has SentencePiece's usual options and kinds of pieces, a normalization
     by single characters and pairs of a letter and its mark, and every character that this can produce as a
@@ -44,7 +49,7 @@ def compile_vocabulary(vocabulary: Vocabulary) -> CompiledVocabulary | None:
 
 
 def _is_usual(vocabulary: Vocabulary) -> bool:
-    """Whether a model that may be foreign has the options and kinds of pieces that ours have."""
+    """Return whether a model has the options and kinds of pieces that ours have."""
     model = parse_model(vocabulary.serialized, "The model")
     options, kinds, special = model.normalizer_spec, type(model).SentencePiece, vocabulary.special_ids
     if not (options.add_dummy_prefix and options.remove_extra_whitespaces and options.escape_whitespaces):
@@ -60,7 +65,10 @@ def _is_usual(vocabulary: Vocabulary) -> bool:
 
 @cache
 def packed_table(charsmap: bytes) -> PackedTable | None:
-    """The packed table of a charsmap, or None where it has rules that a table cannot hold."""
+    """Return the packed table of a charsmap.
+
+    None if it has rules that a table cannot hold.
+    """
     if charsmap == spanish_charsmap():
         return packed_spanish()
     table = _table_of(_rules_of(charsmap)) if charsmap else None
@@ -77,7 +85,9 @@ def _rules_of(charsmap: bytes) -> Iterable[tuple[str, str]]:
 
 
 def _table_of(rules: Iterable[tuple[str, str]]) -> NormalizationTable | None:
-    """Rules as a Table, or None where a rule has a form that it cannot hold, or the alphabet is not closed.
+    """Return rules as a table.
+
+    None if a rule has a form that it cannot hold, or the alphabet is not closed.
 
     A charsmap leaves characters without a rule as they are.
     """
@@ -109,7 +119,10 @@ def _characters(table: PackedTable) -> set[str]:
 
 
 def automaton_of(vocabulary: Vocabulary) -> Automaton:
-    """The automaton of a vocabulary's ordinary pieces, with scores as whole multiples of the resolution."""
+    """Return the automaton of a vocabulary's ordinary pieces.
+
+    Scores are whole multiples of the resolution.
+    """
     ordinary = [number for number in range(len(vocabulary)) if number not in vocabulary.special_ids]
     encoded = [vocabulary.pieces[number].replace(SPACE_MARK, " ").encode() for number in ordinary]
     data = np.frombuffer(b"".join(encoded), np.uint8)

@@ -1,4 +1,7 @@
-"""Subword regularization: draw a segmentation by forward filtering and backward sampling (Kudo 2018, 3.3)."""
+"""Subword regularization: a segmentation drawn at random.
+
+By forward filtering and backward sampling (Kudo 2018, 3.3).
+"""
 
 import hashlib
 from collections.abc import Iterator
@@ -15,7 +18,10 @@ WORDS_KEPT, LONGEST_KEPT = 20_000, 64  # some kilobytes each
 
 
 class Sampler:
-    """Draws segmentations; words are independent of each other, and the lattices of recent ones are kept."""
+    """A source of random segmentations.
+
+    Words are independent of each other, and the lattices of recent ones are cached.
+    """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         ordinary = (number for number in range(len(vocabulary)) if number not in vocabulary.special_ids)
@@ -35,7 +41,10 @@ class Sampler:
         return ids
 
     def _filter_forward(self, word: str, alpha: float) -> Ends:
-        """For each end in a word, the pieces that end there and the probability that it is this one."""
+        """Return, for each end in a word, the pieces that end there.
+
+        Each comes with the probability that it is the one.
+        """
         sums = [0.0]  # logarithm of the sum over all ways to get here
         ends = []
         for end in range(1, len(word) + 1):
@@ -66,7 +75,7 @@ def sample_backward(ends: Ends, uniform: Iterator[float]) -> list[int]:
 
 
 def _choose(reached: PiecesEnding, left: float) -> tuple[int, int]:
-    """The (start, id) into whose share of [0, 1) a number falls."""
+    """Return the (start, id) into whose share of [0, 1) a number falls."""
     for start, number, probability in reached:
         left -= probability
         if left < 0:
@@ -75,7 +84,10 @@ def _choose(reached: PiecesEnding, left: float) -> tuple[int, int]:
 
 
 def uniform_numbers(seed: int, text: str) -> Iterator[float]:
-    """Numbers in [0, 1) from Philox, a counter-based generator, keyed by a hash of seed and text."""
+    """Yield numbers in [0, 1) from Philox, keyed by a hash of seed and text.
+
+    Philox is a counter-based generator.
+    """
     import numpy as np
 
     key = hashlib.blake2b(f"{seed}\n{text}".encode(), digest_size=16).digest()

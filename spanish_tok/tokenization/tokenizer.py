@@ -2,16 +2,16 @@
 
 import operator
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from math import inf
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.text.alphabet import SPACE_MARK
 from spanish_tok.text.charsmap import spanish_charsmap
-from spanish_tok.text.table import checked, spanish_table
+from spanish_tok.text.table import spanish_table, valid_text
 from spanish_tok.vocab.vocabulary import EOS, Vocabulary
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ EXACT = 15_000  # a sum of scores up to here was exact in float32 all along (des
 
 
 class Tokenizer:
-    """A vocabulary at work. Immutable: safe in threads, under fork and spawn, and it pickles.
+    """A vocabulary at work.
+
+    Immutable: safe in threads, under fork and spawn, and it pickles.
 
     >>> tokenizer = Tokenizer.load()
     >>> ids = tokenizer.encode("¡Qué mañana tan FRÍA!")
@@ -39,7 +41,7 @@ class Tokenizer:
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str] | None = None) -> "Tokenizer":
-        """The tokenizer of a vocabulary folder, or of the vocabulary that ships with the package."""
+        """Load the tokenizer of a vocabulary folder; by default of the shipped one."""
         return cls(Vocabulary.load(folder))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -48,13 +50,19 @@ class Tokenizer:
     def __repr__(self) -> str:
         return f"Tokenizer({self.vocab_size:,} ids, {self.vocabulary.sentinels} sentinels)"
 
+    def __len__(self) -> int:
+        return self.vocab_size
+
     @property
     def vocab_size(self) -> int:
-        """How many ids there are, the specials and sentinels included: the rows of an embedding."""
+        """The number of ids, specials and sentinels included.
+
+        These are the rows of an embedding.
+        """
         return len(self.vocabulary)
 
     def sentinel_id(self, k: int) -> int:
-        """The id of `<extra_id_k>`.
+        """Return the id of `<extra_id_k>`.
 
         >>> Tokenizer.load().sentinel_id(0)
         4999
@@ -67,15 +75,36 @@ class Tokenizer:
 
         return sentencepiece.SentencePieceProcessor(model_proto=self.vocabulary.serialized)
 
-    def normalize(self, text: str) -> str:
-        """`text` as this vocabulary's own table maps it: what `decode(encode(text))` gives back."""
+    @overload
+    def normalize(self, text: str) -> str: ...
+    @overload
+    def normalize(self, text: list[str]) -> list[str]: ...
+    def normalize(self, text: str | list[str]) -> str | list[str]:
+        """Return text as this vocabulary's own table maps it.
+
+        It is what `decode(encode(text))` returns.
+
+        A list of texts gives a list, here and in the other methods.
+        """
+        if isinstance(text, list):
+            return [self.normalize(one) for one in text]
         return str(self._engine.normalize(_checked(text))).lstrip(SPACE_MARK).replace(SPACE_MARK, " ")
 
-    def encode(self, text: str, append_eos: bool = False) -> list[int]:
-        """The ids of a text, `</s>` at the end if asked for. Never a special id, whatever the text says.
+    @overload
+    def encode(self, text: str, append_eos: bool = False) -> list[int]: ...
+    @overload
+    def encode(self, text: list[str], append_eos: bool = False) -> list[list[int]]: ...
+    def encode(self, text: str | list[str], append_eos: bool = False) -> list[int] | list[list[int]]:
+        """Return the ids of a text, with `</s>` at the end if asked for.
 
-        Raises SpanishTokError for anything but a str, and for a lone surrogate.
+        Never a special id, whatever the text says. Raises SpanishTokError for anything but str, and for a lone
+        surrogate.
+
+        >>> Tokenizer.load().encode(["Hola", "Mundo"])
+        [[598, 52], [623]]
         """
+        if isinstance(text, list):
+            return [self.encode(one, append_eos) for one in text]
         ids = self._encode(_checked(text))
         return [*ids, EOS] if append_eos else ids
 
@@ -85,7 +114,7 @@ class Tokenizer:
             ids: list[int] = self._engine.encode(text)
             if (
                 not exact
-                or len(ids) * self._dearest < EXACT
+                or len(ids) * self._lowest_score < EXACT
                 or -sum(map(self._scores.__getitem__, ids)) < EXACT
             ):
                 return ids
@@ -97,51 +126,71 @@ class Tokenizer:
         return self.vocabulary.scores
 
     @cached_property
-    def _dearest(self) -> float:
+    def _lowest_score(self) -> float:
         return max(abs(score) for score in self.vocabulary.scores)
 
-    def tokens(self, text: str) -> list[str]:
-        """The pieces of a text; `▁` stands for the space before a word.
+    @overload
+    def tokens(self, text: str) -> list[str]: ...
+    @overload
+    def tokens(self, text: list[str]) -> list[list[str]]: ...
+    def tokens(self, text: str | list[str]) -> list[str] | list[list[str]]:
+        """Return the pieces of a text; `▁` stands for the space before a word.
 
         >>> Tokenizer.load().tokens("Buenos días")
         ['▁buenos', '▁días']
         """
+        if isinstance(text, list):
+            return [self.tokens(one) for one in text]
         pieces = self.vocabulary.pieces
-        return [pieces[number] for number in self.encode(text)]
+        return [pieces[token_id] for token_id in self.encode(text)]
 
-    def decode(self, ids: Iterable[int]) -> str:
-        """The text of ids; specials and sentinels leave no trace.
+    @overload
+    def decode(self, ids: Iterable[int]) -> str: ...
+    @overload
+    def decode(self, ids: Sequence[Sequence[int]]) -> list[str]: ...
+    def decode(self, ids: Any) -> str | list[str]:
+        """Return the text of ids; specials and sentinels leave no trace.
 
-        Raises SpanishTokError, which names the position, for what is no whole number from 0 to vocab_size - 1.
+        A list of lists gives a list of texts.
+
+        Raises SpanishTokError, which names the position, for what is not a whole number from 0 to vocab_size - 1.
         """
+        if isinstance(ids, Sequence) and ids and isinstance(ids[0], Sequence) and not isinstance(ids, str):
+            return [str(self._engine.decode(self._checked_ids(one))) for one in ids]
         return str(self._engine.decode(self._checked_ids(ids)))
 
     def _checked_ids(self, ids: Iterable[int]) -> list[int]:
         if not isinstance(ids, Iterable):
             raise SpanishTokError(f"Ids must be a list, not {type(ids).__name__}", "Give a flat list of ids.")
-        numbers = []
-        for position, number in enumerate(ids):
+        token_ids = []
+        for position, value in enumerate(ids):
             try:
-                numbers.append(operator.index(number))
+                token_ids.append(operator.index(value))
             except TypeError:
                 raise SpanishTokError(
-                    f"Item {position} of the ids is {number!r}, not a whole number",
+                    f"Item {position} of the ids is {value!r}, not a whole number",
                     "Give a flat list of ids.",
                 ) from None
-        if numbers and not 0 <= min(numbers) <= max(numbers) < self.vocab_size:
-            position = next(i for i, number in enumerate(numbers) if not 0 <= number < self.vocab_size)
+        if token_ids and not 0 <= min(token_ids) <= max(token_ids) < self.vocab_size:
+            position = next(i for i, token_id in enumerate(token_ids) if not 0 <= token_id < self.vocab_size)
             raise SpanishTokError(
-                f"Item {position} of the ids is {numbers[position]}, but ids go from 0 to {self.vocab_size - 1}",
+                f"Item {position} of the ids is {token_ids[position]}, but ids go from 0 to {self.vocab_size - 1}",
                 "Were they made with another vocabulary?",
             )
-        return numbers
+        return token_ids
 
     def stream(self) -> "Stream":
-        """A decoder for ids that come one after the other."""
+        """Return a decoder for ids that come one after the other."""
         return Stream(self)
 
-    def offsets(self, text: str) -> list[tuple[int, int]]:
-        """For each id of `encode(text)`, the characters text[begin:end] that it stands for.
+    @overload
+    def offsets(self, text: str) -> list[tuple[int, int]]: ...
+    @overload
+    def offsets(self, text: list[str]) -> list[list[tuple[int, int]]]: ...
+    def offsets(self, text: str | list[str]) -> Any:
+        """Return, for each id of a text, the characters that it stands for.
+
+        They are text[begin:end] for the ids of `encode(text)`.
 
         A piece that begins with a space covers it. Begins and ends never fall. Where one character became
         several (`½` is ` 1/2`), the first piece covers it and the others have no length.
@@ -149,6 +198,8 @@ class Tokenizer:
         >>> Tokenizer.load().offsets("Buenos   días")
         [(0, 6), (6, 13)]
         """
+        if isinstance(text, list):
+            return [self.offsets(one) for one in text]
         from spanish_tok.text.alignment import align, spans
 
         if self.vocabulary.charsmap != spanish_charsmap():
@@ -159,7 +210,9 @@ class Tokenizer:
         return spans(self.tokens(text), normalized, sources)
 
     def encode_sampled(self, text: str, alpha: float, seed: int) -> list[int]:
-        """Ids of a segmentation drawn at random: subword regularization (Kudo 2018, section 3.3).
+        """Return the ids of a segmentation drawn at random.
+
+        This is subword regularization (Kudo 2018, 3.3).
 
         A segmentation has a probability proportional to the product of its pieces' probabilities to the power
         `alpha`: 0 is uniform, large is the best one. The draw depends on (seed, text) alone, so that every
@@ -175,11 +228,14 @@ class Tokenizer:
         return Sampler(self.vocabulary)
 
     def encode_column(self, column: "Column", append_eos: bool = False, threads: int | None = None) -> Any:
-        """The ids of a whole text column as lists of uint16, at memory speed; equal to `encode` of each."""
+        """Return the ids of a text column as lists of uint16, at memory speed.
+
+        Equal to `encode` of each text. `threads`: None stands for all cores.
+        """
         return self._column_encoder.encode(column, append_eos=append_eos, threads=threads)
 
     def decode_column(self, lists: "pa.Array | pa.ChunkedArray") -> Any:
-        """The texts of a column of lists of ids; equal to `decode` of each."""
+        """Return the texts of a column of lists of ids; equal to `decode` of each."""
         return self._column_encoder.decode(lists)
 
     @cached_property
@@ -190,11 +246,13 @@ class Tokenizer:
 
 
 class Stream:
-    """Text from ids that arrive one at a time: `push` gives what each adds; together they equal `decode`.
+    """Text from ids that arrive one at a time.
+
+    `push` returns what each adds; together they equal `decode`.
 
     >>> tokenizer = Tokenizer.load()
     >>> stream = tokenizer.stream()
-    >>> [stream.push(number) for number in tokenizer.encode("buenos días")]
+    >>> [stream.push(token_id) for token_id in tokenizer.encode("buenos días")]
     ['buenos', ' días']
     """
 
@@ -202,13 +260,13 @@ class Stream:
         self._tokenizer = tokenizer
         self._begun = False
 
-    def push(self, number: int) -> str:
-        """The text that one id adds."""
+    def push(self, token_id: int) -> str:
+        """Return the text that one id adds."""
         vocabulary = self._tokenizer.vocabulary
-        (number,) = self._tokenizer._checked_ids([number])
-        if number in vocabulary.special_ids:
-            return str(self._tokenizer.decode([number]))
-        text = vocabulary.pieces[number].replace(SPACE_MARK, " ")
+        (token_id,) = self._tokenizer._checked_ids([token_id])
+        if token_id in vocabulary.special_ids:
+            return str(self._tokenizer.decode([token_id]))
+        text = vocabulary.pieces[token_id].replace(SPACE_MARK, " ")
         if not self._begun:
             text = text.removeprefix(" ")
             self._begun = True
@@ -216,8 +274,8 @@ class Stream:
 
 
 def _checked(text: str) -> str:
-    """`text` as the engine takes it: NUL, which it cannot delete, replaced by another character that is deleted."""
-    return checked(text).replace("\0", "\1")
+    """Return `text` with NUL replaced by a character that the engine deletes."""
+    return valid_text(text).replace("\0", "\1")
 
 
 def _check_draw(alpha: Any, seed: Any) -> None:

@@ -1,4 +1,6 @@
-"""Bits per byte: how well a model fills masks, in a unit that can be compared between vocabularies. No torch here.
+"""Bits per byte: how well a model fills masks, whatever its vocabulary.
+
+No torch here.
 
 The masks are spans of whole words of the normalized text, drawn by a hash of the text: the same characters
 are masked whatever the vocabulary. A model is any function from a batch to summed nats, of any backend.
@@ -26,7 +28,10 @@ BATCH = 32
 
 
 class MaskedText(NamedTuple):
-    """A normalized text and the spans of characters, (begin, end), that are masked; both lie at word boundaries."""
+    """A normalized text and its masked spans of characters, (begin, end).
+
+    Both ends lie at word boundaries.
+    """
 
     text: str
     spans: tuple[tuple[int, int], ...]
@@ -37,7 +42,7 @@ class MaskedText(NamedTuple):
         return sum(len(self.text[begin:end].encode()) for begin, end in self.spans)
 
     def shown(self) -> str:
-        """The text with `<extra_id_0>`, `<extra_id_1>` ... in place of the masks, for people."""
+        """Return the text with `<extra_id_0>`, ... for its masks, for people."""
         parts, last = [], 0
         for number, (begin, end) in enumerate(self.spans):
             parts += [self.text[last:begin], f"<extra_id_{number}>"]
@@ -58,7 +63,9 @@ class BitsPerByte(NamedTuple):
 
 
 def mask_words(text: str) -> MaskedText:
-    """Mask 15 % of the words of a normalized text, two in a span on average, at least one.
+    """Mask 15 % of the words of a normalized text, at least one.
+
+    Two in a span on average.
 
     The draw depends on the text alone. Of a longer text only the first 200 words are kept.
 
@@ -80,7 +87,10 @@ def mask_words(text: str) -> MaskedText:
 
 
 def encode_masked(tokenizer: Tokenizer, masked: MaskedText) -> tuple[list[int], list[int]]:
-    """Input and target ids of a masked text: what stands between masks is encoded by itself, as is each mask."""
+    """Return input and target ids of a masked text.
+
+    What stands between masks is encoded by itself, as is each mask.
+    """
     inputs: list[int] = []
     targets: list[int] = []
     last = 0
@@ -93,7 +103,7 @@ def encode_masked(tokenizer: Tokenizer, masked: MaskedText) -> tuple[list[int], 
 
 
 def bits_per_byte(scorer: Scorer, tokenizer: Tokenizer, texts: Iterable[str]) -> BitsPerByte:
-    """Measure a model on texts; raises SpanishTokError where there is none.
+    """Measure a model on texts; raise SpanishTokError without any.
 
     Texts are normalized by the vocabulary's own table first; empty ones are skipped.
     """

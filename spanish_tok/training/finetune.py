@@ -1,14 +1,21 @@
-"""Fine-tuning of a model folder on a data set: read, divide, train, evaluate."""
+"""The verb `finetune`: a model trained on a task, and evaluated."""
 
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from spanish_tok.deprecated import warn_deprecated
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import write_json
 from spanish_tok.generation.generator import SHIPPED_MODEL, model_folder
-from spanish_tok.progress import SILENT, Bar
+from spanish_tok.options import changed
+from spanish_tok.progress import ProgressOption, progress_of
 from spanish_tok.readers.options import Location
+from spanish_tok.t5.model import torch_device
 from spanish_tok.t5.model_folder import load_folder
 from spanish_tok.tasks.bundle import TaskBundle
 from spanish_tok.tasks.choices import count_labels
@@ -17,69 +24,118 @@ from spanish_tok.tasks.examples import Example, ExampleSplit, RowReport, divide,
 from spanish_tok.tasks.predictor import Predictor
 from spanish_tok.tasks.scores import Evaluation
 from spanish_tok.tasks.task import Task
+from spanish_tok.training.finetune_loop import Finetuning
 from spanish_tok.training.finetune_options import FinetuneOptions
-from spanish_tok.training.tuning import FineTuning
+
+
+@dataclass(frozen=True)
+class FinetuneResult:
+    """A fine-tuning that came to its end.
+
+    folder: of the best model; None if there was no output. predictor: that model at work. evaluation: on the held-out
+    records, or on the validation records if none are held out; None without either. report: what became of every row.
+    """
+
+    folder: Path | None
+    predictor: Predictor
+    evaluation: Evaluation | None
+    report: RowReport
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        evaluation = self.evaluation.to_dict() if self.evaluation else None
+        return {
+            "folder": self.folder and str(self.folder),
+            "evaluation": evaluation,
+            "rows": str(self.report),
+        }
 
 
 def finetune(
-    model: Location | None,
-    source: Location,
-    task: Task,
-    output: Location,
-    options: FinetuneOptions | None = None,
-    *,
-    validation_source: Location | None = None,
+    input: Location | None = None,  # noqa: A002
+    output: Location | None = None,
+    *old: Any,
+    task: Task | Location | None = None,
+    model: Location | None = None,
+    texts: Any = None,
+    columns: Mapping[str, str] | None = None,
+    validation: Location | None = None,
     random_weights: bool = False,
     device: str = "cpu",
-    report: RowReport | None = None,
-    progress: Bar = SILENT,
-) -> Evaluation | None:
-    """Fine-tune a folder's model, or the shipped one (None), on a data set; write the best into the folder `output`.
+    threads: int | None = None,
+    options: FinetuneOptions | None = None,
+    progress: ProgressOption = None,
+    **changes: Any,
+) -> Any:
+    """Fine-tune a model on a task; write the best one into the folder `output`.
 
-    Records are divided by `options`; with `validation_source` the validation records come from there. Returns the
-    evaluation of the best model on the held-out records, or on the validation records where none are held out, or
-    None without either; it is written to evaluation.json too. `report` is filled with what became of every row.
+    input: a file of records (.parquet, .jsonl, .csv), "-", or a Hub set as owner/name:split; or `texts=`, records in
+    memory as dictionaries or a table. task: a preset, a TOML file or a Task. model: the folder to start from, the
+    shipped model by default; with `random_weights` only its shape and vocabulary. columns: field of the task -> column,
+    where names differ. validation: records to choose the best epoch by, else a share of the input. Without `output`
+    only the result holds the model. changes: fields of FinetuneOptions.
 
-    Raises SpanishTokError for data, labels and models that do not fit, and for another fine-tuning in `output`.
+    An interrupted call resumes when it is given again. Returns a FinetuneResult. Raises SpanishTokError for data,
+    labels and models that do not fit, and for another fine-tuning in `output`.
+
+    The old order of arguments, finetune(model, source, task, output, ...), is deprecated.
     """
-    options, output = options or FinetuneOptions(), Path(output)
-    report = report if report is not None else RowReport()
-    torch.manual_seed(options.seed)
-    network, codec = load_folder(model_folder(model), options.dropout, random_weights)
-    network = network.to(device)
-    end = network.config.eos_token_id
-    examples = list(read_examples(source, task, codec, end, report, options.malformed))
-    validation = 0.0 if validation_source else options.validation
-    parts = divide(examples, task, validation, options.held_out, options.seed)
-    if validation_source:
-        chosen = read_examples(validation_source, task, codec, end, RowReport(), options.malformed)
-        parts = parts._replace(validation=divide(chosen, task, seed=options.seed).training)
-    if options.records:
-        parts = parts._replace(training=parts.training[: options.records])
-    if not parts.training:
-        raise SpanishTokError(
-            f"{source} leaves no record to train on ({report})", "Check the task's columns."
-        )
-    division = {"validation": validation, "held_out": options.held_out, "seed": options.seed}
-    start = "random weights" if random_weights else str(model or SHIPPED_MODEL)
-    notes = {"start": start, "source": str(source)}
-    tuned = TaskBundle(task, labels_of(task, parts.training), division, notes)
-    tuning = FineTuning(network, codec, tuned, parts, options, output)
-    tuning.run(progress)
-    return _final(output, parts, device)
+    if old:
+        warn_deprecated("finetune(model, source, task, output)", "finetune(source, output, task=, model=)")
+        return _finetune_in_old_order(input, output, *old, device=device, progress=progress,
+                                      random_weights=random_weights, options=options, **changes)  # fmt: skip
+    if (input is None) == (texts is None):
+        raise SpanishTokError("Nothing or two things are given to train on", "Give either a file or texts=.")
+    if task is None:
+        raise SpanishTokError("finetune needs a task", "Give task=, a preset or a TOML file.")
+    task = (task if isinstance(task, Task) else Task.load(task)).with_columns(columns or {})
+    options, report = changed(FinetuneOptions, options, changes), RowReport()
+    source = input if input is not None else texts
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary if output is None else output)
+        start = "random weights" if random_weights else str(model or SHIPPED_MODEL)
+        torch_device(device, threads)
+        torch.manual_seed(options.seed)
+        network, adapter = load_folder(model_folder(model), options.dropout, random_weights)
+        network = network.to(device)
+        end = network.config.eos_token_id
+        examples = list(read_examples(source, task, adapter, end, report, options.malformed))
+        share = 0.0 if validation else options.validation
+        parts = divide(examples, task, share, options.held_out, options.seed)
+        if validation:
+            chosen = read_examples(validation, task, adapter, end, RowReport(), options.malformed)
+            parts = parts._replace(validation=divide(chosen, task, seed=options.seed).training)
+        if options.records:
+            parts = parts._replace(training=parts.training[: options.records])
+        name = str(input) if input is not None else "texts"
+        if not parts.training:
+            raise SpanishTokError(
+                f"{name} leaves no record to train on ({report})", "Check the task's columns."
+            )
+        division = {"validation": share, "held_out": options.held_out, "seed": options.seed}
+        bundle = TaskBundle(task, labels_of(task, parts.training), division, {"start": start, "source": name})
+        loop = Finetuning(network, adapter, bundle, parts, options, folder)
+        with progress_of(progress).phase("fine-tuning") as bar:
+            loop.run(bar)
+        predictor = Predictor.load(folder, device=device)
+        evaluation = _evaluated(predictor, parts, folder)
+    return FinetuneResult(folder if output is not None else None, predictor, evaluation, report)
 
 
 def labels_of(task: Task, training: list[Example]) -> dict[str, int]:
-    """The labels of a classification with their counts; raises SpanishTokError for one that the task does not list."""
+    """Return the labels of a classification with their counts.
+
+    Raises SpanishTokError for a label that the task does not list.
+    """
     if not task.classifies:
         return {}
     counts = count_labels(example.target for example in training)
     if not task.labels:
         return counts
-    if strange := [label for label in counts if label not in task.labels]:
-        row = next(example.row for example in training if example.target == strange[0])
+    if unknown := [label for label in counts if label not in task.labels]:
+        row = next(example.row for example in training if example.target == unknown[0])
         raise SpanishTokError(
-            f"Row {row:,} has the label {strange[0]!r}, which the task does not list",
+            f"Row {row:,} has the label {unknown[0]!r}, which the task does not list",
             f"Its labels are {', '.join(task.labels)}.",
         )
     return {
@@ -87,11 +143,33 @@ def labels_of(task: Task, training: list[Example]) -> dict[str, int]:
     }
 
 
-def _final(folder: Path, parts: ExampleSplit, device: str) -> Evaluation | None:
-    """The best model on records that it was not trained on, written to evaluation.json too."""
+def _evaluated(predictor: Predictor, parts: ExampleSplit, folder: Path) -> Evaluation | None:
+    """Evaluate on records that the model was not trained on; write evaluation.json."""
     examples = parts.held_out or parts.validation
     if not examples:
         return None
-    found = evaluate_examples(Predictor.load(folder, device=device), examples)
-    write_json(folder / "evaluation.json", found.to_dict())
-    return found
+    evaluation = evaluate_examples(predictor, examples)
+    write_json(folder / "evaluation.json", evaluation.to_dict())
+    return evaluation
+
+
+def _finetune_in_old_order(
+    model: Location | None,
+    source: Location | None,
+    task: Task,
+    output: Location,
+    old_options: FinetuneOptions | None = None,
+    *,
+    options: FinetuneOptions | None = None,
+    validation_source: Location | None = None,
+    report: RowReport | None = None,
+    progress: ProgressOption = None,
+    **others: Any,
+) -> Evaluation | None:
+    """Call `finetune` with the arguments of before; return the evaluation alone."""
+    result = finetune(source, output, task=task, model=model, options=old_options or options,
+                      validation=validation_source, progress=progress, **others)  # fmt: skip
+    if report is not None:
+        vars(report).update(vars(result.report))
+    evaluation: Evaluation | None = result.evaluation
+    return evaluation

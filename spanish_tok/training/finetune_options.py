@@ -8,7 +8,9 @@ from spanish_tok.errors import SpanishTokError
 
 @dataclass(frozen=True)
 class FinetuneOptions:
-    """How a model is fine-tuned; the defaults suit a small model and some thousand records.
+    """How a model is fine-tuned.
+
+    The defaults suit a small model and some thousand records.
 
     epochs: at most so many passes over the training records.
     batch_size: records in a step. optimizer, learning_rate: constant after `warmup` steps; the step of each matrix
@@ -56,7 +58,7 @@ class FinetuneOptions:
             )
 
     def rate_at(self, step: int) -> float:
-        """The learning rate of a step, counted from 0: constant after a rise.
+        """Return the learning rate of a step, counted from 0: constant after a rise.
 
         >>> FinetuneOptions(learning_rate=0.5, warmup=2).rate_at(0), FinetuneOptions(learning_rate=0.5).rate_at(99)
         (0.25, 0.5)

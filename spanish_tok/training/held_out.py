@@ -1,4 +1,6 @@
-"""Which records are never trained on: chosen by a hash of their normalized text, without torch.
+"""Which records are never trained on, chosen by a hash of their text.
+
+No torch here.
 
 The text is what the ids decode to, so that the choice is the same for every vocabulary, for every order of
 the records, and for every copy of a text.
@@ -32,7 +34,10 @@ class HeldOutSplit(NamedTuple):
 def split(
     ids: NDArray[np.uint16], offsets: NDArray[np.int64], tokenizer: Tokenizer, share: float
 ) -> HeldOutSplit:
-    """Hold out a `share` of the records; record k is ids[offsets[k]:offsets[k + 1]], empty ones are in neither part."""
+    """Hold out a `share` of the records.
+
+    Record k is ids[offsets[k]:offsets[k + 1]]; empty ones are in neither part.
+    """
     chosen = np.zeros(offsets.size - 1, np.bool_)
     for first in range(0, chosen.size if share else 0, BLOCK):
         last = min(first + BLOCK, chosen.size)
@@ -46,7 +51,7 @@ def split(
 def texts_of(
     ids: NDArray[np.uint16], offsets: NDArray[np.int64], tokenizer: Tokenizer, first: int, last: int
 ) -> Any:
-    """The normalized texts of the records [first, last) as an Arrow column."""
+    """Return the normalized texts of the records [first, last) as a column."""
     begin = offsets[first]
     lists = pa.LargeListArray.from_arrays(
         pa.array(offsets[first : last + 1] - begin), pa.array(np.asarray(ids[begin : offsets[last]]))
@@ -68,7 +73,10 @@ SEQUENCES = 64
 
 @dataclass(frozen=True)
 class Validation:
-    """Held-out records, masked in the same way every time. `texts` is how many bits per byte are measured on."""
+    """Held-out records, masked in the same way every time.
+
+    `texts` is how many of them bits per byte are measured on.
+    """
 
     batches: PackedBatches
     tokenizer: Tokenizer

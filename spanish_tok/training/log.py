@@ -1,4 +1,4 @@
-"""The log of a training: a CSV file with a row for each step, and the loss curve drawn from it."""
+"""The log of a training: a CSV file with a row for each step, and its curve."""
 
 import csv
 import os
@@ -13,7 +13,10 @@ from spanish_tok.files import atomic_path
 
 @dataclass
 class StepRecord:
-    """One step. Losses in nats per token; the last two only where the step was validated."""
+    """One step; losses in nats per token.
+
+    The last two figures only if the step was validated.
+    """
 
     step: int
     tokens: int  # so far; inputs and targets, padding left out
@@ -26,7 +29,7 @@ class StepRecord:
     bits_per_byte: float | None = None
 
     def shown(self) -> str:
-        """The row in a few words, for a progress bar."""
+        """Return the row in a few words, for a progress bar."""
         return (
             f"loss {self.loss:.3f}, {self.tokens_per_second:,} tokens/s, learning rate {self.learning_rate:.2g}, "
             f"gradient {self.gradient_norm:.2f}"
@@ -37,9 +40,11 @@ R = TypeVar("R", bound=Any)  # a dataclass of numbers with the fields of a Row b
 
 
 class Log(Generic[R]):
-    """log.csv in a folder, up to a step (what a killed training wrote later is done again), and appended to.
+    """log.csv in a folder, up to a step, and appended to.
 
-    `kind` is the dataclass of a row: whole and other numbers, None where there is none.
+    What a killed training wrote after that step is written again.
+
+    `kind` is the dataclass of a row: whole and other numbers, None if missing.
     """
 
     def __init__(self, folder: Path, step: int, kind: type[R] = StepRecord) -> None:  # type: ignore[assignment]
@@ -62,7 +67,7 @@ class Log(Generic[R]):
             csv.writer(file).writerow(_cells(row))
 
     def mean_loss(self, first: int, last: int) -> float:
-        """The mean loss of rows [first, last), or of those that are there."""
+        """Return the mean loss of rows [first, last), or of those there are."""
         losses: list[float] = [row.loss for row in self.rows[first:last]]
         return sum(losses) / max(len(losses), 1)
 
@@ -73,7 +78,10 @@ class Log(Generic[R]):
 
 
 def read_log(path: str | os.PathLike[str], kind: type[R] = StepRecord) -> list[R]:  # type: ignore[assignment]
-    """The rows of a log.csv; a last line cut off by a kill is left out. Raises SpanishTokError for another file."""
+    """Return the rows of a log.csv; a last line that was cut off is left out.
+
+    Raises SpanishTokError for another file.
+    """
     with open(path, newline="", encoding="utf-8") as file:
         lines = list(csv.reader(file))
     if not lines or lines[0] != _names(kind):
@@ -97,8 +105,9 @@ def _row(line: list[str], kind: type[R]) -> R:
 
 
 def draw(rows: Sequence[Any], path: Path) -> Path:
-    """Draw loss, its running mean, validation loss and the log's last column (bits per byte, or a metric) by tokens
-    seen; the suffix of the path is the format.
+    """Draw the loss curves by tokens seen; the suffix of the path is the format.
+
+    Loss, its running mean, validation loss and the log's last column (bits per byte, or a metric).
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -132,7 +141,7 @@ def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[f
 
 
 def running_mean(losses: Sequence[float], window: int = 50) -> list[float]:
-    """The mean of the last `window` losses, at each step.
+    """Return the mean of the last `window` losses, at each step.
 
     >>> running_mean([4.0, 2.0, 0.0], window=2)
     [4.0, 3.0, 1.0]

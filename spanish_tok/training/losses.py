@@ -1,4 +1,7 @@
-"""What a torch model makes of a batch: the loss to train on, and the summed nats that bits per byte takes."""
+"""Losses of a torch model on a batch.
+
+The mean loss to train on, and the summed nats that bits per byte takes.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def loss_of(model: "T5", batch: Batch, reduction: str = "mean") -> torch.Tensor:
-    """Cross-entropy in nats of a batch's targets, `</s>` included and padding left out."""
+    """Return the cross-entropy in nats of a batch's targets.
+
+    `</s>` is included, padding is left out.
+    """
     device = model.shared.weight.device
     inputs = torch.from_numpy(batch.inputs).to(device)
     mask = (inputs != PAD).long() if (batch.inputs == PAD).any() else None
@@ -23,7 +29,7 @@ def loss_of(model: "T5", batch: Batch, reduction: str = "mean") -> torch.Tensor:
 
 
 def scorer_of(model: "T5") -> "Scorer":
-    """A function from (inputs, targets) to summed nats, for `bits_per_byte`."""
+    """Return a function from (inputs, targets) to summed nats, for `bits_per_byte`."""
 
     @torch.no_grad()
     def score(inputs: NDArray[np.int64], targets: NDArray[np.int64]) -> float:

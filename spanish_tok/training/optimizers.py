@@ -1,4 +1,4 @@
-"""The optimizers of pretraining: AdamW with steps in proportion to the size of a matrix, and Adafactor."""
+"""The optimizers: AdamW with steps scaled to each matrix, and Adafactor."""
 
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
@@ -12,7 +12,9 @@ BIASES = "relative_attention_bias"
 
 
 class ScaledAdamW(torch.optim.Optimizer):
-    """AdamW whose step is multiplied by each parameter's root mean square, as in Adafactor.
+    """AdamW whose step is multiplied by each parameter's root mean square.
+
+    As in Adafactor.
 
     T5's embeddings start with a deviation of 1, its other matrices with one of d^-0.5: one plain learning rate
     cannot serve both. From nanoT5 (Nawrot 2023), which shows that it trains T5 better than Adafactor does.
@@ -66,7 +68,10 @@ class ScaledAdamW(torch.optim.Optimizer):
 
 
 class Choice(Protocol):
-    """What an optimizer is made of: a recipe of pretraining, or the options of a fine-tuning."""
+    """What an optimizer is made of.
+
+    The options of a pretraining or of a fine-tuning.
+    """
 
     @property
     def optimizer(self) -> Literal["adamw", "adafactor"]: ...
@@ -77,7 +82,7 @@ class Choice(Protocol):
 
 
 def optimizer_for(choice: Choice, model: torch.nn.Module) -> torch.optim.Optimizer:
-    """The optimizer that a recipe names, for all parameters of a model.
+    """Return the optimizer that the options name, for all parameters of a model.
 
     The biases of relative positions take steps like those of the embeddings: in proportion to their own size,
     which is 0.06 at the start, they would need most of a short training to matter.
@@ -94,8 +99,9 @@ def optimizer_for(choice: Choice, model: torch.nn.Module) -> torch.optim.Optimiz
 
 
 def autocast(precision: Literal["auto", "bf16", "fp32"], device: str) -> Callable[[], Any]:
-    """A context for the forward pass: bfloat16 where it is asked for, or where "auto" finds a processor that computes
-    with it.
+    """Return a context for the forward pass, in bfloat16 or not.
+
+    bfloat16 if it is asked for, or if "auto" finds a processor that computes with it.
     """
     kind = torch.device(device).type
     if kind == "cuda":

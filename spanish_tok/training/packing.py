@@ -1,4 +1,6 @@
-"""Records packed into sequences of one length, shuffled anew every epoch, and corrupted: batches by number.
+"""Records packed into sequences of one length, and corrupted: batches by number.
+
+They are shuffled again every epoch.
 
 Batch k of an epoch is computed from (seed, epoch, k) alone, so training resumes at any step without replaying.
 """
@@ -16,7 +18,9 @@ from spanish_tok.vocab.vocabulary import EOS
 
 @dataclass(frozen=True)
 class PackedBatches:
-    """All batches of a training: nothing is dropped, the last batch and sequence of an epoch may be shorter.
+    """All batches of a training.
+
+    Nothing is dropped: the last batch and sequence of an epoch may be shorter.
 
     ids: uint16[tokens]; offsets: int64[all records + 1]; records: int64[those that are used].
     An epoch is one long sequence, the records in random order with an `</s>` after each, cut into sequences of
@@ -40,7 +44,10 @@ class PackedBatches:
 
     @cached_property
     def sequence_length(self) -> int:
-        """Tokens of a sequence before it is corrupted, the `</s>` between records included."""
+        """Tokens of a sequence before it is corrupted.
+
+        The `</s>` between records are included.
+        """
         return self.corruption.tokens_for(self.input_length)
 
     @cached_property
@@ -57,7 +64,7 @@ class PackedBatches:
         return -(-self.sequences_per_epoch // self.batch_size)
 
     def batch(self, step: int) -> Batch:
-        """The batch of a step, counted from 0 through all epochs."""
+        """Return the batch of a step, counted from 0 through all epochs."""
         from spanish_tok.kernels.span_corruption import pack
 
         epoch, number = divmod(step, self.batches_per_epoch)
@@ -70,7 +77,10 @@ class PackedBatches:
         return self.corruption.corrupt_rows(packed, offsets - offsets[0], epoch, range(first, last))
 
     def _epoch(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The records in the order of an epoch, and where each begins in its long sequence; the last is kept."""
+        """Return the records in the order of an epoch, and where each begins.
+
+        That is in the epoch's long sequence; the last result is cached.
+        """
         kept: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = self.__dict__.setdefault("_kept", {})
         if epoch not in kept:
             order = np.random.default_rng((self.corruption.seed, epoch)).permutation(self.records)

@@ -1,9 +1,8 @@
-"""Pretraining by span corruption: the loop, what it keeps, and what stops it."""
+"""The verb `pretrain`: a T5 trained by span corruption on token shards."""
 
-import math
-import time
-from collections.abc import Iterator
-from dataclasses import asdict, replace
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +11,23 @@ import torch
 from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.jobs import claim
-from spanish_tok.progress import SILENT, Bar
-from spanish_tok.t5.checkpoint import Checkpoint
-from spanish_tok.t5.config import PRESETS, T5Config
-from spanish_tok.t5.init import locality_init
-from spanish_tok.t5.model import T5
+from spanish_tok.generation.generator import Generator
+from spanish_tok.options import changed
+from spanish_tok.progress import ProgressOption, progress_of
+from spanish_tok.readers.options import Location
+from spanish_tok.shards.reader import TokenArrays, load_shards
+from spanish_tok.shards.writer import shard
+from spanish_tok.t5.model import torch_device
 from spanish_tok.tokenization.tokenizer import Tokenizer
 from spanish_tok.training.held_out import Validation, split
 from spanish_tok.training.log import Log, StepRecord
+from spanish_tok.training.loop import TrainingLoop
 from spanish_tok.training.losses import loss_of, scorer_of
-from spanish_tok.training.optimizers import autocast, flush_denormals, optimizer_for
+from spanish_tok.training.optimizers import autocast, optimizer_for
 from spanish_tok.training.packing import PackedBatches
 from spanish_tok.training.pretrain_options import PretrainOptions
-from spanish_tok.training.span_corruption import SpanCorruption
+from spanish_tok.training.span_corruption import Batch, SpanCorruption
+from spanish_tok.training.start import model_of
 from spanish_tok.training.state import (
     TrainingState,
     load_checkpoint,
@@ -35,137 +37,209 @@ from spanish_tok.training.state import (
     remove_older,
     save_checkpoint,
 )
-from spanish_tok.vocab.vocabulary import PAD, Vocabulary
+from spanish_tok.vocab.vocabulary import PAD
 
 FLAT_AFTER = 300  # steps
 FLAT = 0.05  # nats that the loss must have fallen by then
-# entries of a recipe that may change when a training is taken up again
+# fields that may change when a training resumes
 CHANGEABLE = {"steps", "cooldown", "precision", "validate_every", "validation_records", "save_every", "keep"}
-ADVICE = "Try a lower learning rate or a longer warm-up."
 
 
-class Pretraining:
-    """A training in a folder: begun anew, or taken up from the newest checkpoint there.
+@dataclass(frozen=True)
+class PretrainResult:
+    """A pretraining that came to its last step.
 
-    ids: uint16[tokens]; record k is ids[offsets[k]:offsets[k + 1]]. `run()` trains to the recipe's last step.
-    The folder then holds log.csv, the loss curve, and checkpoint-STEP folders, which are model folders.
+    checkpoint: the model folder; None if there was no output. generator: the model, ready to write. losses in nats a
+    token: the mean of the first and of the last 20 steps.
     """
+
+    checkpoint: Path | None
+    steps: int
+    tokens: int
+    cpu_seconds: float
+    first_loss: float
+    last_loss: float
+    generator: Generator
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures, ready for JSON."""
+        return {
+            "checkpoint": self.checkpoint and str(self.checkpoint),
+            "steps": self.steps,
+            "tokens": self.tokens,
+            "cpu_seconds": self.cpu_seconds,
+            "first_loss": self.first_loss,
+            "last_loss": self.last_loss,
+        }
+
+    def __str__(self) -> str:
+        return f"{TrainingState(self.steps, self.tokens, self.cpu_seconds).shown()}: {self.checkpoint}"
+
+
+def pretrain(
+    input: Location | TokenArrays | None = None,  # noqa: A002
+    output: Location | None = None,
+    *,
+    texts: Any = None,
+    tokenizer: Tokenizer | Location | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+    options: PretrainOptions | None = None,
+    progress: ProgressOption = None,
+    **changes: Any,
+) -> PretrainResult:
+    """Pretrain a T5 by span corruption on token shards.
+
+    The records of the shards must not end with `</s>`.
+
+    input: a folder that `shard` wrote, or the arrays of `load_shards`; or `texts=` in memory. output: the folder for
+    checkpoints, log.csv and the loss curve; without it only the result holds the model. tokenizer: that of the shards,
+    the shipped one by default. device: "cpu" or "cuda". threads: None stands for all cores. changes: fields of
+    PretrainOptions.
+
+    An interrupted call resumes from the newest checkpoint when it is given again, and its losses are those of a call
+    that was not interrupted. Raises SpanishTokError for shards of another vocabulary, another training in `output`, and
+    a loss that is not a number or does not fall. (T5: Raffel et al. 2020, https://arxiv.org/abs/1910.10683.)
+    """
+    options, shown = changed(PretrainOptions, options, changes), progress_of(progress)
+    if (input is None) == (texts is None):
+        raise SpanishTokError("Nothing or two things are given to train on", "Give either shards or texts=.")
+    tokenizer = tokenizer if isinstance(tokenizer, Tokenizer) else Tokenizer.load(tokenizer)
+    if texts is not None:
+        input = shard(texts=texts, tokenizer=tokenizer).load()  # noqa: A001
+    arrays = input if isinstance(input, TokenArrays) else load_shards(input or "", tokenizer.vocabulary)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary if output is None else output)
+        training = Pretraining(*arrays, tokenizer, options, folder, torch_device(device, threads))
+        shown.tell(training.summary())
+        with shown.phase("pretraining", options.steps) as bar:
+            training.run(bar)
+        checkpoint, state, log = training.newest(), training.state, training.log
+        return PretrainResult(
+            checkpoint=checkpoint if output is not None else None,
+            steps=state.step,
+            tokens=state.tokens,
+            cpu_seconds=state.cpu_seconds,
+            first_loss=log.mean_loss(0, 20),
+            last_loss=log.mean_loss(-20, len(log.rows)),
+            generator=Generator.load(checkpoint),
+        )
+
+
+class Pretraining(TrainingLoop[StepRecord]):
+    """A pretraining in a folder; it resumes from the newest checkpoint there.
+
+    ids: uint16[tokens]; record k is ids[offsets[k]:offsets[k + 1]]. The folder holds log.csv, the loss curve, and
+    checkpoint-STEP folders, which are model folders.
+    """
+
+    state: TrainingState
 
     def __init__(
         self,
         ids: NDArray[np.uint16],
         offsets: NDArray[np.int64],
         tokenizer: Tokenizer,
-        recipe: PretrainOptions,
+        options: PretrainOptions,
         folder: Path,
         device: str = "cpu",
     ) -> None:
-        self.tokenizer, self.recipe, self.folder = tokenizer, recipe, folder
-        parts = split(ids, offsets, tokenizer, recipe.held_out)
+        self.tokenizer, self.options = tokenizer, options
+        parts = split(ids, offsets, tokenizer, options.held_out)
         corruption = SpanCorruption.of(
-            tokenizer.vocabulary, rate=recipe.masking_rate, mean_span=recipe.mean_span, seed=recipe.seed
+            tokenizer.vocabulary, rate=options.masking_rate, mean_span=options.mean_span, seed=options.seed
         )
-        self.batches = PackedBatches(
-            ids, offsets, parts.training, corruption, recipe.input_length, recipe.batch_size
-        )
+
+        def packed(records: NDArray[np.int64]) -> PackedBatches:
+            return PackedBatches(ids, offsets, records, corruption, options.input_length, options.batch_size)
+
+        self.batches = packed(parts.training)
         self.validation = None
         if parts.held_out.size:
-            held_out = PackedBatches(
-                ids, offsets, parts.held_out, corruption, recipe.input_length, recipe.batch_size
-            )
-            self.validation = Validation(held_out, tokenizer, recipe.validation_records)
-        self._start = notes_at(Path(recipe.start)) if recipe.start else {}
-        torch.manual_seed(recipe.seed)
-        self.model = model_of(recipe, tokenizer.vocabulary).to(device)
-        self.optimizer = optimizer_for(recipe, self.model)
-        self.autocast = autocast(recipe.precision, device)
-        self.reached = TrainingState()
+            self.validation = Validation(packed(parts.held_out), tokenizer, options.validation_records)
+        self._start = notes_at(Path(options.start)) if options.start else {}
+        torch.manual_seed(options.seed)
+        model = model_of(options, tokenizer.vocabulary).to(device)
+        optimizer = optimizer_for(options, model)
+        super().__init__(folder, model, optimizer, autocast(options.precision, device), options.clip)
+        self.state = TrainingState()
         if newest := newest_checkpoint(folder):
             self._refuse_another(newest)
-            self.reached = load_checkpoint(newest, self.model, self.optimizer)
-        self.log: Log[StepRecord] = Log(folder, self.reached.step)
-
-    def run(self, progress: Bar = SILENT) -> Path:
-        """Train to the recipe's last step; returns the newest checkpoint. Ctrl-C saves one first."""
-        progress.advance(self.reached.step)
-        with claim(self.folder):
-            try:
-                for row in self.steps():
-                    progress.advance()
-                    progress.note(row.shown())
-            except KeyboardInterrupt:
-                self.save()
-                raise
-            self.log.draw()
-            return self.save()
+            self.state = load_checkpoint(newest, self.model, self.optimizer)
+        self.log: Log[StepRecord] = Log(folder, self.state.step)
 
     def summary(self) -> str:
-        """What is going to be trained on what, in a few lines."""
-        batches, recipe = self.batches, self.recipe
+        """Return what is trained on what, in a few lines."""
+        batches, options = self.batches, self.options
         held_out = self.validation.batches.records.size if self.validation else 0
-        epochs = recipe.steps / batches.batches_per_epoch
+        epochs = options.steps / batches.batches_per_epoch
         return (
             f"{self.model.config.parameters:,} parameters; {batches.records.size:,} records of "
-            f"{batches.tokens_per_epoch:,} ids, {held_out:,} held out; {recipe.steps:,} steps of {recipe.batch_size} x "
-            f"{recipe.input_length} ids, {epochs:.2f} epochs, from step {self.reached.step:,}"
+            f"{batches.tokens_per_epoch:,} ids, {held_out:,} held out; {options.steps:,} steps of "
+            f"{options.batch_size} x {options.input_length} ids, {epochs:.2f} epochs, from step {self.state.step:,}"
         )
 
-    def steps(self) -> Iterator[StepRecord]:
-        """Train step by step; gives the row of the log after each."""
-        recipe = self.recipe
-        flush_denormals()
-        while self.reached.step < recipe.steps:
-            row = self._step()
-            last = row.step == recipe.steps
-            if self.validation and (last or row.step % recipe.validate_every == 0):
-                score = scorer_of(self.model)
-                row.validation_loss = self.validation.nats_per_token(score)
-                row.bits_per_byte = self.validation.bits_per_byte(score).value
-            self.log.add(row)
-            self._refuse_flat(row)
-            if row.step % recipe.save_every == 0:
-                self.save()
-            yield row
+    @property
+    def finished(self) -> bool:
+        return self.state.step >= self.options.steps
 
-    def _step(self) -> StepRecord:
-        begun, cpu = time.perf_counter(), time.process_time()
-        batch = self.batches.batch(self.reached.step)
-        rate = self.recipe.learning_rate_at(self.reached.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.model.train()
-        self.optimizer.zero_grad()
+    def next_batch(self) -> Batch:
+        return self.batches.batch(self.state.step)
+
+    def loss(self, batch: Batch) -> torch.Tensor:
         with self.autocast():
-            loss = loss_of(self.model, batch)
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip).item()
-        self._refuse_nan(loss.item(), norm, rate)
-        self.optimizer.step()
-        tokens = int((batch.inputs != PAD).sum() + (batch.targets != PAD).sum())
-        seconds = time.perf_counter() - begun
-        self.reached.add(tokens, seconds, time.process_time() - cpu)
+            return loss_of(self.model, batch)
+
+    def tokens_of(self, batch: Batch) -> int:
+        return int((batch.inputs != PAD).sum() + (batch.targets != PAD).sum())
+
+    def learning_rate(self) -> float:
+        return self.options.learning_rate_at(self.state.step)
+
+    def figures(self, loss: float, rate: float, norm: float, tokens_per_second: int) -> StepRecord:
         return StepRecord(
-            step=self.reached.step,
-            tokens=self.reached.tokens,
-            cpu_seconds=round(self.reached.cpu_seconds, 1),
-            loss=loss.item(),
+            step=self.state.step,
+            tokens=self.state.tokens,
+            cpu_seconds=round(self.state.cpu_seconds, 1),
+            loss=loss,
             learning_rate=rate,
             gradient_norm=norm,
-            tokens_per_second=round(tokens / seconds),
+            tokens_per_second=tokens_per_second,
         )
 
+    def validate(self, figures: StepRecord) -> None:
+        if self.validation and (self.finished or figures.step % self.options.validate_every == 0):
+            score = scorer_of(self.model)
+            figures.validation_loss = self.validation.nats_per_token(score)
+            figures.bits_per_byte = self.validation.bits_per_byte(score).value
+
+    def after_step(self, figures: StepRecord) -> None:
+        self._refuse_flat(figures)
+        if figures.step % self.options.save_every == 0:
+            self.save()
+
+    def finish(self) -> None:
+        self.save()
+
     def save(self) -> Path:
-        """Write a checkpoint of this moment, and remove those that are too old."""
+        """Write a checkpoint of this moment; return its folder.
+
+        Checkpoints that are too old are removed.
+        """
         vocabulary = self.tokenizer.vocabulary
         final = save_checkpoint(
-            self.folder, self.model, self.optimizer, vocabulary, self.reached, self._notes()
+            self.folder, self.model, self.optimizer, vocabulary, self.state, self._notes()
         )
-        remove_older(self.folder, self.recipe.keep)
+        remove_older(self.folder, self.options.keep)
         return final
+
+    def newest(self) -> Path:
+        """Return the folder of the newest checkpoint; write one if there is none."""
+        return newest_checkpoint(self.folder) or self.save()
 
     def _notes(self) -> dict[str, Any]:
         return {
-            "recipe": asdict(self.recipe),
+            "recipe": self.options.entries(),
             "vocabulary": self.tokenizer.vocabulary.fingerprint,
             "records": self.batches.offsets.size - 1,
             "tokens_per_epoch": self.batches.tokens_per_epoch,
@@ -174,75 +248,30 @@ class Pretraining:
         }
 
     def _refuse_another(self, checkpoint: Path) -> None:
-        """Raise where a checkpoint belongs to another training than this one."""
+        """Raise SpanishTokError if a checkpoint belongs to another training than this one."""
         theirs, ours = notes_of(checkpoint), self._notes()
+        entries: Iterable[str] = (name for name in ours["recipe"] if name not in CHANGEABLE)
         differing = [
             name for name in ("vocabulary", "records", "tokens_per_epoch") if theirs[name] != ours[name]
         ]
-        differing += [
-            name
-            for name, value in ours["recipe"].items()
-            if name not in CHANGEABLE and theirs["recipe"].get(name) != value
-        ]
+        differing += [name for name in entries if theirs["recipe"].get(name) != ours["recipe"][name]]
         if differing:
             raise SpanishTokError(
                 f"{checkpoint} is of another training: it differs in {', '.join(differing)}",
                 "Choose another folder, or the same data and recipe.",
             )
 
-    def _refuse_nan(self, loss: float, norm: float, rate: float) -> None:
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise SpanishTokError(
-                f"At step {self.reached.step + 1} the loss is {loss}, the norm of the gradient {norm}, the learning "
-                f"rate {rate:g}",
-                ADVICE,
-            )
+    def _refuse_flat(self, figures: StepRecord) -> None:
+        """Stop a training that does not learn.
 
-    def _refuse_flat(self, row: StepRecord) -> None:
-        """Stop a training that does not learn: its loss after 300 steps is where it began."""
-        if row.step != FLAT_AFTER or self.recipe.start:
+        Its loss after 300 steps is still that of the first ones.
+        """
+        if figures.step != FLAT_AFTER or self.options.start:
             return
         first, last = self.log.mean_loss(0, 20), self.log.mean_loss(FLAT_AFTER - 20, FLAT_AFTER)
         if first - last < FLAT:
             raise SpanishTokError(
                 f"The loss did not fall in {FLAT_AFTER} steps: {first:.3f}, then {last:.3f}, at a learning rate of "
-                f"{row.learning_rate:g}",
+                f"{figures.learning_rate:g}",
                 "Try another learning rate, and look at the data.",
             )
-
-
-def model_of(recipe: PretrainOptions, vocabulary: Vocabulary) -> T5:
-    """The model that a recipe begins with: random weights of its shape, or those of the folder `start`.
-
-    Raises SpanishTokError where that folder is damaged or its model reads another vocabulary.
-    """
-    if not recipe.start:
-        return random_model(recipe, len(vocabulary))
-    checkpoint = Checkpoint.load(recipe.start)
-    if checkpoint.vocabulary.fingerprint != vocabulary.fingerprint:
-        raise SpanishTokError(
-            f"The model of {recipe.start} reads another vocabulary than the shards hold",
-            "Make shards with the model's own vocabulary: spanish-tok shard --vocab FOLDER.",
-        )
-    config = replace(checkpoint.config, dropout_rate=recipe.dropout)
-    return T5.from_tensors(config, checkpoint.tensors)
-
-
-def random_model(recipe: PretrainOptions, vocab_size: int) -> T5:
-    """A model of the recipe's shape with random weights, its attention aimed where the recipe says so."""
-    model = T5(config_of(recipe, vocab_size))
-    if recipe.aim_attention:
-        locality_init(model, model.config)
-    return model
-
-
-def config_of(recipe: PretrainOptions, vocab_size: int) -> T5Config:
-    """The model of a recipe, with as many rows as the vocabulary has ids: a preset, or a folder's config.json."""
-    if recipe.model in PRESETS:
-        return T5Config.preset(recipe.model, vocab_size=vocab_size, dropout_rate=recipe.dropout)
-    if not Path(recipe.model).is_dir():
-        raise SpanishTokError(
-            f"model = {recipe.model!r} is neither a preset nor a folder", f"Presets: {', '.join(PRESETS)}."
-        )
-    values = T5Config.from_json(Path(recipe.model) / "config.json").to_dict()
-    return T5Config.from_dict(values | {"vocab_size": vocab_size, "dropout_rate": recipe.dropout})

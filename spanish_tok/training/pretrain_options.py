@@ -1,50 +1,59 @@
-"""The recipe of a pretraining: one flat TOML file, one frozen object, and the schedule that follows from it."""
+"""The options of a pretraining, and its learning rate.
+
+They are also the recipe in pretrain.toml.
+"""
 
 import math
 import os
-import tomllib
-from dataclasses import dataclass, fields, replace
-from functools import cache
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.options import assigned, changed, from_toml
 
-SHIPPED = Path(__file__).with_name("pretrain.toml")
+SHIPPED = Path(__file__).with_name("pretrain.toml")  # the defaults, each explained
 ADVICE = f"The shipped recipe explains every entry: {SHIPPED}"
+OLD_ENTRIES = {"aim_attention": "locality_init"}  # entry of recipes and training.json -> the field
 
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainOptions:
-    """Everything that decides a pretraining but the data; pretrain.toml says what each entry means.
+    """Everything that decides a pretraining but the data.
 
-    >>> PretrainOptions.load().with_values({"steps": "500"}).steps
+    `spanish-tok pretrain --show-recipe` prints pretrain.toml, which explains each field. model: a preset of
+    T5Config, or a folder with config.json. start: a model folder whose weights to start from. locality_init: random
+    weights attend to tokens nearby and alike (`aim_attention` in recipes). Lengths are in
+    ids, `warmup` and `..._every` in steps, `held_out`, `masking_rate`, `dropout` and `cooldown` are shares.
+
+    >>> PretrainOptions(steps=500).steps
     500
     """
 
-    model: str
-    start: str
-    aim_attention: bool
-    dropout: float
-    seed: int
-    input_length: int
-    batch_size: int
-    masking_rate: float
-    mean_span: float
-    held_out: float
-    optimizer: Literal["adamw", "adafactor"]
-    learning_rate: float
-    weight_decay: float
-    clip: float
-    schedule: Literal["inverse-square-root", "cosine"]
-    steps: int
-    warmup: int
-    cooldown: float
-    precision: Literal["auto", "bf16", "fp32"]
-    validate_every: int
-    validation_records: int
-    save_every: int
-    keep: int
+    model: str = "spanish-tiny"
+    start: str = ""
+    locality_init: bool = True
+    dropout: float = 0.0
+    seed: int = 1
+    input_length: int = 256
+    batch_size: int = 8
+    masking_rate: float = 0.25
+    mean_span: float = 3.0
+    held_out: float = 0.01
+    optimizer: Literal["adamw", "adafactor"] = "adamw"
+    learning_rate: float = 0.02
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    schedule: Literal["inverse-square-root", "cosine"] = "cosine"
+    steps: int = 6000
+    warmup: int = 300
+    cooldown: float = 0.25
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    validate_every: int = 500
+    validation_records: int = 500
+    save_every: int = 100
+    keep: int = 2
 
     def __post_init__(self) -> None:
         for name in ("input_length", "batch_size", "steps", "validate_every", "save_every", "keep", "clip"):
@@ -59,57 +68,59 @@ class PretrainOptions:
         _require(0 <= self.warmup < self.steps, "warmup", self.warmup, f"must be below steps, {self.steps}")
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str] | None = None) -> "PretrainOptions":
-        """Read a recipe from a TOML file; the shipped one without a path. Raises SpanishTokError, naming the entry."""
-        path = Path(path or SHIPPED)
-        try:
-            entries = tomllib.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise SpanishTokError(f"The recipe {path} does not exist", ADVICE) from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SpanishTokError(f"{path} is not valid TOML: {error}", ADVICE) from None
-        return cls.of(entries, str(path))
+    def load(cls, path: str | os.PathLike[str]) -> "PretrainOptions":
+        """Read a recipe from a TOML file; entries that it leaves out have their defaults.
+
+        Raises SpanishTokError that names the file and the entry.
+        """
+        return from_toml(cls, path, old_names=OLD_ENTRIES)
 
     @classmethod
-    def of(cls, entries: dict[str, Any], source: str = "the recipe") -> "PretrainOptions":
-        """A recipe from its entries, each of which must be there and be of its type."""
-        names = [field.name for field in fields(cls)]
-        if unknown := sorted(set(entries) - set(names)):
-            raise SpanishTokError(f"{source} holds unknown entries: {', '.join(unknown)}", ADVICE)
-        if missing := [name for name in names if name not in entries]:
-            raise SpanishTokError(f"{source} lacks {', '.join(missing)}", ADVICE)
-        return cls(**{name: _typed(name, value) for name, value in entries.items()})
+    def of(cls, entries: Mapping[str, Any]) -> "PretrainOptions":
+        """Return the options from entries such as those of training.json."""
+        return changed(cls, None, {OLD_ENTRIES.get(name, name): value for name, value in entries.items()})
 
-    def with_values(self, values: dict[str, str]) -> "PretrainOptions":
-        """A copy with some entries changed, given as text."""
-        known = {field.name for field in fields(self)}
-        if unknown := sorted(set(values) - known):
-            raise SpanishTokError(
-                f"A recipe has no {', '.join(unknown)}", f"It has {', '.join(sorted(known))}."
-            )
-        return replace(self, **{name: _typed(name, value) for name, value in values.items()})
+    def with_strings(self, assignments: Iterable[str], *, flag: str = "--set") -> "PretrainOptions":
+        """Return a copy with fields changed by strings such as "steps=500".
+
+        The command line gives them.
+        """
+        values = assigned(assignments, flag=flag)
+        return changed(
+            PretrainOptions, self, {OLD_ENTRIES.get(name, name): value for name, value in values.items()}
+        )
+
+    def entries(self) -> dict[str, Any]:
+        """Return the entries of training.json, under the names that every version reads."""
+        names = {field: entry for entry, field in OLD_ENTRIES.items()}
+        return {names.get(name, name): value for name, value in asdict(self).items()}
 
     def learning_rate_at(self, step: int) -> float:
-        """The learning rate of a step, counted from 0.
+        """Return the learning rate of a step, counted from 0.
 
         It rises in a line through the warm-up. "cosine" then falls to zero at `steps`; "inverse-square-root" falls with
         the root of the step, and in a line to zero over the last `cooldown` of the steps.
 
-        >>> changes = {"schedule": "inverse-square-root", "steps": "1000", "warmup": "100", "learning_rate": "0.02"}
-        >>> recipe = PretrainOptions.load().with_values(changes)
+        >>> changes = {"schedule": "inverse-square-root", "steps": 1000, "warmup": 100, "learning_rate": 0.02}
+        >>> recipe = PretrainOptions(**changes)
         >>> [round(recipe.learning_rate_at(step), 5) for step in (0, 99, 399, 999)]
         [0.0002, 0.02, 0.01, 3e-05]
         """
-        number = step + 1
-        if number <= self.warmup:
-            return self.learning_rate * number / self.warmup
+        count = step + 1
+        if count <= self.warmup:
+            return self.learning_rate * count / self.warmup
         left = self.steps - step
         if self.schedule == "cosine":
-            done = (number - self.warmup) / (self.steps - self.warmup + 1)
+            done = (count - self.warmup) / (self.steps - self.warmup + 1)
             return self.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
         falling = self.cooldown * self.steps
         fall = min(1.0, left / falling) if falling else 1.0
-        return self.learning_rate * math.sqrt(max(self.warmup, 1) / number) * fall
+        return self.learning_rate * math.sqrt(max(self.warmup, 1) / count) * fall
+
+
+def shipped_recipe() -> str:
+    """Return the text of pretrain.toml: the defaults, each explained."""
+    return SHIPPED.read_text(encoding="utf-8")
 
 
 def _require(holds: bool, name: str, value: Any, what: str) -> None:
@@ -117,29 +128,11 @@ def _require(holds: bool, name: str, value: Any, what: str) -> None:
         raise SpanishTokError(f"{name} = {value!r} {what}", ADVICE)
 
 
-@cache
 def _choices() -> dict[str, tuple[str, ...]]:
-    """The values of each entry that has a fixed list of them."""
+    """Return the values of each field that has a fixed list of them."""
+    hints = get_type_hints(PretrainOptions)
     return {
-        field.name: field.type.__args__
+        field.name: get_args(hints[field.name])
         for field in fields(PretrainOptions)
-        if hasattr(field.type, "__args__")
+        if get_origin(hints[field.name]) is Literal
     }
-
-
-def _typed(name: str, value: Any) -> Any:
-    """A value of a TOML file or of the command line as the type of its entry."""
-    kind = next(field.type for field in fields(PretrainOptions) if field.name == name)
-    wanted = kind if isinstance(kind, type) else str
-    if wanted is bool and str(value).lower() in ("true", "false"):
-        return str(value).lower() == "true"
-    if isinstance(value, str) and wanted in (int, float):
-        try:
-            return wanted(value)
-        except ValueError:
-            pass
-    if wanted is float and type(value) is int:
-        return float(value)
-    if type(value) is not wanted:
-        raise SpanishTokError(f"{name} = {value!r} is not of the type {wanted.__name__}", ADVICE)
-    return value

@@ -1,4 +1,6 @@
-"""Span corruption (Raffel et al. 2020, section 3.1.4): mask spans of ids, and ask for what was masked.
+"""Span corruption: mask spans of ids, and ask for what was masked.
+
+Raffel et al. 2020, section 3.1.4.
 
 Works on ids, never on text. Nothing here needs torch: a batch is two NumPy arrays, and `SpanCollator` makes
 of them what transformers' Trainer, or any loop over a DataLoader, takes.
@@ -22,7 +24,10 @@ ADVICE = "T5's own are a rate of 0.15 and a mean span of 3."
 
 
 class Batch(NamedTuple):
-    """Inputs and targets of a batch: int64[rows, longest], each row ends in `</s>`, then `<pad>`."""
+    """Inputs and targets of a batch: int64[rows, longest].
+
+    Each row ends in `</s>`, then `<pad>`.
+    """
 
     inputs: NDArray[np.int64]
     targets: NDArray[np.int64]
@@ -35,7 +40,9 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class SpanCorruption:
-    """How records are masked. The draw depends on (seed, epoch, record) alone, on no global state.
+    """How records are masked.
+
+    The draw depends on (seed, epoch, record) alone, on no global state.
 
     Sentinels go down from `first_sentinel` (`<extra_id_0>`), in order of appearance.
 
@@ -78,7 +85,9 @@ class SpanCorruption:
         return tokens - masked + spans + 1, masked + spans + 1
 
     def tokens_for(self, input_length: int) -> int:
-        """The most tokens whose input is no longer than `input_length` (T5's random_spans_helper).
+        """Return the most tokens whose input is no longer than `input_length`.
+
+        This is T5's random_spans_helper.
 
         >>> SpanCorruption(4999).tokens_for(512)
         568
@@ -91,7 +100,7 @@ class SpanCorruption:
         return tokens
 
     def corrupt(self, ids: Sequence[int], epoch: int, record: int) -> tuple[list[int], list[int]]:
-        """The ids of input and targets of one record."""
+        """Return the ids of input and targets of one record."""
         row = np.asarray(ids, np.uint16)
         batch = self.corrupt_rows(row, np.array([0, row.size]), epoch, [record])
         return batch.inputs[0].tolist(), batch.targets[0].tolist()
@@ -99,7 +108,9 @@ class SpanCorruption:
     def corrupt_rows(
         self, tokens: NDArray[Any], offsets: NDArray[np.int64], epoch: int, records: Sequence[int]
     ) -> Batch:
-        """Corrupt the rows tokens[offsets[r]:offsets[r + 1]], single records or packed ones.
+        """Corrupt the rows tokens[offsets[r]:offsets[r + 1]].
+
+        Single records or packed ones.
 
         An `</s>` inside a row parts two records: no span covers it. records[r] is the number that the draw depends
         on. Rows of packed records so short that T5's number of spans does not fit keep more tokens.
@@ -121,7 +132,9 @@ class SpanCorruption:
         return float(self.rate), float(self.mean_span), self.first_sentinel, self.sentinels, EOS
 
     def rebuild(self, inputs: Sequence[int], targets: Sequence[int]) -> list[int]:
-        """The record that inputs and targets were made from; padding at their ends is dropped.
+        """Return the record that inputs and targets were made from.
+
+        Padding at their ends is dropped.
 
         >>> SpanCorruption(4999).rebuild([10, 4999, 12, 1], [4999, 11, 1, 0])
         [10, 11, 12]
@@ -169,7 +182,7 @@ class SpanCollator:
 
 
 def _record_of(item: Mapping[str, Any]) -> int:
-    """The number of a record, or a hash of its ids."""
+    """Return the number of a record, or a hash of its ids."""
     if "record" in item:
         return operator.index(item["record"])
     return int.from_bytes(
@@ -178,7 +191,10 @@ def _record_of(item: Mapping[str, Any]) -> int:
 
 
 def _seed_of(seed: int, epoch: int, record: int) -> int:
-    """64 bits that depend on all three, also where they are small (NumPy's SeedSequence)."""
+    """Return 64 bits that depend on all three numbers, also on small ones.
+
+    By NumPy's SeedSequence.
+    """
     return int(np.random.SeedSequence((seed, epoch, record)).generate_state(1, np.uint64)[0])
 
 

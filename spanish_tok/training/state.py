@@ -1,4 +1,6 @@
-"""Checkpoints of a training: everything that the next step depends on, in safetensors and JSON.
+"""Checkpoints of a training: everything that the next step depends on.
+
+In safetensors and JSON.
 
 A checkpoint is one folder: the model as T5 writes it, the vocabulary, optimizer.safetensors (the optimizer's tensors
 and the random state) and training.json. It is written under another name and renamed: it is whole or not there.
@@ -45,7 +47,7 @@ class TrainingState:
         self.cpu_seconds += cpu_seconds
 
     def shown(self) -> str:
-        """What is done, in a few words."""
+        """Return what is done, in a few words."""
         return f"{self.step:,} steps, {self.tokens:,} tokens, {self.cpu_seconds / 60:.0f} minutes of CPU time"
 
 
@@ -57,7 +59,10 @@ def save_checkpoint(
     reached: TrainingState,
     notes: dict[str, Any],
 ) -> Path:
-    """Write checkpoint-STEP into `folder`; the folder appears when all its files are on disk."""
+    """Write checkpoint-STEP into `folder`.
+
+    It appears when all its files are on disk.
+    """
     final = folder / f"{PREFIX}{reached.step:07d}"
     partial = folder / f".{final.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
@@ -75,7 +80,10 @@ def save_checkpoint(
 
 
 def load_checkpoint(folder: Path, model: T5, optimizer: torch.optim.Optimizer) -> TrainingState:
-    """Put a checkpoint's state into model, optimizer and the random generators; returns how far it was."""
+    """Load a checkpoint into model, optimizer and the random generators.
+
+    Returns how far it was.
+    """
     reached = notes_of(folder)
     model.load_state_dict(T5.from_checkpoint(Checkpoint.load(folder)).state_dict())
     _restore(optimizer, read_tensors(folder / STATE))
@@ -83,7 +91,7 @@ def load_checkpoint(folder: Path, model: T5, optimizer: torch.optim.Optimizer) -
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint with the most steps in a folder, if there is one."""
+    """Return the checkpoint with the most steps in a folder, None without one."""
     return max(_checkpoints(folder), default=None)
 
 
@@ -94,7 +102,10 @@ def remove_older(folder: Path, keep: int) -> None:
 
 
 def notes_of(folder: Path) -> dict[str, Any]:
-    """What training.json of a checkpoint holds; raises SpanishTokError where it is no object."""
+    """Return what training.json of a checkpoint holds.
+
+    Raises SpanishTokError if it is not a JSON object.
+    """
     notes = read_json(folder / PROGRESS)
     if not isinstance(notes, dict):
         raise SpanishTokError(f"{folder / 'training.json'} is not a JSON object", "Resume from another one.")
@@ -102,7 +113,10 @@ def notes_of(folder: Path) -> dict[str, Any]:
 
 
 def notes_at(folder: Path) -> dict[str, Any]:
-    """What model.json tells of how a model was trained before; nothing where another library wrote the folder."""
+    """Return what model.json tells of how a model was trained before.
+
+    Nothing if another library wrote the folder.
+    """
     path = folder / MANIFEST
     return dict(read_json(path).get("notes", {})) if path.exists() else {}
 
@@ -112,7 +126,10 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 
 def _flat(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """The tensors of an optimizer: "<number of the parameter>.<name>", such as "3.exp_avg"."""
+    """Return the tensors of an optimizer by name, such as "3.exp_avg".
+
+    A name is "<number of the parameter>.<name>".
+    """
     states = optimizer.state_dict()["state"]
     return {f"{number}.{name}": tensor for number, state in states.items() for name, tensor in state.items()}
 
@@ -132,7 +149,10 @@ def _restore_random(device: str, state: torch.Tensor) -> None:
 
 
 def _restore(optimizer: torch.optim.Optimizer, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Put arrays named as `_flat` and `_random_state` name them back into the optimizer and the generators."""
+    """Put named arrays back into the optimizer and the generators.
+
+    They are named as `_flat` and `_random_state` name them.
+    """
     states: dict[int, dict[str, torch.Tensor]] = {}
     for name, array in arrays.items():
         tensor = torch.tensor(array)
@@ -145,7 +165,10 @@ def _restore(optimizer: torch.optim.Optimizer, arrays: Mapping[str, NDArray[Any]
 
 
 def save_state(path: Path, model: T5, optimizer: torch.optim.Optimizer, notes: dict[str, Any]) -> None:
-    """Write all that the next step depends on as one safetensors file, atomically; `notes` become its metadata."""
+    """Write all that the next step depends on as one file, atomically.
+
+    The file is safetensors; `notes` become its metadata.
+    """
     tensors = {f"{WEIGHT}{name}": tensor.detach() for name, tensor in model.state_dict().items()}
     tensors |= _flat(optimizer) | _random_state(model)
     arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
@@ -158,7 +181,10 @@ def load_state(
     optimizer: torch.optim.Optimizer,
     check: Callable[[dict[str, Any]], None],
 ) -> dict[str, Any]:
-    """Take up a state that `save_state` wrote, once `check` has passed its notes; returns them."""
+    """Load a state that `save_state` wrote, once `check` passes its notes.
+
+    Returns the notes.
+    """
     arrays = read_tensors(path)
     notes: dict[str, Any] = json.loads(read_metadata(path).get("notes", "{}"))
     check(notes)

@@ -1,22 +1,23 @@
-"""The counts of files: of text, and of counts that are added; on the threads of one machine, or on a cluster."""
+"""The verb `count`: the runs of any input as one table, here or on a cluster."""
 
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, astuple, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.parallel.engines import EngineName, connected
-from spanish_tok.progress import SILENT, Bar
-from spanish_tok.readers.inputs import absolute, check_reader
-from spanish_tok.readers.options import Location, ReadOptions, check_rows
-from spanish_tok.readers.records import expand_folders, read_records
+from spanish_tok.parallel.local import Local
+from spanish_tok.parallel.ray_engine import Ray
+from spanish_tok.progress import SILENT, Bar, ProgressOption, progress_of
+from spanish_tok.readers.inputs import Input, InputOption, Inputs, absolute, check_reader, inputs_of
+from spanish_tok.readers.options import FileReport, Location, ReadOptions, check_rows
 from spanish_tok.readers.remote import is_remote
 from spanish_tok.readers.splits import Part, parts_of
 from spanish_tok.readers.streams import size_of
@@ -24,106 +25,159 @@ from spanish_tok.text.arrow import Column
 from spanish_tok.text.table import NormalizationTable
 from spanish_tok.vocab.counts import Counts, count_runs, is_counts, merge
 
-PARTS_A_CORE = 4  # tasks, so that cores end at about the same time
-MOST_FILES = 64  # in a task, so that little is begun again
+MOST_PARTS = 1000  # of files, in one task
 
 
-def count_files(
-    paths: Iterable[Location],
+def count(
+    input: InputOption = None,  # noqa: A002
+    output: Location | None = None,
     *,
-    options: ReadOptions | None = None,
-    threads: int | None = None,
+    texts: Any = None,
+    reading: ReadOptions | None = None,
     table: NormalizationTable | None = None,
-    engine: EngineName = "local",
-    address: str | None = None,
-    kept: Location | None = None,
-    progress: Bar = SILENT,
+    engine: Local | Ray | None = None,
+    progress: ProgressOption = None,
 ) -> Counts:
-    """Count the runs of files of text: Parquet, TSV, CSV, JSON lines or plain text, also compressed.
+    """Count the runs of all texts of the input.
 
-    `options` say which columns and what to do with damaged rows (see `spanish_tok.readers.records`). Files that hold
-    counts already (columns run and count) are added to the result. The engine "ray" counts parts of the files
-    on the cluster at `address` and adds them up there as a tree; where a folder `kept` is given, which its
-    nodes must share, each part lies there until all is counted, and a call that failed is gone on with.
+    The table (run, count) is written to `output` if given.
+
+    input: files, folders, patterns, or a recipe by name; or `texts=` in memory. Files that hold counts already (columns
+    run and count) are added to the result. `table` is the normalization, the Spanish one by default.
+
+    The engine Ray counts parts of the files in the cluster and merges them there as a tree. With an `output`, which its
+    nodes must share, the counts of each part lie beside it until all is counted: a call that failed resumes.
 
     Raises SpanishTokError, which names file and row, for what cannot be read.
+
+    >>> counts = count(texts=["¡Hola, mundo!", "hola"])
+    >>> counts.total, counts.records
+    (6, 2)
     """
-    options = options or ReadOptions()
-    counted: list[Location] = []
-    texts: list[Location] = []
-    for path in paths:
-        (counted if is_counts_file(path) else texts).append(path)
-    if engine == "ray":  # else whoever reads them does so
-        texts = expand_folders(texts)
-    check_reader(engine, options, texts)
-    counts = [Counts.load(path) for path in counted]
-    if texts and engine == "ray":
-        folder = None if kept is None else Path(kept).absolute()
-        counts.append(_count_on_ray(texts, options, table, address, folder, progress))
-    elif texts:
-        counts.append(count_runs(_columns(texts, options, progress), threads=threads, table=table))
-    return counts[0] if len(counts) == 1 else merge(counts)
+    engine = engine or Local()
+    counted: list[Counts] = []
+    if texts is None and not isinstance(input, Inputs):
+        input, counted = _counts_apart(input)  # noqa: A001
+    if input != [] or texts is not None:
+        inputs = inputs_of(input, reading, texts=texts)
+        with progress_of(progress).phase("counting records") as bar:
+            counted.append(count_inputs(inputs, _cache_of(output, engine), table, engine, bar))
+    counts = counted[0] if len(counted) == 1 else merge(counted)
+    if output is not None:
+        counts.save(output)
+    return counts
 
 
-def _columns(paths: Iterable[Location], options: ReadOptions, progress: Bar = SILENT) -> Iterator[Column]:
-    for batch in read_records(paths, options):
-        progress.advance(batch.num_rows)
-        yield batch.column("text")
+def _counts_apart(given: Any) -> tuple[Any, list[Counts]]:
+    """Return what is left to be counted, and the tables of counts among the files."""
+    paths = [given] if isinstance(given, str | os.PathLike) else given
+    if paths is None:
+        return None, []
+    tables = [path for path in paths if is_counts_file(path)]
+    return [path for path in paths if path not in tables] if tables else given, list(map(Counts.load, tables))
+
+
+def _cache_of(output: Location | None, engine: Local | Ray) -> Path | None:
+    """Return the folder beside the output where tasks keep the counts of parts."""
+    path = Path(output).absolute() if output is not None and engine.divides else None
+    return path and path.with_name(f".{path.name}.parts")
+
+
+def count_inputs(
+    inputs: Inputs, cache: Path | None, table: NormalizationTable | None, engine: Local | Ray, bar: Bar
+) -> Counts:
+    """Count the runs of inputs.
+
+    `cache` is a folder where the counts of finished parts are kept.
+    """
+    reading = inputs.items[0].options
+    if inputs.rows is not None and engine.divides and "reject" in (reading.malformed, reading.invalid_utf8):
+        raise SpanishTokError("The engine ray cannot check rows some of which are rejected", "Leave one out.")
+    items = [_item_of_task(item, engine) for item in inputs.items]
+    for item in items:
+        check_reader(item, on_cluster=engine.divides)
+    with engine.connected() as workers:
+        groups = workers.groups([part for item in items for part in _parts(item, engine)], MOST_PARTS)
+        tasks = [
+            (group, engine.task_threads, table, cache and cache / f"{_key(group)}.parquet")
+            for group in groups
+        ]
+        counts: Counts = workers.merged(count_part, tasks, merge, bar, lambda counts: counts.records)
+    if engine.divides:
+        check_rows(counts.records, inputs.rows, inputs.items[-1].name)
+    if cache:
+        shutil.rmtree(cache, ignore_errors=True)
+    return counts
+
+
+def _item_of_task(item: Input, engine: Local | Ray) -> Input:
+    """Return an input as a task reads it.
+
+    A cluster must find it, and only the whole is checked for its number of rows.
+    """
+    if not engine.divides:
+        return item
+    reader = engine.reader if engine.reader != "own" else item.options.reader
+    options = replace(item.options, rows=None, workers=1, reader=reader)
+    return replace(item, name=absolute(item.name) if item.reads_one_file else item.name, options=options)
+
+
+def _parts(item: Input, engine: Local | Ray) -> list[tuple[Input, Part]]:
+    """Return an input with each of its parts: divided on a cluster, whole here."""
+    divided = engine.divides and item.reads_one_file
+    parts = parts_of(item.name, item.options) if divided else [Part(item.name)]
+    return [(item, part) for part in parts]
 
 
 def count_part(
-    parts: Sequence[Part], options: ReadOptions, table: NormalizationTable | None, kept: Path | None
-) -> Counts:
-    """Count parts of files on one thread, or take the counts that lie at `kept` already: a task of the cluster."""
-    if kept and kept.exists():
-        return Counts.load(kept)
-    texts = (batch.column("text") for part in parts for batch in part.read(options))
-    counts = count_runs(texts, threads=1, table=table)
-    if kept:
-        counts.save(kept, level=1)
-    return counts
-
-
-def _count_on_ray(
-    paths: Sequence[Location],
-    options: ReadOptions,
+    parts: Sequence[tuple[Input, Part]],
+    threads: int,
     table: NormalizationTable | None,
-    address: str | None,
-    kept: Path | None,
-    progress: Bar,
+    cache: Path | None,
+    bar: Bar = SILENT,
 ) -> Counts:
-    if options.rows is not None and "reject" in (options.malformed, options.invalid_utf8):
-        raise SpanishTokError("The engine ray cannot check rows some of which are rejected", "Leave one out.")
-    reading = replace(options, rows=None, workers=1)
-    with connected(address) as cluster:
-        parts = [part for path in paths for part in parts_of(absolute(path), reading)]
-        number = min(len(parts), max(PARTS_A_CORE * cluster.cores, -(-len(parts) // MOST_FILES)))
-        groups = [parts[first::number] for first in range(number)]
-        places = [kept and kept / f"{_key(group, reading)}.parquet" for group in groups]
-        tasks = [(group, reading, table, place) for group, place in zip(groups, places, strict=True)]
-        counts: Counts = cluster.merged(count_part, tasks, merge, progress)
-    progress.advance(counts.records)
-    check_rows(counts.records, options.rows, "the input")
-    if kept:
-        shutil.rmtree(kept, ignore_errors=True)
+    """Count parts of the input: a task of any engine.
+
+    Counts that lie at `cache` already are loaded.
+    """
+    if cache and cache.exists():
+        return Counts.load(cache)
+    counts = count_runs(_columns(parts, bar), threads=threads, table=table)
+    if cache:
+        counts.save(cache, level=1)
     return counts
 
 
-def _key(parts: Sequence[Part], options: ReadOptions) -> str:
-    """What tells a task from another: its rows, names, sizes and times of its files, and how they are read."""
+def _columns(parts: Sequence[tuple[Input, Part]], bar: Bar) -> Iterator[Column]:
+    reports = []
+    for item, part in parts:
+        reports.append(FileReport(item.name, rows=part.begin))
+        for batch in item.read(reports[-1], part.end):
+            bar.advance(batch.num_rows)
+            yield batch.column("text")
+    check_rows(sum(report.rows for report in reports), parts[-1][0].options.rows, parts[-1][0].name)
+
+
+def _key(parts: Sequence[tuple[Input, Part]]) -> str:
+    """Return what tells a task from another.
+
+    Those are its rows, the state of its files, and how they are read.
+    """
     states = [
         (*astuple(part), size_of(part.path), None if is_remote(part.path) else os.path.getmtime(part.path))
-        for part in parts
+        if item.reads_one_file
+        else item.identity()
+        for item, part in parts
     ]
-    how = asdict(replace(options, reader="own"))  # the other reads the same
+    how = asdict(replace(parts[0][0].options, reader="own"))  # the other reader reads the same
     return hashlib.sha256(json.dumps([states, how]).encode()).hexdigest()[:32]
 
 
 def is_counts_file(path: Location) -> bool:
-    """Whether a path is a Parquet file with the columns run and count."""
+    """Return whether a path is a Parquet file with the columns run and count."""
     if not str(path).endswith(".parquet") or not Path(path).is_file():
         return False
     try:
         return is_counts(pq.read_schema(path))
     except pa.ArrowInvalid:
-        return False  # whoever reads it as text will say what is wrong
+        return False  # reading it as text will say what is wrong

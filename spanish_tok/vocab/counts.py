@@ -1,4 +1,6 @@
-"""Runs and their counts: all that training needs, small, mergeable by addition, and shareable.
+"""Runs and their counts: all that training needs.
+
+They are small, mergeable by addition, and shareable.
 
 A text splits at spaces into words, a word into runs of letters, of digits and of other characters; the first
 run of a word carries `▁`. No piece of a vocabulary crosses a run, so the table (run, count) says everything
@@ -38,7 +40,9 @@ SLICE = 1 << 22  # bytes of text that a thread takes at a time
 
 @dataclass(frozen=True)
 class Counts:
-    """A table (run: large_string, count: int64), most frequent first, equal counts by their bytes.
+    """A table (run: large_string, count: int64), most frequent first.
+
+    Equal counts are ordered by the bytes of their runs.
 
     `records` and `cut` are notes for people: how many records were read, and how many times a run longer
     than 64 characters was cut. Equality of two counts is equality of their `fingerprint`.
@@ -58,7 +62,10 @@ class Counts:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the runs and counts alone: equal wherever, however and by how many threads counted."""
+        """SHA-256 of the runs and counts alone.
+
+        It is equal wherever and by how many threads they were counted.
+        """
         digest = hashlib.sha256()
         for chunk in text_chunks(self.table["run"]):
             data, offsets = bytes_and_offsets(chunk)
@@ -68,7 +75,10 @@ class Counts:
         return digest.hexdigest()
 
     def save(self, path: str | os.PathLike[str], *, level: int = 19) -> None:
-        """Write Parquet with the fingerprint in its metadata, atomically; `level` is of zstd."""
+        """Write Parquet with the fingerprint in its metadata, atomically.
+
+        `level` is that of zstd.
+        """
         notes = {"fingerprint": self.fingerprint, "records": self.records, "cut": self.cut}
         table = self.table.replace_schema_metadata({METADATA_KEY: json.dumps(notes).encode()})
         with atomic_path(path) as partial:
@@ -76,16 +86,16 @@ class Counts:
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> "Counts":
-        """Read what `save` wrote. Any Parquet file with columns run and count will do, in any order.
+        """Read what `save` wrote.
+
+        Any Parquet file with the columns run and count will do, in any order.
 
         Raises SpanishTokError for other columns, a count below 1, or a fingerprint that does not fit.
         """
         try:
             table = pq.read_table(path)
         except (pa.ArrowInvalid, OSError) as error:
-            raise SpanishTokError(
-                f"{path} cannot be read as Parquet ({error})", "Make the counts anew."
-            ) from None
+            raise SpanishTokError(f"{path} cannot be read as Parquet ({error})", "Count again.") from None
         if not is_counts(table.schema):
             raise SpanishTokError(
                 f"{path} has the columns {', '.join(table.column_names)}",
@@ -94,20 +104,21 @@ class Counts:
         notes = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
         counts = merge([Counts(_whole(table.select(SCHEMA.names), path))])
         if notes.get("fingerprint", counts.fingerprint) != counts.fingerprint:
-            raise SpanishTokError(
-                f"The counts in {path} are not those that were saved", "Make the counts anew."
-            )
+            raise SpanishTokError(f"The counts in {path} are not those that were saved", "Count again.")
         return Counts(counts.table, notes.get("records", 0), notes.get("cut", 0))
 
 
 def _whole(table: pa.Table, path: str | os.PathLike[str]) -> pa.Table:
-    """A table of counts in the right types, without missing values; raises SpanishTokError for another."""
+    """Return a table of counts in the right types, without missing values.
+
+    Raises SpanishTokError for another table.
+    """
     try:
         table = table.cast(SCHEMA)
     except pa.ArrowInvalid as error:
         raise SpanishTokError(f"{path} holds no counts ({error})", "Counts are whole numbers.") from None
     if any(column.null_count for column in table.columns) or pc.any(pc.equal(table["run"], "")).as_py():
-        raise SpanishTokError(f"{path} holds a run or a count that is empty", "Make the counts anew.")
+        raise SpanishTokError(f"{path} holds a run or a count that is empty", "Count again.")
     if table.num_rows and pc.min(table["count"]).as_py() < 1:
         raise SpanishTokError(f"{path} holds a count below 1", "Counts are how often a run occurs.")
     return table
@@ -121,7 +132,9 @@ def is_counts(schema: pa.Schema) -> bool:
 def count_runs(
     texts: Column | Iterable[Column], *, threads: int | None = None, table: NormalizationTable | None = None
 ) -> Counts:
-    """Count the runs of a text column, or of an iterable of columns such as the batches of a large file.
+    """Count the runs of a text column, or of an iterable of columns.
+
+    Such as the batches of a large file.
 
     One compiled pass normalizes (with `table`, the Spanish one by default), splits and counts. Memory grows
     with distinct runs (about 40 bytes and their text each) plus 32 MB a thread, not with the text.
@@ -148,7 +161,10 @@ def count_runs(
 
 
 def _slices(texts: Column | Iterable[Column]) -> Iterator[pa.LargeStringArray]:
-    """The text in arrays of about SLICE bytes, so that threads share even one large chunk evenly."""
+    """Yield the text in arrays of about SLICE bytes.
+
+    So threads share even one large chunk evenly.
+    """
     for column in _columns(texts):
         for chunk in text_chunks(column):
             rows = max(1, int(len(chunk) * SLICE / max(1, chunk.nbytes)))

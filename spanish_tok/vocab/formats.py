@@ -1,4 +1,4 @@
-"""The files of a vocabulary, each as its own library wants it: SentencePiece, tokenizers, transformers.
+"""The files of a vocabulary, each as its own library wants it.
 
 What must be exact, and why:
 
@@ -12,12 +12,10 @@ What must be exact, and why:
 """
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Protocol
 
 from spanish_tok.text.alphabet import JOINERS, SPACE_MARK
-
-if TYPE_CHECKING:
-    from spanish_tok.vocab.vocabulary import Vocabulary
 
 SPECIALS = ("<pad>", "</s>", "<unk>")
 PAD, EOS, UNK = range(3)
@@ -29,7 +27,37 @@ VANISHING = rf"[\x00\p{{M}}\p{{Cf}}{JOINERS}\uff9e\uff9f]"
 SKIN_TONES = "[\U0001f3fb-\U0001f3ff]"
 
 
-def model_proto(vocabulary: "Vocabulary") -> bytes:
+class Written(Protocol):
+    """What the files say of a vocabulary; `Vocabulary` has it."""
+
+    @property
+    def pieces(self) -> Sequence[str]:
+        """The piece of each id."""
+
+    @property
+    def scores(self) -> Sequence[float]:
+        """The score of each id."""
+
+    @property
+    def sentinels(self) -> int:
+        """How many sentinels there are; they have the last ids."""
+
+    @property
+    def charsmap(self) -> bytes:
+        """The normalization as SentencePiece compiles it."""
+
+    @property
+    def pairs(self) -> Mapping[str, str]:
+        """Decomposed letter -> letter."""
+
+    @property
+    def special_ids(self) -> Collection[int]:
+        """The ids that text never becomes."""
+
+    def __len__(self) -> int: ...
+
+
+def model_proto(vocabulary: Written) -> bytes:
     """spiece.model: what sentencepiece loads."""
     from sentencepiece import sentencepiece_model_pb2 as proto
 
@@ -52,14 +80,14 @@ def model_proto(vocabulary: "Vocabulary") -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def vocab_text(vocabulary: "Vocabulary") -> str:
+def vocab_text(vocabulary: Written) -> str:
     """spiece.vocab: piece, tab, score, for people."""
     rows = zip(vocabulary.pieces, vocabulary.scores, strict=True)
     return "".join(f"{piece}\t{score:.14g}\n" for piece, score in rows)
 
 
-def tokenizer_json(vocabulary: "Vocabulary") -> str:
-    """tokenizer.json: what tokenizers, transformers and every reader of that format load."""
+def tokenizer_json(vocabulary: Written) -> str:
+    """Return tokenizer.json, which tokenizers and transformers load."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 
     special = vocabulary.special_ids
@@ -80,7 +108,7 @@ def tokenizer_json(vocabulary: "Vocabulary") -> str:
     return str(tokenizer.to_str(pretty=True)) + "\n"
 
 
-def _normalizer(vocabulary: "Vocabulary") -> Any:
+def _normalizer(vocabulary: Written) -> Any:
     from tokenizers import Regex, normalizers
 
     compose = [normalizers.Replace(pair, letter) for pair, letter in vocabulary.pairs.items()]
@@ -96,7 +124,7 @@ def _normalizer(vocabulary: "Vocabulary") -> Any:
     )
 
 
-def tokenizer_config(vocabulary: "Vocabulary") -> str:
+def tokenizer_config(vocabulary: Written) -> str:
     """tokenizer_config.json for transformers.
 
     transformers' own T5Tokenizer rebuilds the pipeline without the steps before the table; the general
@@ -112,12 +140,12 @@ def tokenizer_config(vocabulary: "Vocabulary") -> str:
     return _json(config)
 
 
-def special_tokens_map(vocabulary: "Vocabulary") -> str:
+def special_tokens_map(vocabulary: Written) -> str:
     """special_tokens_map.json for transformers."""
     return _json(_special_tokens(vocabulary))
 
 
-def _special_tokens(vocabulary: "Vocabulary") -> dict[str, Any]:
+def _special_tokens(vocabulary: Written) -> dict[str, Any]:
     sentinels = [f"<extra_id_{k}>" for k in range(vocabulary.sentinels)]
     pad, eos, unk = SPECIALS
     return {"pad_token": pad, "eos_token": eos, "unk_token": unk, "additional_special_tokens": sentinels}

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def parse_model(data: bytes, name: str) -> Any:
-    """A ModelProto from the bytes of a spiece.model that may be foreign, cut off, or hostile.
+    """Return a ModelProto from a spiece.model that may be foreign or hostile.
 
     Checked before any tokenizer sees it: the loaders crash or accept nonsense on some of these.
     Raises SpanishTokError that names `name` and what is wrong.
@@ -49,7 +49,7 @@ def _piece_faults(pieces: Sequence[str], scores: Sequence[float]) -> list[tuple[
 
 
 def check_charsmap(charsmap: bytes, name: str) -> None:
-    """Refuse a precompiled charsmap whose double array could be walked out of its bounds.
+    """Refuse a charsmap whose double array could be walked out of its bounds.
 
     Layout: uint32 size of the trie in bytes, the trie's uint32 units, then NUL-terminated expansions.
     A unit of darts-clone is a leaf where bit 31 is set (bits 0-30: a value), else bits 10-30 shifted by 8
@@ -73,5 +73,5 @@ def check_charsmap(charsmap: bytes, name: str) -> None:
         raise _bad(name, "holds a damaged normalization table")
 
 
-def _bad(name: str, problem: str, advice: str = "Get it anew, or train one.") -> SpanishTokError:
+def _bad(name: str, problem: str, advice: str = "Get it again, or train one.") -> SpanishTokError:
     return SpanishTokError(f"{name} {problem}", advice)

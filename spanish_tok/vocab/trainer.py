@@ -1,16 +1,27 @@
-"""From counts to a vocabulary, deterministic and quick: one training passes through all sizes."""
+"""The verb `train`: from counts to a vocabulary, deterministic and quick.
+
+One training passes through all sizes.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import ceil, log
+from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.options import changed
+from spanish_tok.parallel.local import Local
+from spanish_tok.parallel.ray_engine import Ray
 from spanish_tok.parallel.threads import available_cores
-from spanish_tok.progress import SILENT, Bar
+from spanish_tok.progress import SILENT, Bar, ProgressOption, progress_of
+from spanish_tok.readers.inputs import InputOption
+from spanish_tok.readers.options import Location, ReadOptions
 from spanish_tok.text.alphabet import SPACE_MARK
 from spanish_tok.text.table import NormalizationTable, spanish_table
+from spanish_tok.vocab.count_files import count
 from spanish_tok.vocab.counts import Counts
 from spanish_tok.vocab.unigram import UnigramModel, rank, run_em, seed_model
 from spanish_tok.vocab.vocabulary import SPECIALS, Vocabulary
@@ -32,32 +43,71 @@ class TrainOptions:
     headroom: float = 1.1
 
 
-def train_vocabulary(
-    counts: Counts,
-    size: int = 5000,
-    sentinels: int = 100,
+@overload
+def train(
+    input: "Counts | InputOption" = None,
+    output: Location | None = None,
     *,
-    options: TrainOptions | None = None,
+    size: int = 5000,
+    **options: Any,
+) -> Vocabulary: ...
+@overload
+def train(
+    input: "Counts | InputOption" = None,
+    output: Location | None = None,
+    *,
+    size: list[int],
+    **options: Any,
+) -> dict[int, Vocabulary]: ...
+def train(
+    input: Any = None,  # noqa: A002
+    output: Location | None = None,
+    *,
+    size: int | list[int] = 5000,
+    texts: Any = None,
+    sentinels: int = 100,
     table: NormalizationTable | None = None,
-    threads: int | None = None,
-    progress: Bar = SILENT,
-) -> Vocabulary:
-    """Train a vocabulary of `size` ids in all: 3 specials, the pieces, and `sentinels` at the end.
+    reading: ReadOptions | None = None,
+    options: TrainOptions | None = None,
+    engine: Local | Ray | None = None,
+    progress: ProgressOption = None,
+    **changes: Any,
+) -> Vocabulary | dict[int, Vocabulary]:
+    """Train a vocabulary of `size` ids.
 
-    `table` is the normalization that the counts were made with (the Spanish one by default); every
-    character of its alphabet becomes a piece. The same counts give the same bytes on any number of threads.
+    Those are 3 specials, the pieces, and `sentinels` at the end.
 
-    >>> from spanish_tok import count_runs
-    >>> counts = count_runs(["el perro y la perra", "los perros y las perras", "el gato y la gata"] * 9)
-    >>> vocabulary = train_vocabulary(counts, size=193)
+    input: Counts, or files of counts or of text, folders, a recipe; or `texts=` in memory. size: one size, or a list of
+    sizes, which one training passes through: then the result is {size: Vocabulary}, and `output` holds a folder a size
+    if there are several. table: the normalization that the counts were made with, the Spanish one by default; every
+    character of its alphabet becomes a piece. changes: fields of TrainOptions.
+
+    The same counts give the same bytes on any number of threads, and each size equals the one that is trained alone.
+    (Unigram language model: Kudo 2018, https://arxiv.org/abs/1804.10959.)
+
+    Raises SpanishTokError if the counts are empty, or allow no vocabulary of that size.
+
+    >>> texts = ["el perro y la perra", "los perros y las perras", "el gato y la gata"] * 9
+    >>> vocabulary = train(texts=texts, size=193)
     >>> len(vocabulary), "▁perro" in vocabulary.pieces
     (193, True)
-
-    Raises SpanishTokError where the counts are empty, or allow no vocabulary of that size.
+    >>> [len(vocabulary) for vocabulary in train(texts=texts, size=[190, 193]).values()]
+    [190, 193]
     """
-    return train_vocabularies(
-        counts, [size], sentinels, options=options, table=table, threads=threads, progress=progress
-    )[size]
+    options, engine, shown = changed(TrainOptions, options, changes), engine or Local(), progress_of(progress)
+    if isinstance(input, Counts):
+        counts = input
+    else:
+        counts = count(input, texts=texts, reading=reading, table=table, engine=engine, progress=progress)
+    sizes = [size] if isinstance(size, int) else list(size)
+    with shown.phase("training", 1, unit="share") as bar:
+        vocabularies = train_vocabularies(
+            counts, sizes, sentinels, options=options, table=table, threads=engine.threads_here, bar=bar
+        )
+    if output is not None:
+        for each, vocabulary in vocabularies.items():
+            vocabulary.save(Path(output) if len(sizes) == 1 else Path(output) / str(each))
+    return vocabularies[size] if isinstance(size, int) else vocabularies
 
 
 def train_vocabularies(
@@ -68,22 +118,16 @@ def train_vocabularies(
     options: TrainOptions | None = None,
     table: NormalizationTable | None = None,
     threads: int | None = None,
-    progress: Bar = SILENT,
+    bar: Bar = SILENT,
 ) -> dict[int, Vocabulary]:
-    """Train vocabularies of several sizes in one run; each equals the one that is trained alone.
-
-    >>> from spanish_tok import count_runs
-    >>> counts = count_runs(["el perro y la perra", "los perros y las perras"] * 9)
-    >>> [len(vocabulary) for vocabulary in train_vocabularies(counts, [190, 193]).values()]
-    [190, 193]
-    """
+    """Train vocabularies of several sizes from counts in one run; see `train`."""
     options, table = options or TrainOptions(), table or spanish_table()
     characters = sorted(table.alphabet.replace(" ", SPACE_MARK))
     reserved = len(SPECIALS) + sentinels
     _check_smallest(sizes, reserved, len(characters))
     if not len(counts):
         raise SpanishTokError("The counts are empty", "Count a text that holds at least one word.")
-    progress.note("looking for candidates")
+    bar.note("looking for candidates")
     model = seed_model(counts, characters, options.seeds, threads or available_cores())
     run_em(model, options.steps)
     if max(sizes) > len(model) + reserved:
@@ -91,7 +135,7 @@ def train_vocabularies(
             f"A size of {max(sizes):,} is too large: these counts allow {len(model) + reserved:,} ids",
             f"Take {len(model) + reserved:,} or less, or count more text.",
         )
-    scores = _shrink(model, [size - reserved for size in sizes], options, progress)
+    scores = _shrink(model, [size - reserved for size in sizes], options, bar)
     notes = {"counts": counts.fingerprint, "training": asdict(options)}
     return {size: Vocabulary.build(scores[size - reserved], sentinels, table, notes) for size in sizes}
 
@@ -107,39 +151,44 @@ def _check_smallest(sizes: Sequence[int], reserved: int, characters: int) -> Non
 
 
 def _shrink(
-    model: UnigramModel, targets: Sequence[int], options: TrainOptions, progress: Bar
+    model: UnigramModel, targets: Sequence[int], options: TrainOptions, bar: Bar
 ) -> dict[int, dict[str, float]]:
-    """Prune round by round; where the next round would go below a target's headroom, finish that target.
+    """Prune round by round.
 
-    Which sizes are asked for does not change the path, so that each comes out as it would alone.
+    A target is finished before a round that would go below its headroom.
+
+    The sizes that are asked for do not change the path, so that each comes out as it would alone.
     """
     left = sorted(set(targets), reverse=True)
-    done: dict[int, dict[str, float]] = {}
+    finished: dict[int, dict[str, float]] = {}
     rounds = max(1, ceil(log(max(1.0, len(model) / (left[-1] * options.headroom))) / -log(options.shrink)))
-    number = 0
+    done_rounds = 0
     while True:
         order, useful = rank(model)
         following = min(useful, int(len(model) * options.shrink))
         while left and following <= left[0] * options.headroom:
-            done[left[0]] = _finish(model.copy(), order, useful, left[0], options)
+            finished[left[0]] = _finish(model.copy(), order, useful, left[0], options)
             left.pop(0)
         if not left:
-            return done
+            return finished
         model.keep(np.isin(np.arange(len(model)), order[:following]))
         loss = run_em(model, options.steps)
-        number += 1
-        progress.advance(1 / rounds)
-        progress.note(f"round {number} of {rounds}, {len(model):,} pieces, {loss:.4f} nats a character")
+        done_rounds += 1
+        bar.advance(1 / rounds)
+        bar.note(f"round {done_rounds} of {rounds}, {len(model):,} pieces, {loss:.4f} nats a character")
 
 
 def _finish(
     model: UnigramModel, order: np.ndarray, useful: int, target: int, options: TrainOptions
 ) -> dict[str, float]:
-    """Prune to the headroom, estimate once more, take the characters and the most probable pieces."""
+    """Prune to the headroom, estimate once more, and choose the pieces.
+
+    Those are all characters and the most probable others.
+    """
     room = min(int(target * options.headroom), max(useful, target))
     model.keep(np.isin(np.arange(len(model)), order[:room]))
     run_em(model, options.steps, keep_all=True)
     alone = len(model.characters)
     ranked = alone + np.argsort(-model.score[alone:], kind="stable")
     chosen = [*range(alone), *ranked[: target - alone]]
-    return {model.piece(number): float(model.score[number]) for number in chosen}
+    return {model.piece(index): float(model.score[index]) for index in chosen}

@@ -1,4 +1,4 @@
-"""The Unigram model while it is trained: seeds, expectation and maximization, pruning.
+"""The Unigram model in training: seeds, expectation-maximization, pruning.
 
 Kudo 2018, "Subword Regularization", section 3.2, and the choices of SentencePiece's trainer, over lattices
 whose edges are found once and only filtered afterwards.
@@ -54,14 +54,14 @@ class UnigramModel:
         return len(self.place)
 
     def piece(self, number: int) -> str:
-        """The text of a piece."""
+        """Return the text of a piece."""
         if number < len(self.characters):
             return self.characters[number]
         place = self.place[number]
         return "".join(self.characters[code - 1] for code in self.text[place : place + self.length[number]])
 
     def copy(self) -> "UnigramModel":
-        """A copy that can be pruned without harm to this one."""
+        """Return a copy that can be pruned on its own."""
         copies: list[Any] = [array.copy() for array in self.lattice]
         return replace(self, lattice=Lattice(*copies))
 
@@ -76,7 +76,10 @@ class UnigramModel:
         self.place, self.length, self.score = self.place[kept], self.length[kept], self.score[kept]
 
     def in_shares(self, work: Callable[[int, int], Result], bounds: NDArray[np.int64]) -> list[Result]:
-        """work(first, last) for SHARES ranges of about equal weight, `bounds` their running sum; results in order."""
+        """Call work(first, last) for SHARES ranges of about equal weight.
+
+        `bounds` is the running sum of weights; results come in order.
+        """
         cuts = np.searchsorted(bounds, np.linspace(0, bounds[-1], SHARES + 1)[1:-1])
         edges = [0, *(int(cut) for cut in cuts), len(bounds) - 1]
         work(0, 0)  # what is not compiled yet is compiled here, where Ctrl-C is heard
@@ -85,7 +88,10 @@ class UnigramModel:
 
 
 def seed_model(counts: Counts, characters: list[str], seeds: int, threads: int) -> UnigramModel:
-    """The model to begin with: every character, and the `seeds` best substrings by count times length."""
+    """Return the model to start from: every character, and the best substrings.
+
+    Those are the `seeds` best by count times length.
+    """
     text, offsets = _text(counts, characters)
     weights = counts.table["count"].to_numpy()
     high, low = suffix_keys(text, offsets)
@@ -112,7 +118,10 @@ def seed_model(counts: Counts, characters: list[str], seeds: int, threads: int) 
 
 
 def _text(counts: Counts, characters: list[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The runs as character numbers, 1 and up, and where each begins (int64[runs + 1])."""
+    """Return the runs as character numbers from 1, and where each starts.
+
+    The starts are int64[runs + 1].
+    """
     (chunk,) = text_chunks(counts.table["run"].combine_chunks())
     data, offsets = bytes_and_offsets(chunk)
     codes = np.frombuffer(data.tobytes().decode("utf-8").encode("utf-32-le"), np.uint32)
@@ -133,7 +142,9 @@ def _text(counts: Counts, characters: list[str]) -> tuple[NDArray[np.uint8], NDA
 
 
 def run_em(model: UnigramModel, steps: int, *, keep_all: bool = False) -> float:
-    """A few steps of expectation and maximization; returns the loss in nats a character.
+    """Run a few steps of expectation and maximization.
+
+    Returns the loss in nats a character.
 
     The M-step is the variational one: exp(digamma(count)) favours pieces that are often used. Pieces that
     are expected less often than RARE are dropped unless `keep_all`.
@@ -159,7 +170,7 @@ def run_em(model: UnigramModel, steps: int, *, keep_all: bool = False) -> float:
 
 
 def rank(model: UnigramModel) -> tuple[NDArray[np.int64], int]:
-    """The pieces by how much their removal would cost, dearest first, and how many of them are of any use.
+    """Return the pieces by pruning loss, highest first, and how many are useful.
 
     Characters come first. A piece is of no use where it stands in no best path, or where its own characters
     are better cut another way.
@@ -190,7 +201,9 @@ def rank(model: UnigramModel) -> tuple[NDArray[np.int64], int]:
 
 
 def digamma(x: NDArray[np.float64] | float) -> Floats:
-    """The derivative of log gamma for x > 0, to about 1e-12 (Abramowitz and Stegun 6.3.5 and 6.3.18).
+    """Return the derivative of log gamma for x > 0, to about 1e-12.
+
+    Abramowitz and Stegun, 6.3.5 and 6.3.18.
 
     >>> bool(abs(digamma(1.0) + 0.5772156649015329) < 1e-11)  # minus Euler's constant
     True

@@ -1,4 +1,4 @@
-"""A vocabulary: pieces, scores and special ids, and the folder that holds it in every format.
+"""A vocabulary: pieces, scores and special ids, and the folder that holds it.
 
 Of V ids, `<pad>` is 0, `</s>` 1, `<unk>` 2; then the pieces, most probable first; the sentinels are the last
 ids, `<extra_id_k>` = V - 1 - k. Scores are multiples of 2^-10: sums of them are exact in float32 for any
@@ -32,7 +32,9 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Pieces and scores by id, the number of sentinels at the end, and the normalization.
+    """Pieces and scores by id, the number of sentinels, and the normalization.
+
+    The sentinels come last.
 
     `charsmap` is the normalization as SentencePiece compiles it; `pairs` are the letters that have a
     decomposed form, which tokenizer.json needs; `notes` say where the vocabulary comes from; `model` is the
@@ -57,7 +59,9 @@ class Vocabulary:
         table: NormalizationTable,
         notes: Mapping[str, Any] | None = None,
     ) -> "Vocabulary":
-        """A vocabulary of pieces with natural-logarithm scores: rounded, ordered, and given their ids.
+        """Build a vocabulary of pieces with natural-logarithm scores.
+
+        They are rounded, ordered, and given their ids.
 
         >>> vocabulary = Vocabulary.build({"▁": -2.0, "▁sol": -1.50001}, sentinels=2, table=spanish_table())
         >>> vocabulary.pieces
@@ -83,7 +87,7 @@ class Vocabulary:
         return frozenset({*range(len(SPECIALS)), *range(len(self) - self.sentinels, len(self))})
 
     def sentinel_id(self, k: int) -> int:
-        """The id of `<extra_id_k>`; raises SpanishTokError where there is none."""
+        """Return the id of `<extra_id_k>`; raise SpanishTokError for an unknown one."""
         if not 0 <= k < self.sentinels:
             raise SpanishTokError(
                 f"There is no <extra_id_{k}>", f"This vocabulary has {self.sentinels} sentinels."
@@ -92,13 +96,19 @@ class Vocabulary:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the (piece, score) list and the normalization: what decides every id of every text."""
+        """SHA-256 of the (piece, score) list and the normalization.
+
+        It decides every id of every text.
+        """
         rows = "".join(f"{piece}\t{score!r}\n" for piece, score in zip(self.pieces, self.scores, strict=True))
         return hashlib.sha256(rows.encode() + self.charsmap).hexdigest()
 
     @cached_property
     def exact(self) -> bool:
-        """Whether ids are the same in every engine: scores of limited resolution, no piece across words."""
+        """Whether ids are the same in every engine.
+
+        Scores must have limited resolution, and no piece may cross words.
+        """
         ordinary = [i for i in range(len(self)) if i not in self.special_ids]
         fine = all((self.scores[i] * RESOLUTION).is_integer() for i in ordinary)
         return fine and not any("▁" in self.pieces[i][1:] for i in ordinary)
@@ -109,7 +119,7 @@ class Vocabulary:
         return self.model or formats.model_proto(self)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the folder: every format, and a manifest with the SHA-256 of each file, written last.
+        """Write the folder: every format, and last a manifest with all SHA-256.
 
         Raises SpanishTokError for a foreign model, whose ids the formats would not agree on.
         """
@@ -143,7 +153,7 @@ class Vocabulary:
 
     @staticmethod
     def load(folder: str | os.PathLike[str] | None = None) -> "Vocabulary":
-        """Read a folder that `save` wrote; without one, the vocabulary that ships with the package.
+        """Read a folder that `save` wrote; by default the vocabulary that ships.
 
         Raises SpanishTokError, which names the file, where one is missing or not as it was written.
         """
@@ -156,7 +166,9 @@ class Vocabulary:
 
     @staticmethod
     def from_model(path: str | os.PathLike[str]) -> "Vocabulary":
-        """Read any Unigram spiece.model, ours or a foreign one; raises SpanishTokError for any other file.
+        """Read any Unigram spiece.model, ours or a foreign one.
+
+        Raises SpanishTokError for any other file.
 
         A foreign model keeps its ids and scores; `exact` tells whether the promise of equal ids holds.
         """
@@ -182,18 +194,21 @@ class Vocabulary:
 
 
 def check_folder(folder: Path) -> dict[str, Any]:
-    """The manifest of a vocabulary folder, once every file in it has the SHA-256 that it states."""
+    """Return the manifest of a vocabulary folder whose files are undamaged.
+
+    Every file must have the SHA-256 that it states.
+    """
     if not folder.is_dir():
         raise SpanishTokError(f"{folder} is not a folder", "Give the folder that `spanish-tok train` wrote.")
     if not (folder / MANIFEST).exists():
         raise SpanishTokError(
-            f"{folder} has no {MANIFEST}: its writing did not end", "Train the vocabulary anew."
+            f"{folder} has no {MANIFEST}: its writing did not end", "Train the vocabulary again."
         )
     manifest: dict[str, Any] = read_json(folder / MANIFEST)
     files = manifest.get("files") if isinstance(manifest, dict) else None
     if not isinstance(files, dict) or MODEL not in files or not isinstance(manifest.get("pairs"), dict):
         raise SpanishTokError(
-            f"{folder / MANIFEST} is not a vocabulary's manifest", "Train the vocabulary anew."
+            f"{folder / MANIFEST} is not a vocabulary's manifest", "Train the vocabulary again."
         )
     if manifest.get("format") != FORMAT:
         raise SpanishTokError(

@@ -12,8 +12,9 @@ import pytest
 from spanish_tok import SpanishTokError
 from spanish_tok.corpus.estimate import check_disk, estimate
 from spanish_tok.readers.datasets import load_recipe, shipped_recipes
-from spanish_tok.readers.inputs import inputs_of, sources_of
+from spanish_tok.readers.inputs import inputs_of
 from spanish_tok.readers.options import ReadOptions
+from spanish_tok.readers.records import sources_of
 from tests.cli.test_cli import COMMAND, complaint, run, small_disk  # noqa: F401
 
 LINES = [f"{n}\tEl perro número {n} come y la perra duerme en la casa." for n in range(500)]
@@ -94,7 +95,9 @@ def test_wrong_calls_are_one_line(tmp_path: Path, file: Path) -> None:
     assert "no rule 'corto'" in complaint(
         "sample", file, "--size", 5, "--rule", "corto=1", "--output", tmp_path / "o"
     )
-    assert "'x' is no parameter" in complaint("clean", file, "--rule", "short=x", "--output", tmp_path / "o")
+    assert "short = 'x' is not a whole number" in complaint(
+        "clean", file, "--rule", "short=x", "--output", tmp_path / "o"
+    )
     assert "does not exist" in complaint("clean", tmp_path / "nada.tsv", "--output", tmp_path / "o")
     assert "must be 7" in complaint("clean", file, "--rows", 7, "--output", tmp_path / "o")
 
@@ -140,7 +143,7 @@ def test_ctrl_c_then_the_same_call_goes_on(tmp_path: Path) -> None:
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
     assert not (tmp_path / "out" / "manifest.json").exists()
-    assert "folder without a manifest.json" in complaint(
+    assert "is unfinished: it has no manifest.json" in complaint(
         "count", tmp_path / "out", "--output", tmp_path / "c.parquet"
     )
     run("clean", big, "--output", tmp_path / "out")

@@ -19,16 +19,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spanish_tok import SpanishTokError
-from spanish_tok.corpus import candidates
+from spanish_tok.corpus import candidates, passes, pipeline, writer
 from spanish_tok.corpus import external_sort as spill
-from spanish_tok.corpus import pipeline as prepare
-from spanish_tok.corpus import writer as folders
 from spanish_tok.corpus.cleaning import CleanOptions
 from spanish_tok.corpus.external_sort import Spill
-from spanish_tok.corpus.pipeline import clean_files, sample_files
 from spanish_tok.corpus.sampling import SCHEMA, KeyedSource, Threshold, candidates_of, merge_samples
 from spanish_tok.files import sha256_of_file
 from spanish_tok.kernels.hash import hash_rows, occurrences
+from spanish_tok.old_names import clean_files, sample_files
+from spanish_tok.parallel.local import Local
 from spanish_tok.readers.inputs import inputs_of
 from spanish_tok.readers.options import ReadOptions
 from spanish_tok.readers.records import read_records
@@ -82,8 +81,8 @@ def expected(records: Records, size: int, seed: int, source: str) -> Records:
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folders, "SHARD_ROWS", 100)
-    monkeypatch.setattr(prepare, "SHARD_ROWS", 100)
+    for module in (writer, pipeline, passes):
+        monkeypatch.setattr(module, "SHARD_ROWS", 100)
     monkeypatch.setattr(spill, "RUN_BYTES", 20_000)
 
 
@@ -192,7 +191,7 @@ def test_a_threshold_keeps_the_smallest_keys(values: list[int], size: int, guess
     for begin in range(0, len(values), 7):
         keys = np.array(values[begin : begin + 7], np.uint64)
         threshold.add(keys[threshold.admits(keys)])
-    kept = threshold.settle().tolist()
+    kept = threshold.smallest().tolist()
     smallest = sorted(values)
     admitted = [value for value in smallest if value <= threshold.high]
     assert kept[:size] == admitted[:size]
@@ -243,7 +242,7 @@ def test_cleaning_candidates_gives_what_cleaning_everything_gives(tmp_path: Path
     everything = draw([file], tmp_path / "all", 1000, clean=CleanOptions(), clean_all=True)
     assert some == everything
     assert said
-    assert "going over the input once more" in said[0]  # a third of the candidates was rejected
+    assert "the input is read once more" in said[0]  # a third of the candidates was rejected
     first, second = (json.loads((tmp_path / name / "manifest.json").read_text()) for name in ("some", "all"))
     assert [shard["sha256"] for shard in first["shards"]] == [shard["sha256"] for shard in second["shards"]]
     assert first["looked_at"] < second["looked_at"] == 3000
@@ -307,12 +306,13 @@ def test_cleaning_keeps_the_order_of_the_input(tmp_path: Path, rows: int) -> Non
 
 KILLED = """
 import os, signal, sys
-from spanish_tok.corpus import candidates, writer as folders, pipeline as prepare, external_sort as spill
+from spanish_tok import old_names
+from spanish_tok.corpus import candidates, external_sort, passes, pipeline, writer
 from spanish_tok.corpus.cleaning import CleanOptions
 from spanish_tok.readers.inputs import inputs_of
 from spanish_tok.readers.options import ReadOptions
-folders.SHARD_ROWS = prepare.SHARD_ROWS = 100
-spill.RUN_BYTES = 20_000
+writer.SHARD_ROWS = pipeline.SHARD_ROWS = passes.SHARD_ROWS = 100
+external_sort.RUN_BYTES = 20_000
 candidates.CHECKPOINT_SECONDS = 0.0
 verb, file, output, die_after = *sys.argv[1:4], int(sys.argv[4])
 left = die_after
@@ -326,9 +326,9 @@ if die_after:
     sys.settrace(lambda *_: dying() if left > 0 and "spanish_tok" in _[0].f_code.co_filename else None)
 inputs = inputs_of([file], ReadOptions(block_bytes=5000))
 if verb == "sample":
-    prepare.sample_files(inputs, output, 1000, clean=CleanOptions(), threads=1)
+    old_names.sample_files(inputs, output, 1000, clean=CleanOptions(), threads=1)
 else:
-    prepare.clean_files(inputs, output, clean=CleanOptions(), threads=1)
+    old_names.clean_files(inputs, output, clean=CleanOptions(), threads=1)
 """
 
 
@@ -371,13 +371,13 @@ def test_killed_at_random_moments_and_resumed_gives_the_same_bytes(
         folders_made += 1
 
 
-def test_a_changed_input_is_not_gone_on_with(tmp_path: Path) -> None:
+def test_a_job_cannot_resume_after_an_input_changes(tmp_path: Path) -> None:
     file = write(tmp_path / "es.tsv", RECORDS)
     with pytest.raises(SpanishTokError, match="wanted"):
         draw([file], tmp_path / "out", 4000)  # leaves it unfinished
     time.sleep(0.01)
     os.utime(file)
-    with pytest.raises(SpanishTokError, match="an unfinished job, and its input has changed since"):
+    with pytest.raises(SpanishTokError, match="its input has changed since"):
         draw([file], tmp_path / "out", 4000)
 
 
@@ -400,14 +400,14 @@ def test_candidates_resume_in_the_middle_of_the_input(
 
     monkeypatch.setattr(Spill, "append", failing)
     with pytest.raises(KeyboardInterrupt):
-        gathering.run(1)
+        gathering.scan(Local(1))
     again = candidates.CandidatePass(inputs, 0, tmp_path, 500, 0, 3000)
-    again.run(1)
+    again.scan(Local(1))
     assert again.rows == 3000
     assert appended < 15 + 30  # of about 36 blocks in all, and the end of the file
     whole = candidates.CandidatePass(inputs, 0, tmp_path / "other", 500, 0, 3000)
     (tmp_path / "other").mkdir()
-    whole.run(1)
+    whole.scan(Local(1))
     assert again.keys.tolist() == whole.keys.tolist()
     again.close()
     whole.close()
@@ -417,7 +417,7 @@ def test_candidates_resume_in_the_middle_of_the_input(
 def test_the_output_feeds_count(tmp_path: Path) -> None:
     file = write(tmp_path / "es.tsv", RECORDS)
     draw([file], tmp_path / "out", 100)
-    from spanish_tok import count_files
+    from spanish_tok.old_names import count_files
 
     assert count_files([tmp_path / "out"]).records == 100
     (table,) = [pq.read_table(path) for path in (tmp_path / "out").glob("*.parquet")]

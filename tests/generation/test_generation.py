@@ -120,9 +120,9 @@ def test_greedy_ids_are_those_of_ctranslate2(
     generator: Generator, model_folder: Path, tmp_path: Path
 ) -> None:
     ctranslate2 = pytest.importorskip("ctranslate2", reason="needs the extra export")
-    from spanish_tok.t5.export.formats import export
+    from spanish_tok.t5.export.libraries import export
 
-    export(model_folder, "ctranslate2", tmp_path / "ct2")
+    export(model_folder, tmp_path / "ct2", to="ctranslate2")
     assert Tokenizer.load(tmp_path / "ct2").vocab_size == 5000
     pieces = generator.tokenizer.vocabulary.pieces
     rows = random_rows(200, 4900, seed=5)

@@ -19,9 +19,10 @@ from spanish_tok.measure.quality import measure_quality, renyi_efficiency, word_
 from spanish_tok.measure.round_trip import check_round_trip
 from spanish_tok.measure.speed import measure_speed
 from spanish_tok.measure.tables import ReportTable, percent
-from spanish_tok.measure.texts import read_texts, sampled, size_of
+from spanish_tok.measure.texts import sampled, size_of, texts_of
+from spanish_tok.readers.inputs import inputs_of
 from spanish_tok.text.alphabet import OTHERS
-from spanish_tok.tokenization.adapters import load_segmenter, of_tokenizer
+from spanish_tok.tokenization.adapters import TokenizerAdapter, load_adapter
 from tests.cli.test_cli import complaint, run
 
 TEXTS = ["¡Qué FRÍO hace!", "", "El pingüino, el pingüino y la «cigüeña».", "Año 2024: 3,5 %", "Man\u0303ana"]
@@ -30,7 +31,7 @@ COLUMN = pa.chunked_array([TEXTS[:2], TEXTS[2:]], pa.large_string())
 
 def test_quality_equals_counting_by_hand(tokenizer: Tokenizer) -> None:
     normalized = normalize_column(COLUMN)
-    found = measure_quality(of_tokenizer(tokenizer, "x"), COLUMN, normalized, word_counts(normalized))
+    found = measure_quality(TokenizerAdapter.of(tokenizer, "x"), COLUMN, normalized, word_counts(normalized))
     rows = [tokenizer.encode(text) for text in TEXTS]
     ids = Counter(number for row in rows for number in row)
     plain = [normalize(text) for text in TEXTS]
@@ -94,10 +95,10 @@ def test_peers_that_are_not_there_are_named() -> None:
 
 def test_texts_are_read_within_a_limit_and_sampled_evenly(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("línea\n" * 300_000, encoding="utf-8")
-    texts = read_texts([tmp_path / "a.txt"], most_bytes=1000)
+    texts = texts_of(inputs_of(tmp_path / "a.txt"), most_bytes=1000)
     assert not texts.source.whole or texts.source.records == 300_000
-    assert read_texts([tmp_path / "a.txt"]).source.whole
-    assert len(read_texts().column) == 200
+    assert texts_of(inputs_of(tmp_path / "a.txt")).source.whole
+    assert len(texts_of().column) == 200
     column = pa.chunked_array([[f"{n:04}" for n in range(1000)]], pa.large_string())
     part = sampled(column, 400)
     assert size_of(part) <= 400
@@ -107,7 +108,7 @@ def test_texts_are_read_within_a_limit_and_sampled_evenly(tmp_path: Path) -> Non
 
 def test_the_sentences_that_ship_are_varied() -> None:
     """Two hundred of them, none twice, with what real text holds."""
-    sentences = read_texts().column.to_pylist()
+    sentences = texts_of().column.to_pylist()
     assert len(set(sentences)) == 200
     whole = "\n".join(sentences)
     for wanted in (
@@ -137,7 +138,7 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tokenizers import ByteLevelBPETokenizer
 
     folder = tmp_path_factory.mktemp("foreign")
-    lines = [*read_texts().column.to_pylist(), *TEXTS] * 3
+    lines = [*texts_of().column.to_pylist(), *TEXTS] * 3
     (folder / "t.txt").write_text("\n".join(lines), encoding="utf-8")
     sentencepiece.SentencePieceTrainer.train(
         input=str(folder / "t.txt"),
@@ -160,7 +161,7 @@ def test_compare_uses_each_library(foreign: Path, folder: Path) -> None:
     ours, bpe, byte_level = found.vocabularies
     assert [one.kind for one in found.vocabularies] == ["spanish-tok", "sentencepiece", "tokenizers (BPE)"]
     assert [one.size for one in found.vocabularies] == [5000, 400, 600]
-    raw = read_texts().column.to_pylist()
+    raw = texts_of().column.to_pylist()
     engine: Any = sentencepiece.SentencePieceProcessor(model_file=str(foreign / "m.model"))
     assert bpe.raw_tokens == sum(map(len, engine.encode(raw)))
     assert bpe.normalized.tokens == sum(map(len, engine.encode(list(map(normalize, raw)))))
@@ -175,9 +176,9 @@ def test_compare_uses_each_library(foreign: Path, folder: Path) -> None:
     assert 0 < found.differing <= 1
 
 
-def test_a_segmenter_cuts_a_word_as_inside_a_sentence(foreign: Path) -> None:
-    byte_level = load_segmenter(foreign / "gpt")
-    ids = byte_level.encode(pa.array([" pingüino"], pa.large_string()))[0].as_py()
+def test_an_adapter_cuts_a_word_as_inside_a_sentence(foreign: Path) -> None:
+    byte_level = load_adapter(foreign / "gpt")
+    ids = byte_level.encode(" pingüino")
     assert len(byte_level.cut("pingüino")) == len(ids)
 
 
@@ -188,7 +189,7 @@ def test_what_is_no_vocabulary_is_one_line(name: str, tmp_path: Path, folder: Pa
     (tmp_path / "bad.json").write_text("{}")
     (tmp_path / "other.txt").write_text("x")
     with pytest.raises(SpanishTokError, match=re.escape(str(tmp_path / name))):
-        load_segmenter(tmp_path / name)
+        load_adapter(tmp_path / name)
 
 
 def test_bench_for_people_and_for_programs(tmp_path: Path, folder: Path, foreign: Path) -> None:
@@ -224,18 +225,19 @@ def test_bad_text_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "picture.txt").write_bytes(bytes(range(256)) * 40)
     (tmp_path / "utf16.txt").write_text("hola mundo\n" * 9, encoding="utf-16")
     (tmp_path / "program").write_bytes(b"\x7fELF\0\0\0")
+    (tmp_path / "empty").mkdir()
     said = {
         "empty.txt": "empty.txt holds no text",
         "blank.txt": "blank.txt holds no text",
         "picture.txt": "picture.txt is not text",
         "utf16.txt": "UTF-16 must be converted",
-        "program": "program cannot be told by its name",
-        ".": "is a folder",
+        "program": "program is not known by its name",
+        "empty": "is a folder without files of text",
         "nothing.txt": "does not exist",
     }
     for name, message in said.items():
         with pytest.raises(SpanishTokError) as caught:
-            bench(files=[tmp_path / name])
+            bench(input=tmp_path / name)
         assert message in str(caught.value)
         assert "\n" not in str(caught.value)
     assert "picture.txt is not text" in complaint("bench", tmp_path / "picture.txt")

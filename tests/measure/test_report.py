@@ -13,7 +13,7 @@ from spanish_tok import Tokenizer, normalize_column
 from spanish_tok.measure.html import report_page, write_report
 from spanish_tok.measure.svg import bars, columns, line
 from spanish_tok.measure.tables import ReportTable
-from spanish_tok.measure.texts import read_texts
+from spanish_tok.measure.texts import texts_of
 from spanish_tok.measure.verify import AWKWARD, sample_sentences
 from spanish_tok.text.alphabet import CODE_POINTS, SPANISH, SURROGATES
 from spanish_tok.vocab.vocabulary import Vocabulary
@@ -100,7 +100,7 @@ def test_ids_of_sentences_and_awkward_texts(opened: Opened, tokenizer: Tokenizer
     check_ids(
         opened,
         tokenizer,
-        [*read_texts().column.to_pylist(), *sample_sentences(), *AWKWARD, *decomposed, *odd],
+        [*texts_of().column.to_pylist(), *sample_sentences(), *AWKWARD, *decomposed, *odd],
     )
 
 

@@ -17,25 +17,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from spanish_tok import (
-    CleanOptions,
-    ReadOptions,
-    ShardOptions,
-    SpanishTokError,
-    Tokenizer,
-    count_files,
-    inputs_of,
-    sample_files,
-)
-from spanish_tok import write_shards as write
-from spanish_tok.corpus import pipeline as prepare
-from spanish_tok.corpus import writer as folders
+from spanish_tok import CleanOptions, ReadOptions, ShardOptions, SpanishTokError, Tokenizer
+from spanish_tok.corpus import passes, pipeline, writer
 from spanish_tok.corpus.external_sort import Spill
 from spanish_tok.files import sha256_of_file
-from spanish_tok.parallel.engines import EngineName, connected
-from spanish_tok.parallel.ray_engine import HANDOVER_BYTES, RETRIES
+from spanish_tok.old_names import EngineName, count_files, sample_files
+from spanish_tok.old_names import write_shards as write
+from spanish_tok.parallel.ray_cluster import HANDOVER_BYTES, RETRIES
+from spanish_tok.parallel.ray_engine import Ray
 from spanish_tok.readers import splits as parts
-from spanish_tok.readers.inputs import Inputs
+from spanish_tok.readers.inputs import Inputs, inputs_of
 
 ray = pytest.importorskip("ray", reason="needs Ray: pip install 'spanish-tok[ray]'")
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, and of sockets that killed nodes leave open
@@ -243,8 +234,8 @@ def giant(path: Path, **changes: Any) -> Path:
 def divided(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is a large file here, and a shard of a sample."""
     monkeypatch.setattr(parts, "PART_BYTES", 100_000)
-    monkeypatch.setattr(folders, "SHARD_ROWS", 100)
-    monkeypatch.setattr(prepare, "SHARD_ROWS", 100)
+    for module in (passes, pipeline, writer):
+        monkeypatch.setattr(module, "SHARD_ROWS", 100)
 
 
 @pytest.mark.usefixtures("cluster", "divided")
@@ -333,7 +324,7 @@ def test_samples_merge_on_the_cluster(
         (tmp_path / f"{number}.tsv").write_text("".join(rows))
         names.append(str(tmp_path / f"{number}.tsv"))
     monkeypatch.setattr(Inputs, "guessed_rows", lambda _: None)  # as with addresses
-    monkeypatch.setattr("spanish_tok.parallel.ray_engine.HANDOVER_BYTES", bytes_at_once)
+    monkeypatch.setattr("spanish_tok.parallel.ray_cluster.HANDOVER_BYTES", bytes_at_once)
     received: list[int] = []
     append = Spill.append
 
@@ -363,7 +354,7 @@ def test_tables_that_are_lost_with_their_node_are_made_again(
         return pa.concat_tables(tables)
 
     noted: list[int] = []
-    with connected() as engine:
+    with Ray().connected() as engine:
         thread = disturb(
             lambda: cluster.remove_node(added[0], allow_graceful=False), lambda: len(noted) >= 12
         )
@@ -397,7 +388,7 @@ def test_a_task_without_memory_ends_in_one_error() -> None:
     def killed() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    with connected() as engine:
+    with Ray().connected() as engine:
         with pytest.raises(SpanishTokError, match="ran out of memory"):
             list(engine.map(hungry, [()]))
         with pytest.raises(SpanishTokError, match=f"died {RETRIES + 1} times"):

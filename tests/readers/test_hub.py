@@ -102,7 +102,7 @@ def test_a_hub_that_never_answers_is_one_clear_error(hub: HubServer, tmp_path: P
     assert done.returncode == 2
     last = done.stderr.strip().splitlines()[-1]  # the client tells of its own attempts before
     assert "spanish_collection.tsv failed 2 times at byte 0" in last
-    assert "the same command goes on where it stopped" in last
+    assert "the same command resumes where it stopped" in last
     assert "Traceback" not in done.stderr
     hub.always_fail = False
     assert sampled(hub, tmp_path).returncode == 0
@@ -155,10 +155,10 @@ def test_which_traps_datasets_fails(hub: HubServer, tmp_path: Path) -> None:
 
 HUB_SET = f"""
 import json
-from spanish_tok.readers.hub import read_hub_set
+from spanish_tok.readers.hub import HubSet, read_hub_set
 from spanish_tok.readers.options import FileReport, ReadOptions
 report = FileReport("set")
-batches = read_hub_set("{REPOSITORY}", "{REVISION}", None, "train", ReadOptions(), report)
+batches = read_hub_set(HubSet("{REPOSITORY}", "{REVISION}", None, "train"), ReadOptions(), report)
 rows = [list(row.values()) for batch in batches for row in batch.to_pylist()]
 print(json.dumps([rows, report.rows, report.complete]))
 """

@@ -12,9 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from spanish_tok import ReadOptions, SpanishTokError, count_files, inputs_of, sample_files, write_shards
+from spanish_tok import ReadOptions, SpanishTokError
 from spanish_tok.cli import main
+from spanish_tok.old_names import count_files, sample_files, write_shards
 from spanish_tok.readers import splits as parts
+from spanish_tok.readers.inputs import inputs_of
 from spanish_tok.readers.options import FileReport
 from spanish_tok.readers.records import read_file
 from spanish_tok.vocab.counts import Counts
@@ -106,7 +108,7 @@ def test_parquet_is_read_by_ray_data_from_any_row_to_any_row_group(
         asked.append(manifest)
         return read(reader, manifest)
 
-    monkeypatch.setattr(ray_readers, "TOGETHER", together)
+    monkeypatch.setattr(ray_readers, "TURN_BYTES", together)
     monkeypatch.setattr(ParquetFileReader, "read", noted)
     path = giant(tmp_path / "grande.parquet")
     threads = pa.cpu_count(), pa.io_thread_count()
@@ -191,7 +193,7 @@ def test_a_damaged_or_foreign_file_names_itself(files: list[str], tmp_path: Path
     (tmp_path / "cortado.txt.gz").write_bytes(gzip.compress(b"hola\n" * 99)[:-12])
     pq.write_table(pa.table({"texto": ["a"]}), tmp_path / "otro.parquet")
     for name, said in [
-        ("dañado.parquet", "is cut off, damaged or no Parquet, after row"),
+        ("dañado.parquet", "is cut off, damaged or not Parquet, after row"),
         ("cortado.txt.gz", "as it is: Truncated compressed stream"),
         ("otro.parquet", "has no column 'text'; its columns are 'texto'"),
     ]:
@@ -220,7 +222,7 @@ def test_a_ray_whose_readers_lie_elsewhere(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.delitem(sys.modules, "spanish_tok.readers.ray_data", raising=False)
     monkeypatch.delattr(readers, "ray_data", raising=False)
     monkeypatch.setitem(sys.modules, "ray.data._internal.datasource.text_datasource", None)
-    with pytest.raises(SpanishTokError, match=r"not where they are in Ray 2\.60 .*Leave --reader ray out"):
+    with pytest.raises(SpanishTokError, match=r"lacks the readers of Ray 2\.60 .*Leave --reader ray out"):
         list(read_file(tmp_path / "a.txt", BY_RAY, FileReport("")))
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import hashlib
 import io
 import json
 import lzma
@@ -18,9 +19,12 @@ from hypothesis import strategies as st
 
 from spanish_tok import SpanishTokError
 from spanish_tok.files import write_json
+from spanish_tok.readers.hub import HubSet
+from spanish_tok.readers.inputs import Input, inputs_of
 from spanish_tok.readers.options import FileReport, ReadOptions
-from spanish_tok.readers.records import ReadReport, expand_folders, format_of, read_records
+from spanish_tok.readers.records import ReadReport, expand_paths, format_of, read_records
 from spanish_tok.readers.remote import RetriedStream
+from spanish_tok.readers.rows import read_rows
 from spanish_tok.readers.streams import open_stream, size_of
 from spanish_tok.readers.validation import repair_utf8
 
@@ -251,7 +255,7 @@ def test_parquet_nulls_and_damage(tmp_path: Path) -> None:
     with pytest.raises(SpanishTokError, match=r"b\.parquet is cut off, damaged"):
         read(tmp_path / "b.parquet")
     (tmp_path / "c.txt.parquet").write_bytes(b"no es parquet")
-    with pytest.raises(SpanishTokError, match="no Parquet"):
+    with pytest.raises(SpanishTokError, match="not Parquet"):
         read(tmp_path / "c.txt.parquet")
 
 
@@ -320,8 +324,13 @@ def test_folders_are_what_their_manifest_says(tmp_path: Path) -> None:
     folder.mkdir()
     for number in (0, 1, 2):
         pq.write_table(pa.table({"text": [f"texto {number}"]}), folder / f"{number}.parquet")
-    with pytest.raises(SpanishTokError, match=r"sample is a folder without a manifest\.json"):
+    assert [text for _, text in read(folder)[0]] == ["texto 0", "texto 1", "texto 2"]
+    assert [text for _, text in read(f"{folder}/[12].parquet")[0]] == ["texto 1", "texto 2"]
+    (folder / "unfinished").mkdir()
+    with pytest.raises(SpanishTokError, match=r"sample is unfinished: it has no manifest\.json"):
         read(folder)
+    with pytest.raises(SpanishTokError, match="is a folder without files of text"):
+        read(folder / "unfinished")
     write_json(folder / "manifest.json", {"shards": [{"file": "1.parquet"}, {"file": "0.parquet"}]})
     assert [text for _, text in read(folder)[0]] == ["texto 1", "texto 0"]
 
@@ -330,7 +339,7 @@ def test_formats_by_name(tmp_path: Path) -> None:
     assert format_of("a/b.c/es.jsonl.xz") == "jsonl"
     assert format_of("hf://datasets/x/y@z/es.parquet") == "parquet"
     (tmp_path / "datos").write_text("uno\n")
-    with pytest.raises(SpanishTokError, match=r"datos cannot be told by its name. Give --format"):
+    with pytest.raises(SpanishTokError, match=r"datos is not known by its name. Give --format"):
         read(tmp_path / "datos")
     assert read(tmp_path / "datos", format="text")[0] == [(None, "uno")]
     with pytest.raises(SpanishTokError, match="There is no format 'xml'"):
@@ -386,11 +395,11 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_pattern_at_an_address_stands_for_its_files(tmp_path: Path) -> None:
     for name in ("b.txt", "a.txt", "c.tsv"):
         (tmp_path / name).write_text(f"{name}\n")
-    found = expand_folders([f"file://{tmp_path}/*.txt"])
+    found = expand_paths([f"file://{tmp_path}/*.txt"])
     assert found == [f"file://{tmp_path}/a.txt", f"file://{tmp_path}/b.txt"]
     assert [batch["text"].to_pylist() for batch in read_records(found)] == [["a.txt"], ["b.txt"]]
     with pytest.raises(SpanishTokError, match="Nothing matches"):
-        expand_folders([f"file://{tmp_path}/*.parquet"])
+        expand_paths([f"file://{tmp_path}/*.parquet"])
     with pytest.raises(SpanishTokError, match="cannot be read"):
         list(read_records(["nonsense://bucket/a.txt"]))
 
@@ -405,3 +414,109 @@ def test_reading_a_large_parquet_file_holds_little_of_it(row_group_size: int, tm
     for location in (str(path), f"file://{path}")[: 2 if row_group_size == 500 else 1]:
         held = [pa.total_allocated_bytes() - before for _ in read_records([location])]
         assert max(held) < path.stat().st_size * 0.6  # a batch is 8,192 of the 20,000 rows
+
+
+def test_texts_in_memory_are_read_as_files_are() -> None:
+    import pandas
+    import polars
+
+    texts = ["¡Hola!", "", "mañana"]
+    columns = [texts, iter(texts), pa.array(texts), pa.chunked_array([texts[:1], texts[1:]])]
+    columns += [pandas.Series(texts), polars.Series(texts), pa.table({"text": texts})["text"]]
+    for column in columns:
+        (item,) = inputs_of(texts=column).items
+        report = FileReport(item.name)
+        batches = list(item.read(report))
+        assert [text for batch in batches for text in batch["text"].to_pylist()] == texts
+        assert (report.rows, report.complete) == (3, True)
+        assert item.identity() == inputs_of(texts=texts).items[0].identity()
+    assert (
+        inputs_of(texts=["a", "bc"]).items[0].identity() != inputs_of(texts=["ab", "c"]).items[0].identity()
+    )
+    with pytest.raises(SpanishTokError, match="row 2: its 'text' is null"):
+        list(inputs_of(texts=["uno", None]).items[0].read(FileReport("texts")))
+    for wrong in ("hola", [1], 7):
+        with pytest.raises(SpanishTokError, match="texts= "):
+            inputs_of(texts=wrong)
+    with pytest.raises(SpanishTokError, match="texts= is a dict, not a column"):
+        inputs_of(texts={"text": texts})
+    with pytest.raises(SpanishTokError, match="Nothing to read is given"):
+        inputs_of()
+    with pytest.raises(SpanishTokError, match="Both files and texts= are given"):
+        inputs_of("a.txt", texts=texts)
+
+
+def test_the_identity_of_texts_is_that_of_each_text_and_not_of_their_chunks() -> None:
+    def identity(texts: Any) -> Any:
+        return inputs_of(texts=texts).items[0].identity()
+
+    texts = ["¡Hola!", "", "mañana", "sí"]
+    whole = identity(texts)
+    sliced = pa.chunked_array([pa.array(["x", *texts[:3]]).slice(1), pa.array(texts[3:])])
+    assert identity(sliced) == whole
+    others = (["¡Hola!m", "", "añana", "sí"], texts[::-1], texts[:3], ["¡Hola!", None, "mañana", "sí"])
+    assert all(identity(other) != whole for other in others)
+    assert identity([]) == identity(pa.chunked_array([], pa.string()))
+
+
+def test_texts_in_memory_resume_where_they_stopped() -> None:
+    texts = [f"texto {number}" for number in range(20_000)]
+    (item,) = inputs_of(texts=iter(texts)).items
+    report = FileReport(item.name)
+    first = next(item.read(report))
+    assert 0 < report.rows == len(first) < 20_000
+    rest = [text for batch in item.read(report) for text in batch["text"].to_pylist()]
+    assert first["text"].to_pylist() + rest == texts
+    assert item.guessed_rows() == 20_000
+
+
+def test_standard_input_is_held_and_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stdin:
+        buffer = io.BytesIO(b"1\tuno\n2\tdos\n3\n")
+
+    monkeypatch.setattr("sys.stdin", Stdin)
+    (item,) = inputs_of("-", ReadOptions(format="tsv", malformed="reject")).items
+    for _ in range(2):
+        report = FileReport(item.name)
+        rows = [tuple(row.values()) for batch in item.read(report) for row in batch.to_pylist()]
+        assert rows == [("1", "uno"), ("2", "dos")]
+        assert (report.rows, report.rejected) == (3, 1)
+    assert not item.is_file
+    digest = hashlib.sha256(Stdin.buffer.getvalue()).hexdigest()
+    assert item.identity() == {"name": "-", "sha256": digest}
+    assert item.described()["sha256"] == digest
+
+
+def test_two_splits_of_a_hub_set_are_two_inputs() -> None:
+    sets = [HubSet("usuaria/noticias", "v1", None, split) for split in ("train", "test")]
+    items = [Input("noticias", "hf://datasets/usuaria/noticias@v1", ReadOptions(), one) for one in sets]
+    assert items[0].identity() != items[1].identity()
+
+
+def test_an_empty_folder_of_a_sample_is_no_error(tmp_path: Path) -> None:
+    write_json(tmp_path / "manifest.json", {"shards": []})
+    inputs = inputs_of(tmp_path)
+    assert (inputs.items, inputs.guessed_rows(), inputs.bytes) == ((), 0, 0)
+    inputs.check([])
+    with pytest.raises(SpanishTokError, match="Nothing to read is given"):
+        inputs_of([])
+    with pytest.raises(SpanishTokError, match=r"Nothing matches .*\*\.tsv"):
+        inputs_of(f"{tmp_path}/*.tsv")
+
+
+def test_both_faces_of_a_reader_give_the_same_texts(tmp_path: Path) -> None:
+    """Batches of (id, text) and rows of named columns come from one parser of each format."""
+    traps = [record for row, record in ROWS.values() if b"\0" not in row]
+    (tmp_path / "a.jsonl").write_text(
+        "".join(json.dumps({"id": identity, "text": text}) + "\n" for identity, text in traps)
+    )
+    with open(tmp_path / "a.csv", "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("id", "text"), *traps])
+    pq.write_table(
+        pa.table({"id": [identity for identity, _ in traps], "text": [text for _, text in traps]}),
+        tmp_path / "a.parquet",
+    )
+    for suffix in ("jsonl", "csv", "parquet"):
+        path = tmp_path / f"a.{suffix}"
+        rows = [(row.values["id"], row.values["text"]) for row in read_rows(path, ["id", "text"])]
+        assert rows == read(path)[0] == traps, suffix

@@ -14,20 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from spanish_tok import (
-    ShardOptions,
-    SpanishTokError,
-    Tokenizer,
-    decode_shards,
-    normalize,
-    read_shards,
-    write_shards,
-)
+from spanish_tok import ShardOptions, SpanishTokError, Tokenizer, decode_shards, normalize
 from spanish_tok.measure.verify import sample_sentences
+from spanish_tok.old_names import write_shards
 from spanish_tok.readers.options import ReadOptions
 from spanish_tok.shards import job as shard_job
 from spanish_tok.shards.job import ShardJob
-from spanish_tok.shards.writer import read_manifest
+from spanish_tok.shards.reader import load_shards as read_shards
+from spanish_tok.shards.reader import read_manifest
 
 SMALL = ShardOptions(shard_bytes=20_000)
 COMMAND = [sys.executable, "-m", "spanish_tok"]
@@ -101,7 +95,7 @@ def test_an_interrupted_job_goes_on(
     files: list[Path], tmp_path: Path, place: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_shards(files, tmp_path / "whole", options=SMALL)
-    write, written, again = ShardJob._write, list[str](), list[str]()
+    write, written, again = ShardJob._write_groups, list[str](), list[str]()
 
     def failing(job: ShardJob, batches: list[pa.RecordBatch], path: Path) -> dict[str, int]:
         if len(written) == place:
@@ -109,7 +103,7 @@ def test_an_interrupted_job_goes_on(
         written.append(path.name)
         return write(job, batches, path)
 
-    monkeypatch.setattr(ShardJob, "_write", failing)
+    monkeypatch.setattr(ShardJob, "_write_groups", failing)
     with pytest.raises(KeyboardInterrupt):
         write_shards(files, tmp_path / "out", options=SMALL, workers=1)
     assert not (tmp_path / "out" / "manifest.json").exists()
@@ -121,7 +115,7 @@ def test_an_interrupted_job_goes_on(
         again.append(path.name)
         return write(job, batches, path)
 
-    monkeypatch.setattr(ShardJob, "_write", noting)
+    monkeypatch.setattr(ShardJob, "_write_groups", noting)
     write_shards(files, tmp_path / "out", options=SMALL)
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
     assert set(again) == left
@@ -131,13 +125,13 @@ def test_an_interrupted_job_goes_on(
 def test_kill_9_and_again(files: list[Path], tmp_path: Path) -> None:
     write_shards(files, tmp_path / "whole", options=SMALL)
     code = (
-        "import os, signal, sys; from spanish_tok import ShardOptions, write_shards\n"
+        "import os, signal, sys; from spanish_tok import ShardOptions; from spanish_tok.old_names import write_shards\n"
         "from spanish_tok.shards.job import ShardJob\n"
-        "write, count = ShardJob._write, iter(range(99))\n"
+        "write, count = ShardJob._write_groups, iter(range(99))\n"
         "def killing(job, batches, path):\n"
         "    next(count) == 4 and os.kill(os.getpid(), signal.SIGKILL)\n"
         "    return write(job, batches, path)\n"
-        "ShardJob._write = killing\n"
+        "ShardJob._write_groups = killing\n"
         "write_shards(sys.argv[2:], sys.argv[1], options=ShardOptions(shard_bytes=20_000), workers=2)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "out"), *map(str, files)])
@@ -166,7 +160,8 @@ def test_a_lost_shard_is_made_again(files: list[Path], tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of another vocabulary."""
-    from spanish_tok import count_runs, train_vocabulary
+    from spanish_tok.old_names import train_vocabulary
+    from spanish_tok.vocab.counts import count_runs
 
     folder = tmp_path_factory.mktemp("other")
     train_vocabulary(count_runs(["el perro come y la perra duerme"] * 40), 195).save(folder / "v")
@@ -249,7 +244,7 @@ def test_no_records_give_no_shards(files: list[Path], tmp_path: Path) -> None:
 
 def test_decoding_gives_the_normalized_text_back(files: list[Path], tmp_path: Path, other: Path) -> None:
     write_shards(files, tmp_path / "out", options=ShardOptions(append_eos=True, shard_bytes=20_000))
-    manifest = decode_shards(tmp_path / "out", tmp_path / "text")
+    manifest = decode_shards(tmp_path / "out", tmp_path / "text").to_dict()
     table = pa.concat_tables(pq.read_table(tmp_path / "text" / row["file"]) for row in manifest["shards"])
     assert table["text"].to_pylist() == list(map(normalize, texts_of(files)))
     assert table["id"].to_pylist() == [row["id"] for row in rows_of(tmp_path / "out")]

@@ -14,10 +14,10 @@ torch = pytest.importorskip("torch", reason="needs the extra t5")
 pytest.importorskip("onnxscript", reason="needs the extra onnx")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the reference that runs the graphs")
 
-import spanish_tok.t5.export.formats  # noqa: E402
+import spanish_tok.t5.export.libraries  # noqa: E402
 import spanish_tok.t5.export.onnx  # noqa: E402
 from spanish_tok import GenerateOptions, Generator, SpanishTokError, T5Config, Tokenizer, Vocabulary  # noqa: E402
-from spanish_tok.t5.export.formats import export  # noqa: E402
+from spanish_tok.t5.export.libraries import export  # noqa: E402
 from spanish_tok.t5.model import T5  # noqa: E402
 from tests.conftest import TOP  # noqa: E402
 
@@ -146,9 +146,9 @@ def test_the_folder_holds_the_vocabulary_and_nothing_half_written(folders: tuple
     assert (folders[1] / "config.json").exists()
     assert {path.name for path in folders[1].parent.iterdir()} == {"model", "model-onnx"}
     with pytest.raises(SpanishTokError, match="not empty"):
-        export(folders[0], "onnx", folders[1])
+        export(folders[0], folders[1], to="onnx")
     with pytest.raises(SpanishTokError, match="no precision 'int8'"):
-        export(folders[0], "onnx", folders[1].parent / "other", "int8")
+        export(folders[0], folders[1].parent / "other", to="onnx", precision="int8")
 
 
 def test_a_large_model_has_its_weights_beside_the_graphs(
@@ -156,7 +156,7 @@ def test_a_large_model_has_its_weights_beside_the_graphs(
 ) -> None:
     monkeypatch.setattr(spanish_tok.t5.export.onnx, "LARGEST", 0)
     (tmp_path / "out").mkdir()  # an empty folder may be there
-    export(saved(tmp_path / "model"), "onnx", tmp_path / "out")
+    export(saved(tmp_path / "model"), tmp_path / "out", to="onnx")
     assert (tmp_path / "out/decoder.onnx.data").stat().st_size > 4 * 5000 * 32
     sessions = Sessions(tmp_path / "out")
     sessions.start(*batch(2, 5))
@@ -170,13 +170,13 @@ def test_an_interrupted_export_leaves_nothing(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(spanish_tok.t5.export.onnx, "write_graphs", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        export(saved(tmp_path / "model"), "onnx", tmp_path / "out")
+        export(saved(tmp_path / "model"), tmp_path / "out", to="onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        spanish_tok.t5.export.formats, "find_spec", lambda name: None if name == "onnxscript" else name
+        spanish_tok.t5.export.libraries, "find_spec", lambda name: None if name == "onnxscript" else name
     )
     with pytest.raises(SpanishTokError, match=r"onnxscript must be installed.*spanish-tok\[onnx\]"):
-        export(saved(tmp_path / "model"), "onnx", tmp_path / "out")
+        export(saved(tmp_path / "model"), tmp_path / "out", to="onnx")

@@ -18,14 +18,14 @@ from spanish_tok.tasks.choices import Labels, candidate_spans
 from spanish_tok.tasks.examples import Example, RowReport, divide, example_of, read_examples
 from spanish_tok.tasks.task import PRESETS, Task
 from spanish_tok.tasks.windows import inputs_of
-from spanish_tok.tokenization.codec import Codec
+from spanish_tok.tokenization.adapters import TokenizerAdapter, adapter_of_model_folder
 
 END = 1
 
 
 @pytest.fixture(scope="module")
-def codec(tokenizer: Tokenizer) -> Codec:
-    return Codec.of(tokenizer)
+def codec(tokenizer: Tokenizer) -> TokenizerAdapter:
+    return TokenizerAdapter.of(tokenizer)
 
 
 def task(**changes: Any) -> Task:
@@ -147,7 +147,7 @@ def test_a_set_of_the_hub_is_read_by_name(monkeypatch: pytest.MonkeyPatch) -> No
     assert asked == [(("usuaria/noticias", "es"), options)]
 
 
-def test_what_becomes_of_every_row_is_counted(tmp_path: Path, codec: Codec) -> None:
+def test_what_becomes_of_every_row_is_counted(tmp_path: Path, codec: TokenizerAdapter) -> None:
     rows = [
         {"text": "La lluvia cae.", "summary": "llueve"},
         {"text": "\u200b", "summary": "nada"},
@@ -188,7 +188,7 @@ def test_what_becomes_of_every_row_is_counted(tmp_path: Path, codec: Codec) -> N
     overlap=st.integers(0, 50),
 )
 def test_windows_cover_every_word_and_fit(words: list[str], limit: int, overlap: int) -> None:
-    codec = Codec.of(Tokenizer.load())
+    codec = TokenizerAdapter.of(Tokenizer.load())
     text = " ".join(words)
     asked = task(input="p: {q} c: {text} fin", long_inputs="windows", shorten="text")
     asked = Task.from_dict({**asked.to_dict(), "input_tokens": limit, "overlap": overlap})
@@ -201,12 +201,12 @@ def test_windows_cover_every_word_and_fit(words: list[str], limit: int, overlap:
         assert Counter(normalize(text).split()) <= Counter(left)
 
 
-def test_a_word_that_fits_nowhere_is_cut_in_ids(codec: Codec) -> None:
+def test_a_word_that_fits_nowhere_is_cut_in_ids(codec: TokenizerAdapter) -> None:
     found = inputs_of({"text": "x" * 100_000}, task(input_tokens=16), codec, END)
     assert (len(found.sequences), len(found.sequences[0]), found.whole) == (1, 16, False)
 
 
-def test_training_reads_the_window_that_holds_the_answer(codec: Codec) -> None:
+def test_training_reads_the_window_that_holds_the_answer(codec: TokenizerAdapter) -> None:
     asked = Task.load("question-answering")
     context = "nada que ver . " * 60 + "el faro azul está en Cabo Polonio ."
     values = {"question": "¿Dónde está el faro?", "context": context, "answer": "Cabo Polonio"}
@@ -276,13 +276,13 @@ def test_batches_of_two_epochs_differ_and_padding_is_ignored() -> None:
     ],
 )
 def test_labels_that_cannot_be_told_apart_are_refused_by_name(
-    names: list[str], problem: str, codec: Codec
+    names: list[str], problem: str, codec: TokenizerAdapter
 ) -> None:
     with pytest.raises(SpanishTokError, match=problem):
         Labels.build(names, codec, END, 16)
 
 
-def test_the_trie_allows_labels_only(codec: Codec) -> None:
+def test_the_trie_allows_labels_only(codec: TokenizerAdapter) -> None:
     labels = Labels.build(["decreto", "decreto_ley", "Ley"], codec, END, 16)
     for ids in labels.ids:
         assert all(number in labels.allowed(ids[:place]) for place, number in enumerate(ids))
@@ -291,7 +291,7 @@ def test_the_trie_allows_labels_only(codec: Codec) -> None:
     assert END in labels.allowed(codec.encode("decreto"))
 
 
-def test_spans_are_the_whole_words_of_a_text(codec: Codec) -> None:
+def test_spans_are_the_whole_words_of_a_text(codec: TokenizerAdapter) -> None:
     text = "  «Ñandú» corrió, ¿sí?\n—Sí (12,5 %)… "
     spans = candidate_spans(text, codec, END, 48)
     words = ["ñandú", "corrió", "sí", "sí", "12,5", "%"]
@@ -302,7 +302,7 @@ def test_spans_are_the_whole_words_of_a_text(codec: Codec) -> None:
         assert all(number in spans.allowed(ids[:place]) for place, number in enumerate(ids))
 
 
-def test_spans_are_bounded(codec: Codec) -> None:
+def test_spans_are_bounded(codec: TokenizerAdapter) -> None:
     long = " ".join(f"palabra{n}" for n in range(40))
     assert max(codec.decode(ids).count("palabra") for ids in candidate_spans(long, codec, END, 999).ids) == 16
     assert max(map(len, candidate_spans(long, codec, END, 9).ids)) <= 9
@@ -319,15 +319,17 @@ def test_a_task_of_spans_needs_their_field_and_a_metric_of_answers() -> None:
         Task.from_dict({**entries, "spans": "a", "metric": "rougeL"})
 
 
-def test_a_foreign_tokenizer_is_read_from_its_file(tmp_path: Path, folder: Path, codec: Codec) -> None:
+def test_a_foreign_tokenizer_is_read_from_its_file(
+    tmp_path: Path, folder: Path, codec: TokenizerAdapter
+) -> None:
     with pytest.raises(SpanishTokError, match="neither a vocabulary"):
-        Codec.of_folder(tmp_path)
+        adapter_of_model_folder(tmp_path)
     (tmp_path / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes())
-    foreign = Codec.of_folder(tmp_path)
+    foreign = adapter_of_model_folder(tmp_path)
     for text in ("¡Qué AÑO!", "typed </s> and <extra_id_0>", ""):
         assert foreign.encode(text) == codec.encode(text)
     assert foreign.decode(codec.encode("mañana fría")) == "mañana fría"
     assert foreign.size == codec.size
     (tmp_path / "tokenizer.json").write_text("{")
-    with pytest.raises(SpanishTokError, match=r"tokenizer\.json cannot be read"):
-        Codec.of_folder(tmp_path)
+    with pytest.raises(SpanishTokError, match=r"tokenizer\.json cannot be loaded"):
+        adapter_of_model_folder(tmp_path)

@@ -14,15 +14,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import spanish_tok as st  # noqa: E402
 from spanish_tok import (  # noqa: E402
     FinetuneOptions,
     SpanishTokError,
     T5Config,
     Task,
     Vocabulary,
-    evaluate,
-    finetune,
-    predict,
 )
 from spanish_tok.generation.beam_search import search  # noqa: E402
 from spanish_tok.generation.sampling import GenerateOptions  # noqa: E402
@@ -33,7 +31,31 @@ from spanish_tok.tasks.choices import candidate_spans  # noqa: E402
 from spanish_tok.tasks.examples import RowReport  # noqa: E402
 from spanish_tok.tasks.predictor import Predictor  # noqa: E402
 from spanish_tok.text.table import spanish_table  # noqa: E402
-from spanish_tok.tokenization.codec import Codec  # noqa: E402
+from spanish_tok.tokenization.adapters import TokenizerAdapter, adapter_of_model_folder  # noqa: E402
+
+
+def finetune(
+    model: Path, source: Path, task: Task, output: Path, options: FinetuneOptions, **others: Any
+) -> st.Evaluation | None:
+    """Fine-tune, and return the evaluation alone; `report` is filled as the result's."""
+    report = others.pop("report", None)
+    validation = others.pop("validation_source", None)
+    result: st.FinetuneResult = st.finetune(
+        source, output, task=task, model=model, options=options, validation=validation, **others
+    )
+    if report is not None:
+        vars(report).update(vars(result.report))
+    return result.evaluation
+
+
+def evaluate(model: Path, source: Path, part: Any = "all", **others: Any) -> st.Evaluation:
+    return st.evaluate(source, model=model, part=part, **others)
+
+
+def predict(model: Path | Predictor, source: Path) -> list[dict[str, Any]]:
+    answers: list[dict[str, Any]] = st.predict(files=source, model=model)
+    return answers
+
 
 NOUNS = [
     *("perro", "gato", "luna", "sol", "río", "monte", "cielo", "mar"),
@@ -137,7 +159,7 @@ def rule_of(kind: str, folder: Path) -> dict[str, Any]:
     """What transformers has to be told so that it, too, answers with a span of the record's text."""
     if kind != "question-answering":
         return {}
-    codec, longest = Codec.of_folder(folder), Task.load(kind).target_tokens
+    codec, longest = adapter_of_model_folder(folder), Task.load(kind).target_tokens
 
     def allowed(place: int, ids: Any) -> tuple[int, ...]:
         return candidate_spans(record(place)["context"], codec, 1, longest).allowed(ids.tolist()[1:])
@@ -199,9 +221,8 @@ def test_probabilities_are_the_softmax_over_what_may_follow(start: Path) -> None
     from spanish_tok import Tokenizer
     from spanish_tok.tasks.choices import Labels
     from spanish_tok.tasks.predictor import Classifier
-    from spanish_tok.tokenization.codec import Codec
 
-    labels = Labels.build(["decreto", "decreto_ley", "ley"], Codec.of(Tokenizer.load()), 1, 16)
+    labels = Labels.build(["decreto", "decreto_ley", "ley"], TokenizerAdapter.of(Tokenizer.load()), 1, 16)
     model = T5.load(start)
     ids = torch.tensor([[50, 60, 70, 1], [80, 90, 1, 0]])
     mask = (ids != 0).long()
@@ -377,8 +398,10 @@ def test_windows_are_answered_by_the_surest_one(tuned: dict[str, Path]) -> None:
     windows = ((60, 70, 80, 1), (61, 71, 1), (62, 1))
     from spanish_tok.tasks.examples import Example
 
-    (together,) = predictor.predict([Example(1, {}, "", windows, ())])
-    alone = predictor.predict([Example(i, {}, "", (window,), ()) for i, window in enumerate(windows)])
+    (together,) = predictor.predict_examples([Example(1, {}, "", windows, ())])
+    alone = predictor.predict_examples(
+        [Example(i, {}, "", (window,), ()) for i, window in enumerate(windows)]
+    )
     best = max(alone, key=lambda prediction: prediction.score)
     assert together.text == best.text
     assert together.score == pytest.approx(best.score, abs=1e-4)

@@ -1,5 +1,6 @@
 """Pretraining: it learns, resumes exactly after a SIGKILL, and stops with a clear message where it cannot go on."""
 
+import json
 import math
 import os
 import signal
@@ -15,13 +16,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from spanish_tok import SpanishTokError, Tokenizer, count_runs, train_vocabulary
+from spanish_tok import SpanishTokError, Tokenizer
 from spanish_tok.files import shipped
-from spanish_tok.shards.writer import TokenArrays, read_shards, write_shards
+from spanish_tok.old_names import train_vocabulary, write_shards
+from spanish_tok.options import changed
+from spanish_tok.shards.reader import TokenArrays
+from spanish_tok.shards.reader import load_shards as read_shards
 from spanish_tok.t5.checkpoint import Checkpoint
 from spanish_tok.training.held_out import split
 from spanish_tok.training.pretrain_options import PretrainOptions
 from spanish_tok.training.state import newest_checkpoint
+from spanish_tok.vocab.counts import count_runs
 from spanish_tok.vocab.vocabulary import EOS
 
 torch = pytest.importorskip("torch")
@@ -33,9 +38,12 @@ from spanish_tok.training.optimizers import (  # noqa: E402
     autocast,
     optimizer_for,
 )
-from spanish_tok.training.pretrain import Pretraining, config_of, model_of  # noqa: E402
+from spanish_tok.training.pretrain import Pretraining  # noqa: E402
+from spanish_tok.training.start import config_of, model_of  # noqa: E402
 
-SMALL = PretrainOptions.load().with_values(
+SMALL = changed(
+    PretrainOptions,
+    None,
     {
         "steps": "12",
         "warmup": "2",
@@ -47,7 +55,7 @@ SMALL = PretrainOptions.load().with_values(
         "validate_every": "6",
         "validation_records": "5",
         "seed": "3",
-    }
+    },
 )
 
 
@@ -179,14 +187,16 @@ def test_another_recipe_or_vocabulary_is_refused(
     fewer = TokenArrays(arrays.ids, arrays.offsets[:-3])
     with pytest.raises(SpanishTokError, match="differs in records"):
         trained(fewer, tokenizer, recipe, uninterrupted)
-    assert trained(arrays, tokenizer, replace(recipe, steps=20), uninterrupted).reached.step == 12
+    assert trained(arrays, tokenizer, replace(recipe, steps=20), uninterrupted).state.step == 12
 
 
 def test_a_damaged_checkpoint_is_refused(
     arrays: TokenArrays, tokenizer: Tokenizer, small_model: str, tmp_path: Path
 ) -> None:
     recipe = replace(SMALL, model=small_model, steps=3)
-    final = trained(arrays, tokenizer, recipe, tmp_path).run()
+    training = trained(arrays, tokenizer, recipe, tmp_path)
+    training.run()
+    final = training.save()
     os.truncate(final / "optimizer.safetensors", 1000)
     with pytest.raises(SpanishTokError, match=r"optimizer\.safetensors"):
         trained(arrays, tokenizer, recipe, tmp_path)
@@ -214,7 +224,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(
         next(steps)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-0000004", "log.csv"]
     monkeypatch.undo()
-    assert trained(arrays, tokenizer, replace(SMALL, model=small_model), tmp_path).reached.step == 4
+    assert trained(arrays, tokenizer, replace(SMALL, model=small_model), tmp_path).state.step == 4
 
 
 def test_it_learns_and_a_flat_loss_stops_it(
@@ -247,23 +257,26 @@ def test_a_nan_stops_it(arrays: TokenArrays, tokenizer: Tokenizer, small_model: 
     ("entry", "value", "message"),
     [
         ("learning_rate", "0", "must be greater than 0 to learn"),
-        ("learning_rate", "viel", "is not of the type float"),
-        ("optimizer", "sgd", "must be one of"),
+        ("learning_rate", "viel", "is not a number"),
+        ("optimizer", "sgd", "is not one of adamw, adafactor"),
         ("warmup", "99999", "must be below steps"),
-        ("schritte", "3", "A recipe has no schritte"),
+        ("schritte", "3", "has no 'schritte'"),
         ("held_out", "1", "from 0 to below 1"),
-        ("precision", "fp16", "must be one of"),
+        ("precision", "fp16", "is not one of auto, bf16, fp32"),
     ],
 )
 def test_impossible_recipes_are_refused(entry: str, value: str, message: str) -> None:
     with pytest.raises(SpanishTokError, match=message):
-        PretrainOptions.load().with_values({entry: value})
+        PretrainOptions().with_strings([f"{entry}={value}"])
 
 
 def test_a_recipe_with_an_unknown_or_missing_entry_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"
-    path.write_text("steps = 3\n", encoding="utf-8")
-    with pytest.raises(SpanishTokError, match="lacks model"):
+    path.write_text("steps = 400\naim_attention = false\n", encoding="utf-8")
+    loaded = PretrainOptions.load(path)
+    assert (loaded.steps, loaded.locality_init, loaded.warmup) == (400, False, 300)
+    path.write_text("schritte = 3\n", encoding="utf-8")
+    with pytest.raises(SpanishTokError, match="has no 'schritte'"):
         PretrainOptions.load(path)
     path.write_text("steps = \n", encoding="utf-8")
     with pytest.raises(SpanishTokError, match="not valid TOML"):
@@ -274,7 +287,7 @@ def test_a_recipe_with_an_unknown_or_missing_entry_is_refused(tmp_path: Path) ->
 
 def test_schedules_rise_then_fall_to_zero() -> None:
     for schedule in ("inverse-square-root", "cosine"):
-        recipe = PretrainOptions.load().with_values({"schedule": schedule, "steps": "1000", "warmup": "100"})
+        recipe = changed(PretrainOptions, None, {"schedule": schedule, "steps": 1000, "warmup": 100})
         rates = [recipe.learning_rate_at(step) for step in range(1000)]
         assert rates[99] == max(rates) == recipe.learning_rate
         assert all(0 < later < earlier for earlier, later in pairwise(rates[99:]))
@@ -301,7 +314,7 @@ def test_biases_of_positions_take_steps_like_embeddings() -> None:
     for parameter in model.parameters():
         torch.nn.init.constant_(parameter, 0.05)
         parameter.grad = torch.ones_like(parameter)
-    optimizer_for(PretrainOptions.load(), model).step()
+    optimizer_for(PretrainOptions(), model).step()
     moved = {name: 0.05 - float(parameter.detach().max()) for name, parameter in model.named_parameters()}
     assert moved["relative_attention_bias.weight"] == pytest.approx(0.02, rel=1e-3)
     assert moved["q.weight"] == pytest.approx(0.02 * 0.05, rel=1e-3)
@@ -318,7 +331,7 @@ def test_a_training_can_start_from_a_model(
     assert before["tokens"] > 0
     ended = T5.load(start).state_dict()
     assert all(torch.equal(tensor, ended[name]) for name, tensor in training.model.state_dict().items())
-    assert training.reached.step == 0
+    assert training.state.step == 0
     other = train_vocabulary(count_runs(["el perro come y la perra duerme"] * 50), size=192, sentinels=100)
     with pytest.raises(SpanishTokError, match="another vocabulary"):
         model_of(replace(SMALL, start=start), other)
@@ -329,7 +342,7 @@ def test_adafactor_trains_too(
 ) -> None:
     recipe = replace(SMALL, model=small_model, optimizer="adafactor", steps=6)
     trained(arrays, tokenizer, recipe, tmp_path).run()
-    assert trained(arrays, tokenizer, replace(recipe, steps=8), tmp_path).reached.step == 6
+    assert trained(arrays, tokenizer, replace(recipe, steps=8), tmp_path).state.step == 6
     assert isinstance(optimizer_for(recipe, torch.nn.Linear(2, 2)), torch.optim.Adafactor)
 
 
@@ -377,7 +390,9 @@ def test_without_torch_the_verb_says_what_to_install(shards: Path, tmp_path: Pat
     command = [sys.executable, "-c", code, "pretrain", str(shards), "--output", str(tmp_path)]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     assert finished.returncode == 2
-    assert finished.stderr == "spanish-tok: This needs torch. Install it: pip install 'spanish-tok[t5]'\n"
+    assert finished.stderr == (
+        "spanish-tok: pretrain needs torch, which is not installed. pip install 'spanish-tok[t5]'\n"
+    )
     shown = subprocess.run([*command[:4], "--show-recipe"], capture_output=True, text=True, check=True)
     assert "learning_rate = 0.02" in shown.stdout
 
@@ -387,19 +402,49 @@ def test_the_demo_trains_and_fills_masks(
 ) -> None:
     from io import StringIO
 
-    from spanish_tok.measure import t5_demo as demo
+    from spanish_tok.measure import demo
 
-    recipe = replace(SMALL, model=small_model, held_out=0.0, save_every=1000, aim_attention=False)
+    recipe = replace(SMALL, model=small_model, held_out=0.0, save_every=1000, locality_init=False)
     monkeypatch.setattr(demo, "_recipe", lambda _: recipe)
     monkeypatch.setattr(demo, "FEWEST", 8)
     lines = shipped("corpus/sentences-es.txt").read_text(encoding="utf-8").splitlines()
     for text in (None, "own.txt"):
         (tmp_path / "own.txt").write_text("\n".join(lines[:30]) + "\n", encoding="utf-8")
         out = StringIO()
-        demo.run(tmp_path / f"run-{text}", text and str(tmp_path / text), 1e-4, out)
+        demo.demo(
+            tmp_path / f"run-{text}", t5=True, text=text and str(tmp_path / text), minutes=1e-4, out=out
+        )
         shown = out.getvalue()
         assert f"{60 if text is None else 30} records of" in shown
         assert "loss 8." in shown
         assert "<extra_id_0>" in shown
     with pytest.raises(SpanishTokError, match="holds a model already"):
-        demo.run(tmp_path / "run-None", None, 1e-4, StringIO())
+        demo.demo(tmp_path / "run-None", t5=True, minutes=1e-4, out=StringIO())
+
+
+OLD_ENTRIES = (
+    "model start aim_attention dropout seed input_length batch_size masking_rate mean_span held_out optimizer "
+    "learning_rate weight_decay clip schedule steps warmup cooldown precision validate_every validation_records "
+    "save_every keep"
+)
+
+
+def test_a_run_that_the_last_version_began_resumes(
+    arrays: TokenArrays, tokenizer: Tokenizer, small_model: str, tmp_path: Path
+) -> None:
+    """training.json has the entries of that version, `aim_attention` too, and is read as it wrote them."""
+    options = replace(SMALL, model=small_model, steps=4, save_every=2, keep=9)
+    whole = trained(arrays, tokenizer, replace(options, steps=6), tmp_path / "whole")
+    whole.run()
+    trained(arrays, tokenizer, options, tmp_path / "half").run()
+    notes_file = tmp_path / "half" / "checkpoint-0000004" / "training.json"
+    notes = json.loads(notes_file.read_text(encoding="utf-8"))
+    assert list(notes["recipe"]) == OLD_ENTRIES.split()
+    resumed = trained(arrays, tokenizer, replace(options, steps=6), tmp_path / "half")
+    assert resumed.state.step == 4
+    resumed.run()
+    notes["recipe"]["aim_attention"] = False
+    notes_file = tmp_path / "half" / "checkpoint-0000006" / "training.json"
+    notes_file.write_text(json.dumps(notes), encoding="utf-8")
+    with pytest.raises(SpanishTokError, match="differs in aim_attention"):
+        trained(arrays, tokenizer, replace(options, steps=8), tmp_path / "half")

@@ -9,20 +9,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from spanish_tok import (
-    Counts,
-    SpanishTokError,
-    Tokenizer,
-    TrainOptions,
-    count_runs,
-    merge,
-    train_vocabularies,
-    train_vocabulary,
-)
+from spanish_tok import Counts, SpanishTokError, Tokenizer, TrainOptions, merge
 from spanish_tok.files import shipped
+from spanish_tok.old_names import train_vocabularies, train_vocabulary
 from spanish_tok.progress import Bar
 from spanish_tok.text.alphabet import SPANISH
-from spanish_tok.vocab.counts import SCHEMA
+from spanish_tok.vocab.counts import SCHEMA, count_runs
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +47,8 @@ def test_threads_do_not_matter(counts: Counts, threads: int) -> None:
 
 def test_another_process_gives_the_same_files(tmp_path: Path) -> None:
     code = (
-        "import sys; from spanish_tok import count_runs, train_vocabulary\n"
+        "import sys; from spanish_tok.vocab.counts import count_runs\n"
+        "from spanish_tok.old_names import train_vocabulary\n"
         "counts = count_runs(['el perro come, la perra duerme', 'los perros ladran'] * 30)\n"
         "train_vocabulary(counts, 195).save(sys.argv[1])"
     )

@@ -148,7 +148,10 @@ def test_held_out_text_of_other_kinds(shared: Path, tokenizer: Tokenizer, folder
 
 
 def test_verify_finds_nothing_wrong(folder: Path) -> None:
-    checks = verify(folder)
+    result = verify(folder)
+    checks = result.checks
+    assert result.ok
+    assert result.to_dict()["checks"][0]["failed"] == 0
     assert len(checks) >= 9
     assert all(check.failed == 0 and check.tried > 0 and not check.example for check in checks)
 
@@ -161,7 +164,9 @@ def test_verify_finds_a_wrong_tokenizer_json(copy: Path) -> None:
     )
     rewrite(copy, "tokenizer.json", json.dumps(content).encode())
     assert any(
-        check.failed and check.example for check in verify(copy) if check.name.startswith("tokenizers: ids")
+        check.failed and check.example
+        for check in verify(copy).checks
+        if check.name.startswith("tokenizers: ids")
     )
 
 

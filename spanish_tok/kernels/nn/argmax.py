@@ -1,4 +1,6 @@
-"""The largest logit without all logits: bounds from int8 weights first, then exactly what could be the largest.
+"""The largest logit without all logits.
+
+Bounds from int8 weights first, then exactly what could be the largest.
 
 For a row w of the output layer, its int8 form v, and what y is rounded to, z: |w y - v z| <= |w - v| |y| + |v| |y - z|
 (Cauchy and Schwarz), where of n numbers |y - z| is at most |y| sqrt(n) / 2 / 32,767. The bounds read a quarter of the
@@ -17,7 +19,9 @@ SLACK = np.float32(1.0001)  # for the rounding of the bounds themselves
 
 @kernel
 def best(y, d_model, weights, rough, scales, errors, count, buffer):
-    """The number of the largest of the `count` logits W y; the first of equal ones.
+    """Return the index of the largest of the `count` logits W y.
+
+    The first of equal ones.
 
     y (1, d_model); weights: panels of W, float32 or bfloat16; rough, scales: W in int8 (see `int8_product`);
     errors: what to multiply |y| with for each row's bound, a huge number for rows that fill the last panel; buffer
@@ -45,7 +49,10 @@ def best(y, d_model, weights, rough, scales, errors, count, buffer):
 
 @kernel
 def _length(y, d_model):
-    """The Euclidean length of y[0, :d_model], where the numbers behind are 0 up to the next multiple of 64."""
+    """Return the Euclidean length of y[0, :d_model].
+
+    The numbers behind are 0 up to the next multiple of 64.
+    """
     squares = broadcast(ZERO)
     for i in range(0, d_model, LANES):
         part = load(y, i)

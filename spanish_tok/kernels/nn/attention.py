@@ -1,4 +1,6 @@
-"""Attention of one head, T5's RMS norm and feed-forward, all over rows that are padded to multiples of 64.
+"""Attention of one head, T5's RMS norm and feed-forward.
+
+All over rows that are padded to multiples of 64.
 
 Keys lie in panels of 64 like a matrix with one row a key (see `product`): keys[(j // 64, i, j % 64)], so scores are
 a product. Values lie in groups of 64 columns: values[(i // 64, j, i % 64)], so the mixture of values is one, too.
@@ -54,7 +56,10 @@ def add(x, y, d_model):
 
 @kernel
 def activate(x, d_ff, gated):
-    """In place: ReLU of d_ff columns; gated: the GELU of the first d_ff columns times the d_ff behind them."""
+    """Activate in place.
+
+    ReLU of d_ff columns; gated: the GELU of the first d_ff columns times the d_ff behind them.
+    """
     for row in range(x.shape[0]):
         for i in range(0, d_ff, LANES):
             part = load(x, (row, i))
@@ -85,7 +90,10 @@ def _assign(array, index, value):
 
 @kernel
 def factor_of(numbers, scales, place):
-    """What to multiply numbers with before they are put; 1 without scales, else their scale is scales[place]."""
+    """Return what to multiply numbers with before they are stored.
+
+    1 without scales, else their scale is scales[place].
+    """
     if scales.size == 0:
         return ONE
     highest = ZERO
@@ -97,7 +105,10 @@ def factor_of(numbers, scales, place):
 
 @kernel
 def write_keys(source, keys, scales, first):
-    """Append the keys `source` (number, d_kv) to panels, where `first` keys already are."""
+    """Append the keys `source` (number, d_kv) to panels.
+
+    `first` keys are there already.
+    """
     number, d_kv = source.shape
     for row in range(number):
         key = first + row
@@ -109,7 +120,10 @@ def write_keys(source, keys, scales, first):
 
 @kernel
 def write_values(source, values, scales, first, capacity):
-    """Append the values `source` (number, d_kv) to groups of columns that have room for `capacity` values."""
+    """Append the values `source` (number, d_kv) to groups of columns.
+
+    They have room for `capacity` values.
+    """
     number, d_kv = source.shape
     for row in range(number):
         factor = factor_of(source[row], scales, first + row)
@@ -119,7 +133,9 @@ def write_values(source, values, scales, first, capacity):
 
 @kernel
 def attend(q, keys, values, key_scales, value_scales, count, capacity, bias, zero, scores, out):
-    """Mix values for the queries q (rows, d_kv) over `count` keys into out (rows, d_kv).
+    """Mix values for the queries q over `count` keys into out.
+
+    q and out are (rows, d_kv).
 
     key_scales, value_scales: one a key, or empty; bias: what is added by distance, that of key j and query r at
     bias[zero + j - r], or empty; scores: a buffer (rows, count to the next multiple of 64).
@@ -146,7 +162,10 @@ def multiply(scores, row, count, scales):
 
 @kernel
 def soften(scores, row, count, bias, start):
-    """The softmax of scores[row, :count], to which bias[start:] is added, in place."""
+    """Compute the softmax of scores[row, :count] in place.
+
+    bias[start:] is added first.
+    """
     if bias.size > 0:
         for i in range(0, count, LANES):
             store(scores, (row, i), load(scores, (row, i)) + load(bias, start + i))

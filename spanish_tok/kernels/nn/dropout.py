@@ -1,4 +1,7 @@
-"""Dropout in one pass: a hash of (seed, place) decides what is kept, so that no mask is drawn, stored or read."""
+"""Dropout in one pass.
+
+A hash of (seed, position) decides, so that no mask is drawn, stored or read.
+"""
 
 import numpy as np
 
@@ -7,7 +10,9 @@ from spanish_tok.kernels import kernel
 
 @kernel
 def drop(x, y, seed, levels):
-    """y[i] = 0 with probability levels / 2^32, else x[i] / (1 - levels / 2^32); float32, flat, in place if y is x.
+    """Set y[i] = 0 with probability levels / 2^32, else scale x[i].
+
+    y[i] = x[i] / (1 - levels / 2^32); float32, flat, in place if y is x.
 
     The hash is the finalizer of MurmurHash3 over i x 2654435769 + seed, all in uint32: the same (seed, i) decides
     alike in the forward and in the backward pass.

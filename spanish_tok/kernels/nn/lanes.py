@@ -1,4 +1,6 @@
-"""64 float32 numbers at a time: a type for kernels that sum in a written order and still fill vector registers.
+"""64 float32 numbers at a time: a type for kernels.
+
+They sum in a written order and still fill vector registers.
 
 Without fast-math a compiler may not reorder a sum, so a plain loop over a dot product stays scalar. `Lanes` are 64
 independent sums (4 registers of AVX-512, 8 of AVX2, 16 of NEON: LLVM splits them as the processor needs), and the
@@ -38,7 +40,10 @@ class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
 
 
 def address(context: Any, builder: Any, signature: Any, arguments: Any, kind: Any) -> Any:
-    """The address of array[index]: an index of a flat array, or (row, column) where rows are contiguous."""
+    """Return the address of array[index].
+
+    An index of a flat array, or (row, column) if rows are contiguous.
+    """
     array = context.make_array(signature.args[0])(context, builder, arguments[0])
     place, start = arguments[1], array.data
     if isinstance(signature.args[1], types.UniTuple):
@@ -49,13 +54,16 @@ def address(context: Any, builder: Any, signature: Any, arguments: Any, kind: An
 
 
 def place_type(kind: Any) -> Any:
-    """The type of such an index."""
+    """Return the type of such an index."""
     return types.UniTuple(types.intp, 2) if isinstance(kind, types.BaseTuple) else types.intp
 
 
 @intrinsic
 def load(_context: Any, array: Any, index: Any) -> Any:
-    """The 64 numbers from array[index] on, as float32: of float32, int8, int16, or bfloat16 as uint16."""
+    """Return the 64 numbers from array[index] on, as float32.
+
+    Of float32, int8, int16, or bfloat16 as uint16.
+    """
     whole = {types.int8: 8, types.int16: 16, types.uint16: 16}
     stored = _FLOAT if array.dtype == types.float32 else ir.IntType(whole[array.dtype])
 
@@ -86,7 +94,7 @@ def store(_context: Any, array: Any, index: Any, _value: Any) -> Any:
 
 @intrinsic
 def spread(_context: Any, array: Any, index: Any) -> Any:
-    """The one number array[index] of a float32 array in all lanes."""
+    """Return the one number array[index] of a float32 array in all lanes."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         value = builder.load(address(context, builder, signature, arguments, _FLOAT), typ=_FLOAT)
@@ -117,7 +125,7 @@ def _in_all_lanes(builder: Any, value: Any) -> Any:
 
 @intrinsic
 def broadcast(_context: Any, _value: Any) -> Any:
-    """A float32 number in all lanes."""
+    """Return a float32 number in all lanes."""
 
     def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return _in_all_lanes(builder, arguments[0])
@@ -133,7 +141,7 @@ def _call(builder: Any, name: str, arguments: Any) -> Any:
 
 @intrinsic
 def fma(_context: Any, _a: Any, _b: Any, _c: Any) -> Any:
-    """a * b + c, rounded once where the processor can."""
+    """Return a * b + c, rounded once if the processor can."""
 
     def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return _call(builder, "fmuladd", arguments)
@@ -143,7 +151,7 @@ def fma(_context: Any, _a: Any, _b: Any, _c: Any) -> Any:
 
 @intrinsic
 def maximum(_context: Any, _a: Any, _b: Any) -> Any:
-    """The larger of each pair."""
+    """Return the larger of each pair."""
 
     def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.select(builder.fcmp_ordered(">", *arguments), *arguments)
@@ -153,7 +161,7 @@ def maximum(_context: Any, _a: Any, _b: Any) -> Any:
 
 @intrinsic
 def minimum(_context: Any, _a: Any, _b: Any) -> Any:
-    """The smaller of each pair."""
+    """Return the smaller of each pair."""
 
     def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.select(builder.fcmp_ordered("<", *arguments), *arguments)
@@ -163,7 +171,7 @@ def minimum(_context: Any, _a: Any, _b: Any) -> Any:
 
 @intrinsic
 def whole(_context: Any, _a: Any) -> Any:
-    """The nearest whole number of each."""
+    """Return the nearest whole number of each."""
 
     def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return _call(builder, "rint", arguments)
@@ -198,7 +206,7 @@ def _halves(operation: Any, value: Any, builder: Any) -> Any:
 
 @intrinsic
 def reduce_sum(_context: Any, _a: Any) -> Any:
-    """The sum of the 64 numbers."""
+    """Return the sum of the 64 numbers."""
 
     def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return _halves(builder.fadd, arguments[0], builder)
@@ -208,7 +216,7 @@ def reduce_sum(_context: Any, _a: Any) -> Any:
 
 @intrinsic
 def reduce_max(_context: Any, _a: Any) -> Any:
-    """The largest of the 64 numbers."""
+    """Return the largest of the 64 numbers."""
 
     def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         def larger(low: Any, high: Any) -> Any:
@@ -256,7 +264,10 @@ ONE = np.float32(1)
 
 @kernel
 def exponential(x):
-    """e^x of 64 numbers, right to a few units in the last place; 0 from -87.7 down, e^88 from 88 up."""
+    """Return e^x of 64 numbers, right to a few units in the last place.
+
+    0 from -87.7 down, e^88 from 88 up.
+    """
     x = maximum(minimum(x, broadcast(_HIGHEST)), broadcast(_LOWEST))
     power = whole(x * broadcast(_PER_LOG2))
     r = fma(power, broadcast(-_LOG2_HIGH), x)

@@ -1,4 +1,6 @@
-"""Products x W^T with the rows of W packed in panels of 64, in the order in which they are read.
+"""Products x W^T with the rows of W packed in panels of 64.
+
+The panels lie in the order in which they are read.
 
 A panel holds 64 rows of W, column by column: packed[start + i * 64 + lane] = W[64 * panel + lane, i]. One load brings
 the weights of 64 outputs for one input, no sum runs across lanes, and each output is summed in the order of the
@@ -27,7 +29,10 @@ def panels(rows):
 
 @kernel
 def pack(matrix, packed):
-    """Lay `matrix` (rows, inputs) out in panels, in `packed` of the same type; missing rows of the last are 0."""
+    """Write `matrix` (rows, inputs) in panels into `packed` of the same type.
+
+    Missing rows of the last panel are 0.
+    """
     rows, inputs = matrix.shape
     for panel in range(panels(rows)):
         start = panel * inputs * LANES
@@ -81,7 +86,10 @@ def _one_row(weights, x, out):
 
 @kernel
 def _panel(weights, x, top, bottom, out, panel, widened):
-    """Rows `top` to `bottom` of x: weights come from memory once, then from the first-level cache."""
+    """Multiply rows `top` to `bottom` of x.
+
+    Weights come from memory once, then from the first-level cache.
+    """
     inputs = x.shape[1]
     for first in range(0, inputs, DEPTH):
         last = min(inputs, first + DEPTH)
@@ -99,7 +107,10 @@ def _panel(weights, x, top, bottom, out, panel, widened):
 
 
 def floats(weights, start, size, widened):
-    """The weights from `start` on as float32: where they lie, or in the buffer `widened`."""
+    """Return the weights from `start` on as float32.
+
+    Where they lie, or in the buffer `widened`.
+    """
     raise NotImplementedError  # compiled below, one way for each type
 
 
@@ -118,7 +129,10 @@ def _floats(weights, start, size, widened):
 
 @kernel
 def _tile(columns, x, row, end, out, place, first, weights, ahead):
-    """Four rows of x with inputs from `first` on; past the end the last row stands in, with the same result."""
+    """Multiply four rows of x with inputs from `first` on.
+
+    Past the end the last row stands in, with the same result.
+    """
     row1, row2, row3 = min(row + 1, end), min(row + 2, end), min(row + 3, end)
     sums0 = sums1 = sums2 = sums3 = broadcast(ZERO)
     if first > 0:

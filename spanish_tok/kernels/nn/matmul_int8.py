@@ -1,4 +1,6 @@
-"""Products x W^T with W in int8: x is rounded to int16, one scale a row, and whole numbers are multiplied and summed.
+"""Products x W^T with W in int8.
+
+x is rounded to int16, one scale a row, and whole numbers are multiplied and summed.
 
 Panels hold 64 rows of W, two columns at a time: packed[start + i * 64 + 2 * lane] = W[64 * panel + lane, i] for an
 even i, behind it that of i + 1; a last column alone is paired with zeros. Sums of DEPTH inputs are exact, and
@@ -29,13 +31,16 @@ SMALLEST = np.float32(1e-30)  # a row without larger numbers counts as zeros
 
 @kernel
 def paired(inputs):
-    """`inputs`, or one more where that is odd: so many columns a panel has."""
+    """Return `inputs`, or one more if that is odd: the columns of a panel."""
     return inputs + inputs % PAIR
 
 
 @kernel
 def pack_pairs(matrix, packed):
-    """Lay `matrix` (rows, inputs) out in panels of pairs; what is missing of the last panel and pair is 0."""
+    """Write `matrix` (rows, inputs) in panels of pairs.
+
+    What is missing of the last panel and pair is 0.
+    """
     rows, inputs = matrix.shape
     columns = paired(inputs)
     for panel in range(panels(rows)):
@@ -48,7 +53,10 @@ def pack_pairs(matrix, packed):
 
 @kernel
 def product_of(weights, scales, x, out):
-    """out = x W^T with the panels of W in any precision; scales: those of int8, else empty."""
+    """Compute out = x W^T with the panels of W in any precision.
+
+    scales: those of int8, else empty.
+    """
     _product_of(weights, scales, x, out)
 
 
@@ -87,13 +95,19 @@ def int8_product(weights, scales, x, out):
 
 @kernel
 def factor_for(largest_number):
-    """What to multiply numbers with so that the largest becomes 32,767; their scale is it / LARGEST."""
+    """Return what to multiply numbers with so that the largest becomes 32,767.
+
+    Their scale is it / LARGEST.
+    """
     return LARGEST / largest_number if largest_number > SMALLEST else ZERO
 
 
 @kernel
 def round_rows(x, numbers, steps):
-    """numbers (rows, paired inputs), int16, and steps, float32, such that x is nearly numbers * steps."""
+    """Round x to numbers (rows, paired inputs), int16, and steps, float32.
+
+    x is nearly numbers * steps.
+    """
     inputs = x.shape[1]
     whole = inputs // LANES * LANES
     for row in range(x.shape[0]):
@@ -116,7 +130,10 @@ def round_rows(x, numbers, steps):
 
 @kernel
 def _one_row(weights, scales, numbers, step, out):
-    """Two panels at a time: the additions of one would wait for each other. A last one is computed twice."""
+    """Multiply one row, two panels at a time.
+
+    The additions of one would wait for each other. A last one is computed twice.
+    """
     columns, count = numbers.shape[1], panels(out.shape[1])
     for panel in range(0, count, 2):
         panel2 = min(panel + 1, count - 1)
@@ -136,7 +153,10 @@ def _one_row(weights, scales, numbers, step, out):
 
 @kernel
 def _panel(weights, scales, numbers, steps, out, panel):
-    """All rows of `numbers`: weights come from memory once, then from the first-level cache."""
+    """Multiply all rows of `numbers`.
+
+    Weights come from memory once, then from the first-level cache.
+    """
     rows, columns = numbers.shape
     for first in range(0, columns, DEPTH):
         last = min(columns, first + DEPTH)
@@ -153,7 +173,10 @@ def _panel(weights, scales, numbers, steps, out, panel):
 
 @kernel
 def _tile(columns_here, numbers, row, out, place, first, weights, ahead):
-    """Four rows with inputs from `first` on; past the end the last row stands in, with the same result."""
+    """Multiply four rows with inputs from `first` on.
+
+    Past the end the last row stands in, with the same result.
+    """
     end = numbers.shape[0] - 1
     row1, row2, row3 = min(row + 1, end), min(row + 2, end), min(row + 3, end)
     sums0 = sums1 = sums2 = sums3 = nothing()

@@ -1,4 +1,6 @@
-"""64 sums of products of whole numbers at a time: `Pairs` of int16 to be multiplied, `Sums` of int32.
+"""64 sums of products of whole numbers at a time.
+
+`Pairs` of int16 to be multiplied, `Sums` of int32.
 
 Pair j of one is multiplied with pair j of another, number by number, and both products are added to sum j. LLVM finds
 the instructions in what is written here: vpdpwssd, one for 16 sums, where the processor has AVX-512 with VNNI; pmaddwd
@@ -52,7 +54,7 @@ class _SumsModel(models.PrimitiveModel):  # type: ignore[misc]
 
 @intrinsic
 def load_pairs(_context: Any, array: Any, index: Any) -> Any:
-    """The 128 numbers from array[index] on, of int16 or int8."""
+    """Return the 128 numbers from array[index] on, of int16 or int8."""
     stored = {types.int16: _SHORT, types.int8: _BYTE}[array.dtype]
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -66,7 +68,10 @@ def load_pairs(_context: Any, array: Any, index: Any) -> Any:
 
 @intrinsic
 def spread_pair(_context: Any, array: Any, index: Any) -> Any:
-    """The two numbers from array[index] on, of an int16 array, as every pair."""
+    """Return the two numbers from array[index] on, as every pair.
+
+    The array is int16.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         both = builder.load(address(context, builder, signature, arguments, _INT), typ=_INT)
@@ -89,7 +94,7 @@ def nothing(_context: Any) -> Any:
 
 @intrinsic
 def add_products(_context: Any, _a: Any, _b: Any, _sums: Any) -> Any:
-    """sums + a * b, both products of a pair in its sum."""
+    """Return sums + a * b, both products of a pair in its sum."""
 
     def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         a, b, before = arguments
@@ -105,7 +110,7 @@ def add_products(_context: Any, _a: Any, _b: Any, _sums: Any) -> Any:
 
 @intrinsic
 def floats_of(_context: Any, _sums: Any) -> Any:
-    """The sums as Lanes, rounded to float32."""
+    """Return the sums as Lanes, rounded to float32."""
 
     def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.sitofp(arguments[0], _FLOATS)
@@ -115,7 +120,10 @@ def floats_of(_context: Any, _sums: Any) -> Any:
 
 @intrinsic
 def store_rounded(_context: Any, array: Any, index: Any, _value: Any) -> Any:
-    """Write 64 Lanes from array[index] on as the nearest whole numbers, in an int16 array."""
+    """Write 64 Lanes from array[index] on as the nearest whole numbers.
+
+    The array is int16.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = ir.FunctionType(_FLOATS, [_FLOATS])

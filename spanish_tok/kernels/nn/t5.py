@@ -1,4 +1,6 @@
-"""T5's encoder over packed texts and one step of its decoder, compiled; weights in panels (see `product`).
+"""T5's encoder over packed texts and one step of its decoder, compiled.
+
+Weights are in panels (see matmul.py).
 
 Tuples that come in together: matrices = (panels of all matrices, their scales, starts (2, matrices + 1) of each in
 both); embedding = (table (ids, padded d_model), scale of each row or empty); sizes = (layers, d_model, heads, d_kv,
@@ -20,7 +22,9 @@ QUERIES = 64  # of a text that attend at a time
 
 @kernel
 def encode(ids, texts, matrices, norms, embedding, sizes, epsilon, bias, buffers, keys, values):
-    """Encode the ids of several texts, text t at ids[texts[t]:texts[t + 1]], into y of the buffers.
+    """Encode the ids of several texts into y of the buffers.
+
+    Text t is ids[texts[t]:texts[t + 1]].
 
     norms (2 x layers + 1, padded d_model); bias (heads, ...): that of distance 0 in the middle; keys, values:
     buffers of one head for the longest text.
@@ -44,7 +48,10 @@ def encode(ids, texts, matrices, norms, embedding, sizes, epsilon, bias, buffers
 
 @kernel
 def _attend_to_itself(qkv, sizes, bias, buffers, keys, values):
-    """Let all ids of one text attend to all: qkv (ids, 3 x inner); the mixture takes the place of the queries."""
+    """Let all ids of one text attend to all: qkv (ids, 3 x inner).
+
+    The mixture takes the place of the queries.
+    """
     _, _, heads, d_kv, _, _ = sizes
     inner, count = heads * d_kv, qkv.shape[0]
     capacity = panels(count) * LANES
@@ -65,7 +72,9 @@ def _attend_to_itself(qkv, sizes, bias, buffers, keys, values):
 
 @kernel
 def remember(texts, matrices, sizes, buffers, places, kept):
-    """Write what the decoder attends to: keys and values of each layer and head, from the encoder's output in y.
+    """Write what the decoder attends to, from the encoder's output in y.
+
+    Keys and values of each layer and head.
 
     sizes are the decoder's; kept = (keys, values, scales of keys, of values), each (layers, heads, ...); text t has
     its keys at keys[layer, head, places[t] * d_kv:], places being multiples of 64, its values likewise, in groups of
@@ -91,7 +100,9 @@ def remember(texts, matrices, sizes, buffers, places, kept):
 
 @kernel
 def decode(ids, step, matrices, norms, embedding, sizes, epsilon, bias, cache, memory, buffers):
-    """One step of the decoder but for the output layer: the last id of each row, the `step`-th from 0, -> y.
+    """Take one step of the decoder but for the output layer, into y.
+
+    From the last id of each row, the `step`-th from 0.
 
     norms (3 x layers + 1, padded d_model); bias (heads, ...): column capacity - 1 is that of distance 0;
     cache = (keys (layers, rows, heads, capacity x d_kv), values likewise, scales of keys and of values (layers, rows,
@@ -132,7 +143,10 @@ def decode_logits(
 def decode_best(
     ids, step, matrices, norms, embedding, sizes, epsilon, bias, cache, memory, buffers, logits, screen, count
 ):
-    """One step of one row: as `decode`, then the best of `count` ids; screen = (int8 panels, scales, errors)."""
+    """Take one step of one row: as `decode`, then the best of `count` ids.
+
+    screen = (int8 panels, scales, errors).
+    """
     decode(ids, step, matrices, norms, embedding, sizes, epsilon, bias, cache, memory, buffers)
     weights, _, starts = matrices
     head = weights[starts[0, 6 * sizes[0]] : starts[0, 6 * sizes[0] + 1]]
@@ -143,7 +157,10 @@ def decode_best(
 
 @kernel
 def _attend_to_past(qkv, mixed, layer, step, sizes, bias, cache, scores):
-    """Append each row's key and value to the cache and attend to all of it; qkv (rows, 3 x inner)."""
+    """Append each row's key and value to the cache and attend to all of it.
+
+    qkv is (rows, 3 x inner).
+    """
     _, _, heads, d_kv, _, _ = sizes
     keys, values, key_scales, value_scales = cache
     inner = heads * d_kv
@@ -203,7 +220,7 @@ def apply(matrices, number, x, out):
 
 @kernel
 def embed(ids, embedding, d_model, x):
-    """The rows of the embedding, one for each id, in x."""
+    """Write the rows of the embedding, one for each id, into x."""
     table, scales = embedding
     for row in range(ids.size):
         number = ids[row]

@@ -1,4 +1,7 @@
-"""What cleaning looks at: signs of faults in raw text, measures of normalized text, and what was seen before."""
+"""What cleaning looks at.
+
+Signs of faults in raw text, measures of normalized text, and hashes of texts before.
+"""
 
 import numpy as np
 
@@ -16,7 +19,10 @@ WORDS, LETTERS, CHARACTERS, FUNCTION_WORDS, REPEATS, ALPHANUMERIC = range(MEASUR
 
 @kernel
 def suspicions(data, offsets, plain):
-    """uint8[rows]: bits of what each row of UTF-8 text may hold; bytes that are `plain` (bool[256]) begin nothing."""
+    """Return bits of what each row of UTF-8 text may hold, uint8[rows].
+
+    Bytes that are `plain` (bool[256]) begin nothing.
+    """
     found = np.zeros(offsets.size - 1, np.uint8)
     for r in range(found.size):
         end = offsets[r + 1]
@@ -30,7 +36,7 @@ def suspicions(data, offsets, plain):
 
 @kernel
 def suspicion(data, i, end):
-    """What the byte data[i] and those after it may begin."""
+    """Return what the byte data[i] and those after it may begin."""
     byte = data[i]
     after = data[i + 1] if i + 1 < end else np.uint8(SPACE)
     if byte == 0xC3:  # Ã, Â, â, ð and then no ASCII: the first bytes of UTF-8 read as Windows-1252
@@ -69,7 +75,10 @@ def begins_entity(data, i, end):
 
 @kernel
 def invisible(first, second, third):
-    """Whether three bytes are U+200B-200F, U+202A-202E, U+2060-206F, U+FEFF, U+FFF9-FFFB, U+FFFE or U+FFFF."""
+    """Return whether three bytes are an invisible character.
+
+    U+200B-200F, U+202A-202E, U+2060-206F, U+FEFF, U+FFF9-FFFB, U+FFFE or U+FFFF.
+    """
     if first == 0xE2:
         if second == 0x80:
             return 0x8B <= third <= 0x8F or 0xAA <= third <= 0xAE
@@ -81,7 +90,9 @@ def invisible(first, second, third):
 
 @kernel
 def measure(data, offsets, function_words):
-    """Measure rows of normalized text: (int32[rows, MEASURES], uint64[rows], uint64[rows]).
+    """Measure rows of normalized text.
+
+    Returns (int32[rows, MEASURES], uint64[rows], uint64[rows]).
 
     The measures are: words that hold a letter, letters, characters but spaces, function words among the runs
     of letters, how often one word stands in direct succession at most, letters and digits. The hashes are
@@ -107,7 +118,9 @@ def measure(data, offsets, function_words):
 
 @kernel
 def measure_row(data, begin, end, function_words, kept):
-    """Count words and characters of data[begin:end]; its letters and digits go to `kept`.
+    """Count words and characters of data[begin:end].
+
+    Its letters and digits go to `kept`.
 
     Returns (bytes of `kept`, words, letters, characters, function words, letters and digits).
     """
@@ -168,7 +181,10 @@ def is_listed(data, begin, end, table):
 
 @kernel
 def longest_repetition(data, begin, end):
-    """How often one word stands in direct succession at most: "no no no y no" -> 3. An empty text has 0."""
+    """Return how often one word stands in direct succession at most.
+
+    "no no no y no" -> 3. An empty text has 0.
+    """
     longest = repeats = np.int64(0)
     last_begin = last_end = word_begin = np.int64(begin)
     for i in range(begin, end + 1):

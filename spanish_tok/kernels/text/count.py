@@ -1,4 +1,6 @@
-"""Counting runs in one pass: chunks between spaces through a small table, what is new through normalization.
+"""Count runs in one pass.
+
+Chunks between spaces go through a small table, new ones through normalization.
 
 Two tables. `Seen` holds raw chunks of up to 15 bytes as they stand in the text, with a count each; most of a
 text is found there and never looked at again. When it is full, and at the end, each chunk in it is
@@ -37,7 +39,9 @@ NEWLINES = np.uint64(NEWLINE) * ONES
 
 
 class Scratch(NamedTuple):
-    """A block of normalized text, and the run that is being read, which may go on in the next block.
+    """A block of normalized text, and the run that is being read.
+
+    The run may continue in the next block.
 
     normalized: uint8[PART * growth + 64]
     text:       uint8[4 * RUN_LIMIT + 3], the bytes of the open run so far
@@ -110,7 +114,9 @@ def _split_into(runs, scratch, end, count, kinds):
 
 @kernel
 def add_chunk(runs, data, start, end, count, table, scratch):
-    """Normalize data[start:end], which begins a word, split it into runs and add each; a block at a time.
+    """Normalize data[start:end], split it into runs and add each.
+
+    It begins a word; a block at a time.
 
     `scratch.normalized` begins with a byte that is no space, so that `normalize_into` keeps a space at the
     start of a block. Returns the table.
@@ -144,7 +150,9 @@ def empty_seen(runs, seen, table, scratch):
 
 @inner_kernel
 def _move_seen(runs, seen, entry, table, scratch, key):
-    """Move the chunks of `seen` from `entry` on until `runs` has no room; returns where it stopped.
+    """Move the chunks of `seen` from `entry` on until `runs` has no room.
+
+    Returns where it stopped.
 
     A loop of its own, in which no table is replaced: Numba would count references for each chunk.
     """
@@ -188,7 +196,9 @@ def _slot_of(seen, low, high):
 
 @inner_kernel
 def _fill_seen(data, end, i, seen, filled):
-    """Count the chunks of data[i:end] in `seen` until one is too long for it or `seen` is full.
+    """Count the chunks of data[i:end] in `seen`.
+
+    Until one is too long for it or `seen` is full.
 
     Returns (i, filled): the text is done up to i. The loop that reads every byte: it touches two arrays.
     """
@@ -217,7 +227,7 @@ def _fill_seen(data, end, i, seen, filled):
 
 @inner_kernel
 def _fill_seen_near_the_end(data, end, i, seen, filled):
-    """The same where a block of 64 bytes would go beyond `data`."""
+    """Count chunks where a block of 64 bytes would go beyond `data`."""
     while i < end:
         low, high = word_at(data, i), np.uint64(0)
         length = min(first_zero_byte(low ^ SPACES), first_zero_byte(low ^ NEWLINES))
@@ -246,7 +256,9 @@ def _count_chunk(seen, low, high, length):
 
 @kernel
 def count_records(data, offsets, table, runs, seen, filled):
-    """Count the runs of the records data[offsets[r]:offsets[r + 1]] into `runs`, through `seen`.
+    """Count the runs of the records data[offsets[r]:offsets[r + 1]] into `runs`.
+
+    Through `seen`.
 
     seen: uint64[2^k, 4]: bytes 0-7 of a raw chunk, bytes 8-14 with its length in byte 15, count, unused.
     filled: int, entries of `seen` in use. Returns (runs, seen, filled).

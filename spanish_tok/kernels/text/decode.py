@@ -7,7 +7,9 @@ from spanish_tok.kernels import kernel
 
 @kernel
 def decode_records(ids, offsets, texts, starts, skipped):
-    """The text of each list ids[offsets[r]:offsets[r + 1]]: (uint8[n] bytes, int64[records + 1] offsets).
+    """Return the text of each list ids[offsets[r]:offsets[r + 1]].
+
+    As (uint8[n] bytes, int64[records + 1] offsets).
 
     texts[starts[p]:starts[p + 1]] is the text of id p (uint8[m], int64[V + 1]); of a piece that nothing
     stands before, the first skipped[p] bytes (int64[V]), its space, are left out.

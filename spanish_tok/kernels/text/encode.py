@@ -1,4 +1,6 @@
-"""Text to ids: chunks between spaces through a table of known ones, what is new through a Viterbi search.
+"""Text to ids.
+
+Chunks between spaces go through a cache, new ones through a Viterbi search.
 
 The table (`known`) is a cache of bounded size that never changes a result. It holds raw chunks of up to 15
 bytes as they stand in the text, with the ids that they become. A chunk that is not in it, or too long, is
@@ -39,14 +41,19 @@ NUMBER_SHIFT = np.uint64(48)
 
 @inner_kernel
 def _set_of(low, high, sets):
-    """The set where a key belongs, of up to 2^32 `sets`: from the upper bits, for every bit of the key is in them."""
+    """Return the set where a key belongs, of up to 2^32 `sets`.
+
+    From the upper bits, for every bit of the key is in them.
+    """
     mixed = (low ^ high * SECOND_MULTIPLIER) * FIRST_MULTIPLIER
     return np.int64((mixed >> np.uint64(32)) * np.uint64(sets) >> np.uint64(32))
 
 
 @inner_kernel
 def _encode_known(data, i, end, known, out, at):
-    """Encode the chunks of data[i:end] that `known` holds into out[at:], up to the first that it does not.
+    """Encode the chunks of data[i:end] that the cache `known` holds into out[at:].
+
+    Up to the first that it does not hold.
 
     Returns (i, at). The loop that reads every byte: it touches three arrays and branches only where it
     must. It stops, too, where `out` is nearly full or `data` nearly at its end.
@@ -83,7 +90,9 @@ def _encode_known(data, i, end, known, out, at):
 
 @inner_kernel
 def _cache_insert(known, data, start, length, out, at, number):
-    """Put the chunk data[start:start + length] with the ids out[at:at + number] into `known`.
+    """Put a chunk and its ids into the cache `known`.
+
+    The chunk is data[start:start + length], the ids are out[at:at + number].
 
     The first chunk of a set stays, for frequent ones come early; the second is replaced.
     """
@@ -103,7 +112,9 @@ def _cache_insert(known, data, start, length, out, at, number):
 
 @inner_kernel
 def segment(text, end, class_of, following, first, pieces, best, piece_to, out, at):
-    """The most probable segmentation of the normalized text[:end], which begins with a space, into out[at:].
+    """Write the most probable segmentation of text[:end] into out[at:].
+
+    The text is normalized and begins with a space.
 
     Viterbi's algorithm over sums of int64, hence exact; of equal sums the one whose last piece starts
     earliest wins, at every position. best, piece_to: int64[end + 1], scratch. `out` has room for `end`
@@ -142,7 +153,9 @@ def _end_of_chunk(data, i, end):
 
 @inner_kernel
 def _encode_while_it_fits(data, offsets, r, i, table, automaton, known, eos, scratch, out, at, ends):
-    """Encode from byte i of record r on, to the end or to a chunk for which `scratch` or `out` is too small.
+    """Encode from byte i of record r on, as long as it fits.
+
+    To the end or to a chunk for which `scratch` or `out` is too small.
 
     scratch: uint8[n] text, int64[m] and int64[m] for `segment`. Returns (r, i, at, chunks that were not known,
     bytes that the text needs at most, places that the other arrays need).
@@ -181,7 +194,9 @@ def _encode_while_it_fits(data, offsets, r, i, table, automaton, known, eos, scr
 
 @kernel
 def encode_records(data, offsets, table, automaton, known, eos):
-    """The ids of each record data[offsets[r]:offsets[r + 1]]: (uint16[n], int64[records + 1] offsets, missed).
+    """Return the ids of each record data[offsets[r]:offsets[r + 1]].
+
+    As (uint16[n], int64[records + 1] offsets, misses).
 
     eos: an id to put at the end of every record, or -1. `known` is filled on the way, and may be used again
     with the same table and automaton; `missed` is how many chunks were not in it.

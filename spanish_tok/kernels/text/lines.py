@@ -1,4 +1,4 @@
-"""Rows of raw bytes: where they begin, where the first tab is, and their fields copied into columns."""
+"""Rows of raw bytes: their starts, first tabs, and fields as columns."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,9 @@ HIGH_BITS = np.uint64(0x8080808080808080)
 
 @kernel
 def row_starts(block: Bytes) -> Positions:
-    """Where each row of `block` begins, and the end of the last one: b"a\\nbc\\n" -> [0, 2, 5].
+    """Return where each row of `block` begins, and the end of the last one.
+
+    b"a\\nbc\\n" -> [0, 2, 5].
 
     `block` must end with a newline and be shorter than 2^31 bytes. Eight bytes are looked at at once: a
     word holds a newline exactly where (x - 01..) & ~x & 80.. is not zero, x = word ^ newlines.
@@ -46,7 +48,7 @@ def row_starts(block: Bytes) -> Positions:
 
 @kernel
 def last_newline(block: Bytes, end: int) -> int:
-    """The position of the last newline before `end`, or -1."""
+    """Return the position of the last newline before `end`, or -1."""
     for position in range(end - 1, -1, -1):
         if block[position] == NEWLINE:
             return position
@@ -55,7 +57,7 @@ def last_newline(block: Bytes, end: int) -> int:
 
 @kernel
 def first_tabs(block: Bytes, starts: Positions) -> Positions:
-    """The position of the first tab of each row, or -1 where a row has none."""
+    """Return the position of the first tab of each row, or -1 without one."""
     tabs = np.empty(len(starts) - 1, np.int32)
     for row in range(len(tabs)):
         tabs[row] = -1
@@ -80,7 +82,9 @@ def row_ends(block: Bytes, starts: Positions) -> Positions:
 
 @kernel
 def copy_fields(block: Bytes, begins: Positions, ends: Positions, offsets: Positions, data: Bytes) -> None:
-    """Copy block[begins[i]:ends[i]] one after the other into `data`, and where each begins into `offsets`.
+    """Copy block[begins[i]:ends[i]] one after the other into `data`.
+
+    Where each begins goes into `offsets`.
 
     `offsets` has one entry more than there are fields: with `data` it makes an Arrow string column.
     """

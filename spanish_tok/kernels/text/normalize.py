@@ -1,4 +1,7 @@
-"""Normalization of UTF-8 bytes by the table of a closed alphabet, one record or a whole column."""
+"""Normalization of UTF-8 bytes by the table of a closed alphabet.
+
+One record or a whole column.
+"""
 
 from typing import NamedTuple
 
@@ -36,7 +39,10 @@ class PackedTable(NamedTuple):
 
 @inner_kernel
 def decode_character(data, i, end):
-    """(code point, length in bytes) of the UTF-8 character at data[i]; (U+FFFD, 1) where it is malformed."""
+    """Return (code point, length in bytes) of the UTF-8 character at data[i].
+
+    (U+FFFD, 1) if it is malformed.
+    """
     lead = np.int64(data[i])
     if lead < 0x80:
         return lead, 1

@@ -1,4 +1,7 @@
-"""The table of distinct runs and their counts: hashed, growing, and merged with others of its kind."""
+"""The table of distinct runs and their counts.
+
+Hashed, growing, and merged with others of its kind.
+"""
 
 from typing import NamedTuple
 
@@ -12,7 +15,9 @@ UPPER_HALF, LOWER_HALF = np.uint64(0xFFFFFFFF00000000), np.uint64(0x00000000FFFF
 
 
 class Runs(NamedTuple):
-    """Distinct runs and their counts; a hash table with open addressing over an arena of bytes.
+    """Distinct runs and their counts.
+
+    A hash table with open addressing over an arena of bytes.
 
     slots:  uint64[2^k]: 0, or the upper half of a run's hash in bits 32-63 and its number + 1 in bits 0-31
     hashes: uint64[runs]
@@ -30,7 +35,7 @@ class Runs(NamedTuple):
 
 @kernel
 def new_runs():
-    """An empty table."""
+    """Return an empty table."""
     return Runs(
         np.zeros(1 << 10, np.uint64),
         np.empty(1 << 9, np.uint64),
@@ -49,7 +54,10 @@ def has_room(runs, more, more_bytes):
 
 @kernel
 def with_room(runs, more, more_bytes):
-    """The table with room for `more` runs of `more_bytes` bytes together; its arrays may be new ones."""
+    """Return the table with room for `more` runs of `more_bytes` bytes together.
+
+    Its arrays may be new ones.
+    """
     count, used = runs.sizes[0] + more, runs.sizes[1] + more_bytes
     slots, rows = runs.slots, runs.rows
     if 2 * count > slots.size:
@@ -102,7 +110,10 @@ def add_run(runs, data, start, end, count):
 
 @kernel
 def merge_runs(runs, others):
-    """Add the counts of the table `others` to `runs`; returns the table, whose arrays may be new ones."""
+    """Add the counts of the table `others` to `runs`; return the table.
+
+    Its arrays may be new ones.
+    """
     if not has_room(runs, others.sizes[0], others.sizes[1]):
         runs = with_room(runs, others.sizes[0], others.sizes[1])
     for run in range(others.sizes[0]):

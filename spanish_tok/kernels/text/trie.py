@@ -1,4 +1,6 @@
-"""All pieces of a vocabulary in one automaton over UTF-8 bytes (Aho and Corasick 1975).
+"""All pieces of a vocabulary in one automaton over UTF-8 bytes.
+
+Aho and Corasick 1975.
 
 One step a byte, and each state lists the pieces that end there, longest first: the innermost loop of a
 segmentation reads one array cell a byte and one a piece that fits.
@@ -30,7 +32,9 @@ class Automaton(NamedTuple):
 
 @kernel
 def grow_trie(data, offsets, class_of, classes):
-    """The trie of the pieces data[offsets[p]:offsets[p + 1]]: children, and the state of each piece.
+    """Return the trie of the pieces data[offsets[p]:offsets[p + 1]].
+
+    Its children, and the state of each piece.
 
     Returns (uint32[states, classes], uint32[pieces]); a child of 0 is none.
     """
@@ -54,7 +58,9 @@ def grow_trie(data, offsets, class_of, classes):
 
 @kernel
 def link_states(children, piece_in):
-    """Turn a trie into an automaton: fill `children` with the transitions, shortest prefixes first.
+    """Turn a trie into an automaton: fill `children` with the transitions.
+
+    Shortest prefixes first.
 
     piece_in: int64[states], the packed piece that is that prefix, or -1. Returns (first, pieces).
     """

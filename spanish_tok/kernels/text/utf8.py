@@ -1,4 +1,7 @@
-"""Which rows of a column are not valid UTF-8 (RFC 3629: no overlong forms, no surrogates)."""
+"""Which rows of a column are not valid UTF-8.
+
+RFC 3629: no overlong forms, no surrogates.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +14,10 @@ ROWS = 64  # that are looked at together
 
 @kernel
 def invalid_rows(data: NDArray[np.uint8], offsets: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """True for each row data[offsets[i]:offsets[i + 1]] that is not valid UTF-8."""
+    """Return True for each row that is not valid UTF-8.
+
+    Row i is data[offsets[i]:offsets[i + 1]].
+    """
     invalid = np.zeros(len(offsets) - 1, np.bool_)
     for first in range(0, len(invalid), ROWS):
         last = min(first + ROWS, len(invalid))
@@ -23,7 +29,9 @@ def invalid_rows(data: NDArray[np.uint8], offsets: NDArray[np.int32]) -> NDArray
 
 @kernel
 def is_surely_valid(data: NDArray[np.uint8], offsets: NDArray[np.int32]) -> bool:
-    """Whether 64 bytes at a time are enough to tell that all rows are valid: the usual case.
+    """Return whether 64 bytes at a time show that all rows are valid.
+
+    This is the usual case.
 
     They are where every character has at most three bytes and no lead byte needs a second look (E0, ED, and
     what is in no valid text, C0 and C1): then it is valid to have continuation bytes after leads and nowhere else.
@@ -74,7 +82,10 @@ def is_valid(data: NDArray[np.uint8], begin: int, end: int) -> bool:
 
 @kernel
 def character_length(data: NDArray[np.uint8], position: int, end: int) -> int:
-    """The bytes of the character beyond ASCII that begins at `position`: 2, 3, 4, or 0 where it is none."""
+    """Return the bytes of the character beyond ASCII that begins at `position`.
+
+    2, 3, 4, or 0 for none.
+    """
     lead = data[position]
     second = data[position + 1] if position + 1 < end else np.uint8(0)
     lowest, highest = 0x80, 0xBF  # of the second byte

@@ -1,4 +1,7 @@
-"""Expectation-maximization and pruning over the lattices of all runs (Kudo 2018, sections 3.2 and 3.3)."""
+"""Expectation-maximization and pruning over the lattices of all runs.
+
+Kudo 2018, sections 3.2 and 3.3.
+"""
 
 from typing import NamedTuple
 
@@ -28,7 +31,9 @@ class Lattice(NamedTuple):
 
 @kernel
 def e_step(lattice, first, last, probability, expected):
-    """Add the expected count of each piece over the runs [first, last) to `expected`; return their log likelihood.
+    """Add the expected count of each piece over the runs [first, last).
+
+    They are added to `expected`; returns the log likelihood of the runs.
 
     probability, expected: float64[pieces]. Forward and backward sums in the linear domain: a run is short.
     """
@@ -76,7 +81,10 @@ def _add_logarithms(a, b):
 
 @kernel
 def _expect_in_logarithms(lattice, run, probability, expected):
-    """What `e_step` does, for one long run whose probability is below what a float64 holds."""
+    """Do what `e_step` does, for one long run, in logarithms.
+
+    Its probability is below what a float64 holds.
+    """
     start = lattice.offsets[run]
     length = lattice.offsets[run + 1] - start
     forward = np.full(length + 1, -np.inf)
@@ -100,7 +108,9 @@ def _expect_in_logarithms(lattice, run, probability, expected):
 
 @kernel
 def best_path(lattice, start, length, score, without, best, edge_to):
-    """The best way over the positions [start, start + length), never by the piece `without` (-1: any).
+    """Return the best path over the positions [start, start + length).
+
+    Never by the piece `without` (-1: any).
 
     score: float64[pieces]. Fills best[:length + 1] (its scores) and edge_to[:length + 1] (the edge that ends
     there, -1 where none does). Ties: the earliest start wins.
@@ -119,7 +129,10 @@ def best_path(lattice, start, length, score, without, best, edge_to):
 
 @kernel
 def viterbi_counts(lattice, first, last, score, used):
-    """Add how often each piece stands in the best path of the runs [first, last) to used (int64[pieces])."""
+    """Add how often each piece is in the best paths of the runs [first, last).
+
+    They are added to used (int64[pieces]).
+    """
     longest = 0
     for run in range(first, last):
         longest = max(longest, lattice.offsets[run + 1] - lattice.offsets[run])
@@ -136,7 +149,9 @@ def viterbi_counts(lattice, first, last, score, used):
 
 @kernel
 def pruning_losses(lattice, places, lengths, first, last, score, used, losses):
-    """For the pieces [first, last): how much the log likelihood falls without each, into losses (float64[pieces]).
+    """Return how much the log likelihood falls without each piece [first, last).
+
+    Into losses (float64[pieces]).
 
     places, lengths: where a piece occurs and how long it is. The loss is -inf where a piece stands in no best
     path, or where another way over its own characters is better; +inf where there is no other way.
@@ -165,7 +180,10 @@ def pruning_losses(lattice, places, lengths, first, last, score, used, losses):
 
 @kernel
 def keep_edges(lattice, new_number):
-    """Rewrite the lattice in place with the pieces whose new number is not -1; returns how many edges stay."""
+    """Rewrite the lattice in place with the pieces that stay.
+
+    Their new number is not -1; returns how many edges stay.
+    """
     kept = 0
     edge = 0
     for i in range(lattice.starts.size - 1):

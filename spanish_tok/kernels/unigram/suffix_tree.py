@@ -1,4 +1,6 @@
-"""Seed pieces: the substrings of runs that branch to the right, found in a sorted list of all suffixes.
+"""Seed pieces: the substrings of runs that branch to the right.
+
+They are found in a sorted list of all suffixes.
 
 The stack walk over longest common prefixes is the standard traversal of a suffix array as if it were a
 suffix tree (Abouelhoda, Kurtz and Ohlebusch 2004), with counts as weights.
@@ -16,7 +18,9 @@ BEYOND = LONGEST_PIECE + 1  # the depth of a suffix that is longer than any piec
 
 
 class Nodes(NamedTuple):
-    """The inner nodes of the suffix tree: the distinct substrings that branch to the right or end a run.
+    """The inner nodes of the suffix tree.
+
+    The distinct substrings that branch to the right or end a run.
 
     parent: int32, the longest proper prefix that is a node; the root is node 0 and its own parent
     depth:  uint8, length in characters; BEYOND where it is longer than a piece may be
@@ -34,7 +38,9 @@ class Nodes(NamedTuple):
 
 @kernel
 def suffix_keys(symbols, offsets):
-    """The first 16 symbols of the suffix at each position as two big-endian uint64; 0 past the run's end.
+    """Return the first 16 symbols of the suffix at each position.
+
+    As two big-endian uint64; 0 past the run's end.
 
     symbols: uint8[positions], 1 or more each; offsets: int64[runs + 1]. Returns (uint64, uint64)[positions].
     """
@@ -51,7 +57,10 @@ def suffix_keys(symbols, offsets):
 
 @kernel
 def common_prefix(symbols, a, a_end, b, b_end):
-    """How many symbols, BEYOND at most, the suffixes at positions a and b of their runs share."""
+    """Return how many symbols two suffixes share, BEYOND at most.
+
+    They start at positions a and b of their runs.
+    """
     k = 0
     while k < BEYOND and a + k < a_end and b + k < b_end and symbols[a + k] == symbols[b + k]:
         k += 1
@@ -110,7 +119,9 @@ def suffix_tree(symbols, offsets, counts, order):
 
 @kernel
 def count_edges(nodes, piece_of):
-    """int64[positions + 1]: where the edges that start at each position will lie, the character's own first.
+    """Return where the edges that start at each position will lie.
+
+    int64[positions + 1]; the character's own edge comes first.
 
     piece_of: int32[nodes], the piece that a node is, or -1.
     """
@@ -127,7 +138,9 @@ def count_edges(nodes, piece_of):
 
 @kernel
 def fill_edges(symbols, nodes, piece_of, starts):
-    """(int32[edges] pieces, uint8[edges] lengths): the edges of every position, short ones first.
+    """Return the edges of every position, short ones first.
+
+    As (int32[edges] pieces, uint8[edges] lengths).
 
     A piece of one character is symbol - 1.
     """

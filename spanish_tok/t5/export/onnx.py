@@ -1,4 +1,6 @@
-"""The model as two ONNX graphs: an encoder, and a decoder that goes on from a cache of keys and values.
+"""The model as two ONNX graphs: an encoder, and a decoder with a cache.
+
+The cache holds keys and values.
 
 `torch.onnx.export` writes them. It traces, and what `layers.py` computes from lengths in NumPy, the buckets of
 positions, would become constants of one length: so the graphs look buckets up by clamped distance, which is the same,
@@ -26,7 +28,10 @@ LARGEST = 1 << 30
 
 
 class Encoder(nn.Module):
-    """Ids -> the keys and values that each decoder layer attends to, so that no step computes them again."""
+    """Ids -> the keys and values that each decoder layer attends to.
+
+    So no step computes them again.
+    """
 
     def __init__(self, model: T5) -> None:
         super().__init__()
@@ -45,7 +50,10 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The next ids, and what is known of the ids before them -> logits, and what is known with them."""
+    """The next ids and a cache -> logits and the longer cache.
+
+    The cache holds keys and values of the ids before.
+    """
 
     def __init__(self, model: T5) -> None:
         super().__init__()
@@ -54,7 +62,9 @@ class Decoder(nn.Module):
     def forward(
         self, decoder_input_ids: Tensor, attention_mask: Tensor, memory: Tensor, past: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """(batch, steps), the encoder's mask and output, past -> logits (batch, steps, vocab_size) and present.
+        """Return logits (batch, steps, vocab_size) and the present cache.
+
+        Takes ids (batch, steps), the encoder's mask and output, and the past cache.
 
         `past` (layers, 2, batch, heads, steps before, d_kv) is the `present` of the call before, or 0 steps long.
         """
@@ -134,7 +144,7 @@ def _write(
 
 
 def _position_bias(stack: Stack, queries: Tensor, keys: Tensor) -> Tensor:
-    """The bias of each pair of places, (1, heads, queries, keys)."""
+    """Return the bias of each pair of positions, (1, heads, queries, keys)."""
     first: Any = stack.block[0]
     attention: Attention = first.layer[0].inner
     c = attention.config
@@ -158,7 +168,7 @@ def _keys_values(attention: Attention, x: Tensor) -> Tensor:
 
 
 def _attend(attention: Attention, x: Tensor, known: Tensor, bias: Tensor) -> Tensor:
-    """What `Attention.forward` computes, from given keys and values."""
+    """Compute what `Attention.forward` does, from given keys and values."""
     mixed = F.scaled_dot_product_attention(
         attention._heads(attention.q(x)), known[0], known[1], attn_mask=bias, scale=1.0
     )

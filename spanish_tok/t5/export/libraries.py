@@ -1,4 +1,7 @@
-"""A model for other libraries: transformers' folder, CTranslate2's, ONNX graphs, by the maintained converters."""
+"""A model for other libraries, by the maintained converters.
+
+transformers' folder, CTranslate2's, ONNX graphs.
+"""
 
 import os
 import shutil
@@ -6,7 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.files import write_json
+from spanish_tok.files import shipped, write_json
+from spanish_tok.readers.options import Location
 from spanish_tok.t5.checkpoint import CONFIG, GENERATION, Checkpoint, Precision, generation_config
 from spanish_tok.vocab.vocabulary import check_folder
 
@@ -14,19 +18,24 @@ FORMS = ("transformers", "ctranslate2", "onnx", "int8")
 
 
 def export(
-    folder: str | os.PathLike[str],
-    form: str,
-    output: str | os.PathLike[str],
+    model: Location | None = None,
+    output: Location | None = None,
+    *,
+    to: str,
     precision: str | None = None,
-) -> None:
-    """Write the model of `folder` for another library into the folder `output`.
+) -> Path:
+    """Write a model for another library into the folder `output`; return that folder.
 
-    `form` is "transformers" (precision float32 or bfloat16), "ctranslate2" (a quantization of its converter),
-    "onnx" (float32), or "int8": this package's own, a quarter of the size, which `Generator.load` reads.
-    Raises SpanishTokError for a damaged model, an unknown form or precision, a missing library, and where output
-    holds files already.
+    model: a model folder, the shipped one by default. to: "transformers" (precision float32 or bfloat16),
+    "ctranslate2" (a quantization of its converter), "onnx" (float32), or "int8": this package's own, a quarter of the
+    size, which `Generator.load` reads.
+
+    Raises SpanishTokError for a damaged model, an unknown form or precision, a missing library, and if output holds
+    files already.
     """
-    folder, output = Path(folder), Path(output)
+    if output is None:
+        raise SpanishTokError("export needs an output", "Give a new folder.")
+    folder, output, form = Path(model) if model is not None else shipped("models/es-tiny"), Path(output), to
     if form not in FORMS:
         raise SpanishTokError(f"There is no export to {form!r}", f"Choose from {', '.join(FORMS)}.")
     if output.is_dir() and any(output.iterdir()):
@@ -43,10 +52,14 @@ def export(
         to_transformers(checkpoint, output, precision or "float32")
     else:
         to_ctranslate2(checkpoint, folder, output, precision or "float32")
+    return output
 
 
 def to_transformers(checkpoint: Checkpoint, output: Path, precision: str) -> None:
-    """config.json, generation_config.json, model.safetensors and the tokenizer's files: what the Auto classes load."""
+    """Write what transformers' Auto classes load.
+
+    config.json, generation_config.json, model.safetensors and the tokenizer's files.
+    """
     known: dict[str, Precision] = {"float32": "float32", "bfloat16": "bfloat16"}
     if precision not in known:
         raise SpanishTokError(f"There is no precision {precision!r} here", "Give float32 or bfloat16.")
@@ -54,7 +67,10 @@ def to_transformers(checkpoint: Checkpoint, output: Path, precision: str) -> Non
 
 
 def to_ctranslate2(checkpoint: Checkpoint, folder: Path, output: Path, precision: str) -> None:
-    """CTranslate2's model.bin by its own converter, which reads the folder through transformers."""
+    """Write CTranslate2's model.bin by its own converter.
+
+    It reads the folder through transformers.
+    """
     _need("export", "ctranslate2", "transformers")
     from ctranslate2.converters import TransformersConverter
     from ctranslate2.specs.model_spec import ACCEPTED_MODEL_TYPES
@@ -76,7 +92,10 @@ def to_ctranslate2(checkpoint: Checkpoint, folder: Path, output: Path, precision
 
 
 def to_onnx(checkpoint: Checkpoint, output: Path) -> None:
-    """encoder.onnx and decoder.onnx by torch's exporter, the configuration, and the vocabulary's files."""
+    """Write encoder.onnx and decoder.onnx by torch's exporter.
+
+    And the configuration, and the vocabulary's files.
+    """
     _need("onnx", "torch", "onnx", "onnxscript")
     from spanish_tok.t5.export.onnx import write_graphs
     from spanish_tok.t5.model import T5

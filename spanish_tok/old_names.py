@@ -1,0 +1,208 @@
+"""Old public names with their old arguments.
+
+Each warns when it is used, and goes with the next version.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+from spanish_tok.corpus import pipeline
+from spanish_tok.corpus.cleaning import CleanOptions
+from spanish_tok.corpus.pipeline import SampleOptions, sample
+from spanish_tok.deprecated import warn_deprecated
+from spanish_tok.parallel.local import Local
+from spanish_tok.parallel.ray_engine import Ray
+from spanish_tok.progress import SILENT, Bar, Progress
+from spanish_tok.readers.inputs import Inputs, inputs_of
+from spanish_tok.readers.options import Location, ReadOptions
+from spanish_tok.shards.reader import load_shards
+from spanish_tok.shards.writer import ShardOptions, shard
+from spanish_tok.text.table import NormalizationTable
+from spanish_tok.tokenization.tokenizer import Tokenizer
+from spanish_tok.vocab import trainer
+from spanish_tok.vocab.count_files import count_inputs, is_counts_file
+from spanish_tok.vocab.counts import Counts, count_runs, merge
+from spanish_tok.vocab.trainer import TrainOptions
+from spanish_tok.vocab.vocabulary import Vocabulary
+
+EngineName = Literal["local", "ray"]
+
+# old name -> (module with what it was, what replaces it)
+OLD_NAMES = {
+    "SearchOptions": ("generation.sampling.GenerateOptions", "GenerateOptions"),
+    "Training": ("vocab.trainer.TrainOptions", "TrainOptions"),
+    "TuningOptions": ("training.finetune_options.FinetuneOptions", "FinetuneOptions"),
+    "clean_files": ("old_names.clean_files", "clean"),
+    "count_files": ("old_names.count_files", "count"),
+    "count_runs": ("old_names.count_runs", "count(texts=...)"),
+    "inputs_of": ("old_names.inputs_of", "the files themselves"),
+    "read_shards": ("old_names.load_shards", "load_shards"),
+    "sample_files": ("old_names.sample_files", "sample"),
+    "train_vocabularies": ("old_names.train_vocabularies", "train with a list of sizes"),
+    "train_vocabulary": ("old_names.train_vocabulary", "train"),
+    "write_shards": ("old_names.write_shards", "shard"),
+}
+
+__all__ = [
+    "clean_files",
+    "count_files",
+    "count_runs",
+    "inputs_of",
+    "load_shards",
+    "old_name",
+    "sample_files",
+    "train_vocabularies",
+    "train_vocabulary",
+    "write_shards",
+]
+
+
+def old_name(name: str) -> Any:
+    """Return what an old public name stood for, with a warning."""
+    home, instead = OLD_NAMES[name]
+    warn_deprecated(f"spanish_tok.{name}", instead, stacklevel=4)
+    module, _, attribute = home.rpartition(".")
+    return getattr(import_module(f"spanish_tok.{module}"), attribute)
+
+
+class _Shown(Progress):
+    """What the old functions took to show progress, as one object."""
+
+    def __init__(
+        self,
+        display: Callable[..., AbstractContextManager[Bar]] | None = None,
+        announce: Callable[[str], None] | None = None,
+    ) -> None:
+        self._display, self._announce = display, announce
+
+    def phase(
+        self, description: str, total: float | None = None, *, unit: str = ""
+    ) -> AbstractContextManager[Bar]:
+        if self._display is None:
+            return super().phase(description, total, unit=unit)
+        return self._display(description, total, unit=unit)
+
+    def tell(self, message: str) -> None:
+        if self._announce:
+            self._announce(message)
+
+
+def _engine(name: EngineName, address: str | None, threads: int | None) -> Local | Ray:
+    return Ray(address, threads=threads) if name == "ray" else Local(threads)
+
+
+def sample_files(
+    inputs: Inputs,
+    output: Location,
+    size: int,
+    *,
+    seed: int = 0,
+    clean: CleanOptions | None = None,
+    clean_all: bool = False,
+    at_most: bool = False,
+    threads: int | None = None,
+    engine: EngineName = "local",
+    address: str | None = None,
+    display: Callable[..., AbstractContextManager[Bar]] | None = None,
+    announce: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Call `sample` with the old arguments; return the manifest."""
+    options = SampleOptions(seed, clean or False, clean_all, at_most)
+    shown = _Shown(display, announce)
+    return sample(
+        inputs, output, size=size, options=options, engine=_engine(engine, address, threads), progress=shown
+    ).to_dict()
+
+
+def clean_files(
+    inputs: Inputs,
+    output: Location,
+    *,
+    clean: CleanOptions,
+    threads: int | None = None,
+    display: Callable[..., AbstractContextManager[Bar]] | None = None,
+) -> dict[str, Any]:
+    """Call `clean` with the old arguments; return the manifest."""
+    return pipeline.clean(
+        inputs, output, options=clean, engine=Local(threads), progress=_Shown(display)
+    ).to_dict()
+
+
+def count_files(
+    paths: Iterable[Location],
+    *,
+    options: ReadOptions | None = None,
+    threads: int | None = None,
+    table: NormalizationTable | None = None,
+    engine: EngineName = "local",
+    address: str | None = None,
+    kept: Location | None = None,
+    progress: Bar = SILENT,
+) -> Counts:
+    """Count files as `count` does, with the old arguments.
+
+    `kept` is where a cluster keeps counts of parts.
+    """
+    paths = list(paths)
+    tables = [Counts.load(path) for path in paths if is_counts_file(path)]
+    if texts := [path for path in paths if not is_counts_file(path)]:
+        cache = None if kept is None else Path(kept).absolute()
+        runner = _engine(engine, address, threads)
+        tables.append(count_inputs(inputs_of(texts, options), cache, table, runner, progress))
+    return tables[0] if len(tables) == 1 else merge(tables)
+
+
+def write_shards(
+    paths: Iterable[Location],
+    output: Location,
+    tokenizer: Tokenizer | None = None,
+    *,
+    options: ShardOptions | None = None,
+    reading: ReadOptions | None = None,
+    workers: int | None = None,
+    engine: EngineName = "local",
+    address: str | None = None,
+    progress: Bar = SILENT,
+) -> dict[str, Any]:
+    """Call `shard` with the old arguments; return the manifest."""
+    names: Sequence[Location] = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    runner = _engine(engine, address, workers)
+    return shard(
+        names, output, tokenizer, options=options, reading=reading, engine=runner, progress=progress
+    ).to_dict()
+
+
+def train_vocabularies(
+    counts: Counts,
+    sizes: Sequence[int],
+    sentinels: int = 100,
+    *,
+    options: TrainOptions | None = None,
+    table: NormalizationTable | None = None,
+    threads: int | None = None,
+    progress: Bar = SILENT,
+) -> dict[int, Vocabulary]:
+    """Call `train` with the old arguments, for several sizes."""
+    return trainer.train_vocabularies(
+        counts, sizes, sentinels, options=options, table=table, threads=threads, bar=progress
+    )
+
+
+def train_vocabulary(
+    counts: Counts,
+    size: int = 5000,
+    sentinels: int = 100,
+    *,
+    options: TrainOptions | None = None,
+    table: NormalizationTable | None = None,
+    threads: int | None = None,
+    progress: Bar = SILENT,
+) -> Vocabulary:
+    """Call `train` with the old arguments, for one size."""
+    return train_vocabularies(
+        counts, [size], sentinels, options=options, table=table, threads=threads, progress=progress
+    )[size]

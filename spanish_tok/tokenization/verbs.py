@@ -1,0 +1,210 @@
+"""The verbs on text: normalize, tokenize, encode, decode.
+
+They take one text, a list of texts, or lines of files.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
+
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.text.table import normalize as _normalize
+
+if TYPE_CHECKING:
+    from spanish_tok.readers.options import Location
+    from spanish_tok.tokenization.tokenizer import Tokenizer
+
+    VocabOption: TypeAlias = "Tokenizer | Location | None"  # None is the vocabulary that ships
+    Files: TypeAlias = "Location | Sequence[Location] | None"
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One text as a vocabulary cuts it.
+
+    offsets: for each piece the characters text[begin:end] that it stands for.
+    """
+
+    text: str
+    normalized: str
+    pieces: list[str]
+    ids: list[int]
+    offsets: list[tuple[int, int]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields, ready for JSON."""
+        return asdict(self)
+
+
+@overload
+def normalize(texts: str) -> str: ...
+@overload
+def normalize(
+    texts: "list[str] | None" = None, output: "Location | None" = None, *, files: "Files" = None
+) -> list[str]: ...
+def normalize(texts: Any = None, output: Any = None, *, files: Any = None) -> Any:
+    """Map text into the closed Spanish alphabet.
+
+    Lower case, accents kept, nothing unknown left.
+
+    texts: one text, or a list of texts. files: paths, or "-" for standard input, whose lines are the texts. output: a
+    file for the results, a line each; "-" is standard output.
+
+    Raises SpanishTokError for both or neither of texts and files, for anything but str, and for a lone surrogate.
+
+    >>> normalize("  El PINGÜINO comió 21½ «ñoquis»…\\u00a0¡Olé! ")
+    'el pingüino comió 21 1/2 «ñoquis»... ¡olé!'
+    >>> normalize(["hola😀mundo", "Man\\u0303ana"])
+    ['hola mundo', 'mañana']
+    """
+    return for_each(_normalize, texts, files, output)
+
+
+@overload
+def encode(texts: str, *, vocab: "VocabOption" = None, append_eos: bool = False) -> list[int]: ...
+@overload
+def encode(
+    texts: "list[str] | None" = None,
+    output: "Location | None" = None,
+    *,
+    files: "Files" = None,
+    vocab: "VocabOption" = None,
+    append_eos: bool = False,
+) -> list[list[int]]: ...
+def encode(
+    texts: Any = None, output: Any = None, *, files: Any = None, vocab: Any = None, append_eos: bool = False
+) -> Any:
+    """Turn text into ids.
+
+    For whole data sets use `shard`, for columns `Tokenizer.encode_column`.
+
+    texts, files, output: as for `normalize`. vocab: a Tokenizer or a vocabulary folder; the shipped one by default.
+
+    >>> encode("Hola Mundo")
+    [598, 52, 623]
+    """
+    tokenizer = tokenizer_of(vocab)
+
+    def ids_of(text: str) -> list[int]:
+        return tokenizer.encode(text, append_eos=append_eos)
+
+    return for_each(ids_of, texts, files, output, lambda ids: " ".join(map(str, ids)))
+
+
+@overload
+def decode(ids: Sequence[int], *, vocab: "VocabOption" = None) -> str: ...
+@overload
+def decode(
+    ids: "Sequence[Sequence[int]] | None" = None,
+    output: "Location | None" = None,
+    *,
+    files: "Files" = None,
+    vocab: "VocabOption" = None,
+) -> list[str]: ...
+def decode(ids: Any = None, output: Any = None, *, files: Any = None, vocab: Any = None) -> Any:
+    """Turn ids back into text; specials and sentinels leave no trace.
+
+    ids: the ids of one text, or a list of such lists. files: lines of ids separated by spaces.
+
+    >>> decode([598, 52, 623]), decode([[598, 52], [623]])
+    ('hola mundo', ['hola', 'mundo'])
+    """
+    tokenizer = tokenizer_of(vocab)
+    if files is None and output is None and ids is not None:
+        return tokenizer.decode(ids)
+
+    def text_of(line: str | Sequence[int]) -> str:
+        try:
+            return tokenizer.decode([int(word) for word in (line.split() if isinstance(line, str) else line)])
+        except ValueError as error:
+            raise SpanishTokError(str(error), "Give whole numbers only.") from None
+
+    return for_each(text_of, ids, files, output)
+
+
+@overload
+def tokenize(texts: str, *, vocab: "VocabOption" = None) -> Tokens: ...
+@overload
+def tokenize(
+    texts: "list[str] | None" = None,
+    output: "Location | None" = None,
+    *,
+    files: "Files" = None,
+    vocab: "VocabOption" = None,
+) -> list[Tokens]: ...
+def tokenize(texts: Any = None, output: Any = None, *, files: Any = None, vocab: Any = None) -> Any:
+    """Show how text is cut: normalized text, pieces, ids and offsets.
+
+    Written as JSON lines.
+
+    >>> tokenize("Hola").pieces
+    ['▁ho', 'la']
+    """
+    tokenizer = tokenizer_of(vocab)
+
+    def tokens_of(text: str) -> Tokens:
+        return Tokens(
+            text,
+            tokenizer.normalize(text),
+            tokenizer.tokens(text),
+            tokenizer.encode(text),
+            tokenizer.offsets(text),
+        )
+
+    def json_of(tokens: Tokens) -> str:
+        import json
+
+        return json.dumps(tokens.to_dict(), ensure_ascii=False)
+
+    return for_each(tokens_of, texts, files, output, json_of)
+
+
+def tokenizer_of(vocab: "VocabOption") -> "Tokenizer":
+    """Return the tokenizer that the option `vocab=` of a verb means."""
+    from spanish_tok.tokenization.tokenizer import Tokenizer
+
+    return vocab if isinstance(vocab, Tokenizer) else Tokenizer.load(vocab)
+
+
+def for_each(
+    function: Callable[[Any], Any],
+    texts: Any,
+    files: Any,
+    output: Any,
+    line_of: Callable[[Any], str] = str,
+) -> Any:
+    """Call `function` for one text, each of several, or each line of files.
+
+    Writes the results if there is an output.
+    """
+    if (texts is None) == (files is None):
+        raise SpanishTokError("Nothing or two things are given to read", "Give either texts or files=.")
+    if (
+        files is None
+        and output is None
+        and (isinstance(texts, str | bytes) or not hasattr(texts, "__iter__"))
+    ):
+        return function(texts)
+    if files is None:
+        results: Iterator[Any] = map(function, [texts] if isinstance(texts, str) else texts)
+    else:
+        results = _of_lines(function, files)
+    from spanish_tok.files import text_output
+
+    with text_output(output) as out:
+        if out is None:
+            return list(results)
+        for result in results:
+            print(line_of(result), file=out, flush=True)
+    return []
+
+
+def _of_lines(function: Callable[[str], Any], files: Any) -> Iterator[Any]:
+    """Yield the result of each line; an error names the file and the line."""
+    from spanish_tok.readers.streams import lines_of
+
+    for name, number, line in lines_of(files):
+        try:
+            yield function(line)
+        except SpanishTokError as error:
+            raise SpanishTokError(f"{name}, line {number}: {error.problem}", error.advice) from None

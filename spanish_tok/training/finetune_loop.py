@@ -1,0 +1,244 @@
+"""What fine-tuning puts into the training loop.
+
+Epochs of examples, a metric, the best model, when it stops.
+"""
+
+import hashlib
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.t5.model import T5, mask_of
+from spanish_tok.t5.model_folder import save_folder
+from spanish_tok.tasks.batches import ExampleBatch, batch_of, order_of
+from spanish_tok.tasks.bundle import TaskBundle
+from spanish_tok.tasks.choices import SpanTargets
+from spanish_tok.tasks.evaluate import evaluate_examples
+from spanish_tok.tasks.examples import Example, ExampleSplit
+from spanish_tok.tasks.predictor import Predictor
+from spanish_tok.tokenization.adapters import TokenizerAdapter
+from spanish_tok.training.finetune_options import FinetuneOptions
+from spanish_tok.training.log import Log
+from spanish_tok.training.loop import TrainingLoop
+from spanish_tok.training.optimizers import autocast, optimizer_for
+from spanish_tok.training.state import load_state, save_state
+
+STATE = "resume.safetensors"
+CHANGEABLE = {"epochs", "patience", "save_every", "precision"}  # may change when a fine-tuning resumes
+
+
+@dataclass
+class FinetuneStep:
+    """One step of the log; losses in nats per token.
+
+    The last two figures only at the end of an epoch.
+    """
+
+    step: int
+    epoch: int
+    tokens: int  # so far; inputs and targets, padding left out
+    cpu_seconds: float  # so far
+    loss: float
+    learning_rate: float
+    gradient_norm: float  # before clipping
+    tokens_per_second: int
+    validation_loss: float | None = None
+    metric: float | None = None
+
+    def shown(self) -> str:
+        """Return the figures in a few words, for a progress bar."""
+        return f"epoch {self.epoch}, loss {self.loss:.3f}, {self.tokens_per_second:,} tokens/s"
+
+
+@dataclass
+class FinetuneState:
+    """How far a fine-tuning is.
+
+    `step` batches of all epochs, `position` of them in this one.
+    """
+
+    step: int = 0
+    epoch: int = 0  # epochs that are done, validation included
+    position: int = 0
+    tokens: int = 0
+    cpu_seconds: float = 0.0
+    best: float = -math.inf
+    best_epoch: int = 0
+
+    def add(self, tokens: int, seconds: float, cpu_seconds: float) -> None:  # noqa: ARG002
+        """Count one more step."""
+        self.step += 1
+        self.position += 1
+        self.tokens += tokens
+        self.cpu_seconds += cpu_seconds
+
+
+class Finetuning(TrainingLoop[FinetuneStep]):
+    """A fine-tuning in a folder; it resumes where it stopped.
+
+    It trains until the validation metric no longer rises, or the epochs are over. The folder is then a model folder
+    (that of the best epoch) with task.json, log.csv and the curves; resume.safetensors holds the last state. Without
+    validation records the last epoch is kept.
+    """
+
+    state: FinetuneState
+
+    def __init__(
+        self,
+        model: T5,
+        adapter: TokenizerAdapter,
+        bundle: TaskBundle,
+        parts: ExampleSplit,
+        options: FinetuneOptions,
+        folder: Path,
+    ) -> None:
+        device = model.shared.weight.device.type
+        optimizer = optimizer_for(options, model)
+        super().__init__(folder, model, optimizer, autocast(options.precision, device), options.clip)
+        self.adapter, self.bundle, self.parts, self.options = adapter, bundle, parts, options
+        self.predictor = Predictor(model, adapter, bundle)
+        self._allowed = SpanTargets(bundle.task, adapter, self.predictor.end) if bundle.task.spans else None
+        torch.manual_seed(options.seed)
+        self.state = FinetuneState()
+        self.identity = self._identity()
+        if (folder / STATE).exists():
+            notes = load_state(folder / STATE, model, optimizer, self._refuse_another)
+            self.state = FinetuneState(**notes["reached"])
+        self.log = Log(folder, self.state.step, FinetuneStep)
+        self._batches: tuple[int, list[list[int]]] = (-1, [])  # the epoch, and its batches as indices
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or the metric has not risen for `patience` of them."""
+        waited = self.state.epoch - self.state.best_epoch if self.parts.validation else 0
+        return self.state.epoch >= self.options.epochs or waited >= self.options.patience
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many batches the training examples make."""
+        return -(-len(self.parts.training) // self.options.batch_size)
+
+    def next_batch(self) -> ExampleBatch | None:
+        """Return the next batch of the epoch.
+
+        Ends an epoch that was interrupted while it was validated.
+        """
+        if self.state.position == self.steps_per_epoch:
+            self._end_epoch(self._validation()[1])
+            return None
+        if self._batches[0] != self.state.epoch:
+            lengths = [len(example.input) for example in self.parts.training]
+            batches = order_of(lengths, self.options.batch_size, self.options.seed, self.state.epoch)
+            self._batches = self.state.epoch, [list(batch) for batch in batches]
+        indices = self._batches[1][self.state.position]
+        return self._batch([self.parts.training[index] for index in indices])
+
+    def loss(self, batch: ExampleBatch) -> torch.Tensor:
+        return self._loss(batch, "mean")
+
+    def tokens_of(self, batch: ExampleBatch) -> int:
+        return batch.tokens
+
+    def learning_rate(self) -> float:
+        return self.options.rate_at(self.state.step)
+
+    def figures(self, loss: float, rate: float, norm: float, tokens_per_second: int) -> FinetuneStep:
+        return FinetuneStep(
+            step=self.state.step,
+            epoch=self.state.epoch + 1,
+            tokens=self.state.tokens,
+            cpu_seconds=round(self.state.cpu_seconds, 1),
+            loss=loss,
+            learning_rate=rate,
+            gradient_norm=norm,
+            tokens_per_second=tokens_per_second,
+        )
+
+    def validate(self, figures: FinetuneStep) -> None:
+        if self.state.position == self.steps_per_epoch:
+            figures.validation_loss, figures.metric = self._validation()
+
+    def after_step(self, figures: FinetuneStep) -> None:
+        if self.state.position == self.steps_per_epoch:
+            self._end_epoch(figures.metric)
+        elif figures.step % self.options.save_every == 0:
+            self.save()
+
+    def save(self) -> None:
+        """Write all that the next step depends on."""
+        notes = {"reached": asdict(self.state), **self.identity}
+        save_state(self.folder / STATE, self.model, self.optimizer, notes)
+
+    def note(self, figures: FinetuneStep) -> str:
+        """Return the words beside the progress bar."""
+        best = f", best {self.bundle.task.metric} {self.state.best:.3f}" if self.state.best_epoch else ""
+        return figures.shown() + best
+
+    def _batch(self, examples: Sequence[Example]) -> ExampleBatch:
+        return batch_of(examples, self.model.config.pad_token_id, self._allowed)
+
+    def _loss(self, batch: ExampleBatch, reduction: str) -> torch.Tensor:
+        device = self.model.shared.weight.device
+        inputs, mask, labels = (torch.from_numpy(array).to(device) for array in batch[:3])
+        allowed = None
+        if batch.allowed is not None:
+            allowed = mask_of(batch.allowed, self.model.config.vocab_size).to(device)
+        with self.autocast():
+            return self.model.loss(inputs, labels, mask, reduction, allowed)
+
+    def _validation(self) -> tuple[float | None, float | None]:
+        """Return loss and metric on the validation records; None without any."""
+        examples = self.parts.validation[: self.options.validation_records]
+        if not examples:
+            return None, None
+        cpu = time.process_time()
+        self.model.eval()
+        size = self.options.batch_size
+        nats = 0.0
+        with torch.inference_mode():
+            for start in range(0, len(examples), size):
+                nats += self._loss(self._batch(examples[start : start + size]), "sum").item()
+        metric = evaluate_examples(self.predictor, examples).value
+        self.state.cpu_seconds += time.process_time() - cpu
+        return nats / sum(len(example.labels) for example in examples), metric
+
+    def _end_epoch(self, metric: float | None) -> None:
+        """Keep the model if it is the best so far, and the state."""
+        state = self.state
+        state.epoch, state.position = state.epoch + 1, 0
+        if metric is None or metric > state.best:
+            state.best = -math.inf if metric is None else metric
+            state.best_epoch = state.epoch
+            notes = {**self.bundle.notes, "epoch": state.epoch, "steps": state.step}
+            save_folder(self.folder, self.model, self.adapter, {"task": self.bundle.task.name})
+            replace(self.bundle, notes={**notes, "validation_metric": metric}).save(self.folder)
+        self.save()
+
+    def _refuse_another(self, notes: Mapping[str, Any]) -> None:
+        differing = [name for name, value in self.identity.items() if notes.get(name) != value]
+        if differing:
+            raise SpanishTokError(
+                f"{self.folder} holds another fine-tuning: it differs in {', '.join(differing)}",
+                "Choose another folder, or the same model, data and options.",
+            )
+
+    def _identity(self) -> dict[str, Any]:
+        """Return what must be the same when a fine-tuning resumes."""
+        digest = hashlib.sha256()
+        for part in self.parts:
+            for example in part:
+                digest.update(repr((example.inputs, example.labels)).encode())
+        options = {name: value for name, value in asdict(self.options).items() if name not in CHANGEABLE}
+        return {
+            "data": digest.hexdigest(),
+            "task": self.bundle.task.to_dict(),
+            "options": options,
+            "vocabulary": self.adapter.fingerprint,
+            "start": self.bundle.notes.get("start"),
+        }

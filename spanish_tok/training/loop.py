@@ -1,0 +1,174 @@
+"""The one training loop: step, validate, log, save, resume.
+
+`pretrain` and `finetune` say what is trained on.
+"""
+
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import torch
+
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.jobs import claim
+from spanish_tok.progress import SILENT, Bar
+from spanish_tok.t5.model import T5
+from spanish_tok.training.log import Log
+from spanish_tok.training.optimizers import flush_denormals
+
+ADVICE = "Try a lower learning rate or a longer warm-up."
+
+
+class Counted(Protocol):
+    """What the state of every training counts."""
+
+    step: int
+
+    def add(self, tokens: int, seconds: float, cpu_seconds: float) -> None:
+        """Count one more step."""
+        ...
+
+
+class StepFigures(Protocol):
+    """What the log holds of every step.
+
+    The dataclass of a training adds its own fields.
+    """
+
+    @property
+    def step(self) -> int:
+        """The number of the step, from 1."""
+        ...
+
+    def shown(self) -> str:
+        """Return the figures in a few words, for a progress bar."""
+        ...
+
+
+R = TypeVar("R", bound=StepFigures)
+
+
+class TrainingLoop(ABC, Generic[R]):
+    """A training in a folder, from its start or from where it stopped.
+
+    A subclass says what a batch is and what its loss is, when to validate, when to save and when to stop. It sets
+    `state` (how far the training is) and `log` once its own state is loaded.
+    """
+
+    state: Counted
+    log: Log[R]
+
+    def __init__(
+        self,
+        folder: Path,
+        model: T5,
+        optimizer: torch.optim.Optimizer,
+        autocast: Callable[[], AbstractContextManager[Any]],
+        clip: float,
+    ) -> None:
+        self.folder = folder
+        self.model = model
+        self.optimizer = optimizer
+        self.autocast = autocast
+        self.clip = clip
+
+    @property
+    @abstractmethod
+    def finished(self) -> bool:
+        """Whether no step is left."""
+
+    @abstractmethod
+    def next_batch(self) -> Any:
+        """Return the batch of the next step.
+
+        None if `finished` must be asked again first.
+        """
+
+    @abstractmethod
+    def loss(self, batch: Any) -> torch.Tensor:
+        """Return the mean loss of a batch in nats a token, a scalar to differentiate."""
+
+    @abstractmethod
+    def tokens_of(self, batch: Any) -> int:
+        """Return the tokens of inputs and targets, without padding."""
+
+    @abstractmethod
+    def learning_rate(self) -> float:
+        """Return the learning rate of the next step."""
+
+    @abstractmethod
+    def figures(self, loss: float, rate: float, norm: float, tokens_per_second: int) -> R:
+        """Return what the log is to hold of the step that was just taken."""
+
+    @abstractmethod
+    def validate(self, figures: R) -> None:
+        """Fill in the figures of validation, if the step is one to validate after."""
+
+    @abstractmethod
+    def after_step(self, figures: R) -> None:
+        """Save or stop, as the step asks for; its figures are in the log."""
+
+    @abstractmethod
+    def save(self) -> Any:
+        """Write all that the next step depends on."""
+
+    def run(self, bar: Bar = SILENT) -> None:
+        """Train to the end, with the folder claimed; Ctrl-C saves first."""
+        bar.advance(self.state.step)
+        with claim(self.folder):
+            try:
+                for figures in self.steps():
+                    bar.advance()
+                    bar.note(self.note(figures))
+            except KeyboardInterrupt:
+                self.save()
+                raise
+            self.log.draw()
+            self.finish()
+
+    def finish(self) -> None:
+        """Do what is left after the last step; nothing here."""
+
+    def steps(self) -> Iterator[R]:
+        """Train step by step; yield the figures of each."""
+        flush_denormals()
+        while not self.finished:
+            begun, cpu = time.perf_counter(), time.process_time()
+            if (batch := self.next_batch()) is None:
+                continue
+            figures = self._step(batch, begun, cpu)
+            self.validate(figures)
+            self.log.add(figures)
+            self.after_step(figures)
+            yield figures
+
+    def note(self, figures: R) -> str:
+        """Return the words beside the progress bar."""
+        return figures.shown()
+
+    def _step(self, batch: Any, begun: float, cpu: float) -> R:
+        rate = self.learning_rate()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.model.train()
+        self.optimizer.zero_grad()
+        loss = self.loss(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.clip).item()
+        self._refuse_nan(loss.item(), norm, rate)
+        self.optimizer.step()
+        tokens, seconds = self.tokens_of(batch), time.perf_counter() - begun
+        self.state.add(tokens, seconds, time.process_time() - cpu)
+        return self.figures(loss.item(), rate, norm, round(tokens / seconds))
+
+    def _refuse_nan(self, loss: float, norm: float, rate: float) -> None:
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise SpanishTokError(
+                f"At step {self.state.step + 1} the loss is {loss}, the norm of the gradient {norm}, the learning "
+                f"rate {rate:g}",
+                ADVICE,
+            )
