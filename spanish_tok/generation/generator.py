@@ -131,8 +131,8 @@ class Generator:
         changes: fields of GenerateOptions. allowed: restricts what may be written; it takes the ids written so far and
         returns those that may follow (None: all).
 
-        >>> Generator.load().generate("la capital de <extra_id_0> es madrid .", max_new_tokens=8).complete
-        True
+        >>> Generator.load().generate("la capital de <extra_id_0> es madrid .", max_new_tokens=8).text[-11:]
+        'es madrid .'
         """
         options = changed(GenerateOptions, options, changes)
         prompts = [
