@@ -194,6 +194,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_the_map_says_where_things_are(verb: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     texts = [f"El perro número {n} duerme en la casa de la niña." for n in range(60)]
     (tmp_path / "es.tsv").write_text("".join(f"{n}\t{text}\n" for n, text in enumerate(texts)), "utf-8")
+    (tmp_path / "words.csv").write_text("word,count\nperro,3\n", "utf-8")
 
     def generate(_: Path) -> None:
         st.generate("la capital de <extra_id_0> .", temperature=0.8, max_new_tokens=4)
@@ -217,6 +218,7 @@ def test_the_map_says_where_things_are(verb: str, tmp_path: Path, request: pytes
     actions: dict[str, Callable[[Path], Any]] = {
         "sample": lambda out: st.sample(tmp_path / "es.tsv", out, size=5),
         "clean": lambda _: st.clean(texts=["<b>El aÃ±o</b> prÃ³ximo será mejor.", "?!"]),
+        "count": lambda _: st.count(tmp_path / "words.csv"),
         "train": lambda out: st.train(texts=texts, output=out, size=200),
         "shard": lambda out: st.shard(tmp_path / "es.tsv", out),
         "generate": generate,

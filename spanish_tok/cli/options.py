@@ -31,7 +31,9 @@ set_option = click.option(
 )
 
 READING = [
-    click.option("--format", help="tsv, csv, jsonl, parquet or text; default: by the file's name."),
+    click.option(
+        "--format", help="tsv, csv, jsonl, parquet or text (count, train: words); default: by the name."
+    ),
     click.option(
         "--column", default="text", show_default=True, help="The column of text of csv, jsonl, parquet."
     ),

@@ -1,5 +1,6 @@
 """The verbs on vocabularies: count, train, verify."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +20,45 @@ from spanish_tok.cli.options import (
 FILES = click.argument("files", nargs=-1, required=True, type=click.Path())
 
 
+def adds_up(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how the counts of FILES are added up."""
+    for option in reversed(ADDING):
+        command = option(command)
+    return command
+
+
+ADDING = [
+    click.option(
+        "--weights", callback=lambda _, __, text: text and numbers_of(text), metavar="W,W,...",
+        help="A number for each of FILES as written: a folder or a quoted pattern is one.",
+    ),
+    click.option(
+        "--total", type=click.IntRange(1), default=20_000_000, show_default=True,
+        help="What the frequencies of a list of words are scaled to.",
+    ),
+    click.option(
+        "--licence", "licences", multiple=True, metavar="NAME",
+        help="Of the data, recorded: once for all, or once for each of FILES.",
+    ),
+]  # fmt: skip
+
+
 @click.command()
 @FILES
 @reads_files
 @runs_on_engines
+@adds_up
 @click.option("--output", required=True, type=FOLDER, help="Parquet file to write.")
 def count(files: tuple[str, ...], output: Path, **options: Any) -> None:
     """Count the runs of FILES into one table (run, count).
 
-    FILES are text (Parquet, TSV, CSV, JSON lines, plain, also compressed), a recipe, or counts, which are added up.
+    FILES are text (Parquet, TSV, CSV, JSON lines, plain, also compressed), a recipe, counts, or lists of words
+    (columns word and count or frequency; with --format words a word and its count a line). All are added up.
     With the engine ray the counts of parts lie beside --output until all is done: a call that failed resumes.
     """
     how, runner = reading(options), engine(options)
-    counts = st.count(list(files), output, reading=how, engine=runner, progress=True)
-    _tell_cut(counts)
+    counts = st.count(list(files), output, **adding(options), reading=how, engine=runner, progress=True)
+    _tell_dropped(counts)
     click.echo(f"{len(counts):,} distinct runs of {counts.total:,}, {counts.records:,} records: {output}")
 
 
@@ -40,6 +66,7 @@ def count(files: tuple[str, ...], output: Path, **options: Any) -> None:
 @FILES
 @reads_files
 @threads_option
+@adds_up
 @click.option(
     "--size",
     "sizes",
@@ -63,10 +90,11 @@ def train(
     output: Path,
     **options: Any,
 ) -> None:
-    """Train a vocabulary from FILES of text or of counts, told apart by their columns."""
+    """Train a vocabulary from FILES of text, of counts, or of words, told apart by their columns."""
     runner = st.Local(threads)
-    counts = st.count(list(files), reading=reading(options), engine=runner, progress=True)
-    _tell_cut(counts)
+    how = {"reading": reading(options), **adding(options)}
+    counts = st.count(list(files), **how, engine=runner, progress=True)
+    _tell_dropped(counts)
     vocabularies = st.train(
         counts, output, size=list(sizes), sentinels=sentinels, engine=runner, progress=True,
         **st.assigned(assignments),
@@ -92,6 +120,27 @@ def verify(folder: Path | None) -> None:
         )
 
 
-def _tell_cut(counts: "st.Counts") -> None:
+def numbers_of(text: str) -> list[float]:
+    """Return the numbers of a list with commas."""
+    try:
+        return [float(number) for number in text.split(",")]
+    except ValueError:
+        raise st.SpanishTokError(f"--weights {text} is not numbers", "Write, say, --weights 0.5,1.") from None
+
+
+def adding(options: dict[str, Any]) -> dict[str, Any]:
+    """Take the options of `adds_up` out of `options`; return them as `count` takes them."""
+    licences = options.pop("licences")
+    return {
+        "weights": options.pop("weights"),
+        "total": options.pop("total"),
+        "licence": "".join(licences) if len(licences) < 2 else list(licences),
+    }
+
+
+def _tell_dropped(counts: "st.Counts") -> None:
     if counts.cut:
         click.echo(f"Runs longer than 64 characters, which were cut: {counts.cut:,}", err=True)
+    if counts.dropped:
+        reasons = ", ".join(f"{number:,} {reason}" for reason, number in counts.dropped.items())
+        click.echo(f"Words of lists that became no run: {reasons}", err=True)

@@ -6,8 +6,9 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, astuple, replace
-from pathlib import Path
-from typing import Any
+from glob import has_magic
+from pathlib import Path, PurePath
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,14 +17,17 @@ from spanish_tok.errors import SpanishTokError
 from spanish_tok.parallel.local import Local
 from spanish_tok.parallel.ray_engine import Ray
 from spanish_tok.progress import SILENT, Bar, ProgressOption, progress_of
+from spanish_tok.readers.datasets import is_recipe
 from spanish_tok.readers.inputs import Input, InputOption, Inputs, absolute, check_reader, inputs_of
 from spanish_tok.readers.options import FileReport, Location, ReadOptions, check_rows
+from spanish_tok.readers.records import expand_paths
 from spanish_tok.readers.remote import is_remote
 from spanish_tok.readers.splits import Part, parts_of
-from spanish_tok.readers.streams import size_of
+from spanish_tok.readers.streams import base_name, size_of
 from spanish_tok.text.arrow import Column
 from spanish_tok.text.table import NormalizationTable
 from spanish_tok.vocab.counts import Counts, count_runs, is_counts, merge
+from spanish_tok.vocab.word_lists import TOTAL, WORDS, column_names, number_column
 
 MOST_PARTS = 1000  # of files, in one task
 
@@ -33,6 +37,9 @@ def count(
     output: Location | None = None,
     *,
     texts: Any = None,
+    weights: Sequence[float] | None = None,
+    total: int = TOTAL,
+    licence: str | Sequence[str] = "",
     reading: ReadOptions | None = None,
     table: NormalizationTable | None = None,
     engine: Local | Ray | None = None,
@@ -42,8 +49,13 @@ def count(
 
     The table (run, count) is written to `output` if given.
 
-    input: files, folders, patterns, or a recipe by name; or `texts=` in memory. Files that hold counts already (columns
-    run and count) are added to the result. `table` is the normalization, the Spanish one by default.
+    input: files, folders, patterns, or a recipe by name; or `texts=` in memory. A file tells by its columns what it
+    holds: run and count are counts already, word and count or word and frequency a list of words (`total`: see
+    `Counts.from_words`; lists without a header need reading=ReadOptions(format="words")), any other is text. All are
+    added up. `table` is the normalization, the Spanish one by default.
+
+    weights: one for each entry of `input` as it is given, so that a folder or a pattern counts as one. licence: of the
+    data, recorded with the name and the fingerprint of each source; one for all, or one for each entry.
 
     The engine Ray counts parts of the files in the cluster and merges them there as a tree. With an `output`, which its
     nodes must share, the counts of each part lie beside it until all is counted: a call that failed resumes.
@@ -54,27 +66,81 @@ def count(
     >>> counts.total, counts.records
     (6, 2)
     """
-    engine = engine or Local()
-    counted: list[Counts] = []
-    if texts is None and not isinstance(input, Inputs):
-        input, counted = _counts_apart(input)  # noqa: A001
-    if input != [] or texts is not None:
-        inputs = inputs_of(input, reading, texts=texts)
-        with progress_of(progress).phase("counting records") as bar:
-            counted.append(count_inputs(inputs, _cache_of(output, engine), table, engine, bar))
-    counts = counted[0] if len(counted) == 1 else merge(counted)
+    engine, reading = engine or Local(), reading or ReadOptions()
+    entries = _entries(input, reading, texts)
+    licences = [licence] * len(entries) if isinstance(licence, str) else list(licence)
+    for what, values in (("weights", weights), ("licences", licences)):
+        if values is not None and len(values) != len(entries):
+            raise SpanishTokError(
+                f"{len(values)} {what} are given for {len(entries)} inputs",
+                "Give one for each: a folder, or a pattern in quotes, is one input.",
+            )
+    if weights is None and len(set(licences)) == 1:  # one pass over all texts
+        entries = [[path for entry in entries for path in entry]]
+    counted = []
+    for entry, its_licence in zip(entries, licences, strict=False):
+        inputs, name, parts = _apart(entry, reading, total, table)
+        if inputs:
+            with progress_of(progress).phase("counting records") as bar:
+                found = count_inputs(inputs, _cache_of(output, engine), table, engine, bar)
+            parts.append(found.named(name))
+        counted.append(_sum([part.named(name, its_licence) for part in parts]))
+    counts = merge(counted, weights) if weights else _sum(counted)
     if output is not None:
         counts.save(output)
     return counts
 
 
-def _counts_apart(given: Any) -> tuple[Any, list[Counts]]:
-    """Return what is left to be counted, and the tables of counts among the files."""
-    paths = [given] if isinstance(given, str | os.PathLike) else given
-    if paths is None:
-        return None, []
-    tables = [path for path in paths if is_counts_file(path)]
-    return [path for path in paths if path not in tables] if tables else given, list(map(Counts.load, tables))
+def _sum(parts: list[Counts]) -> Counts:
+    return parts[0] if len(parts) == 1 else merge(parts)
+
+
+def _entries(given: Any, reading: ReadOptions, texts: Any) -> list[list[Any]]:
+    """Return the entries of the input as they were given, each in a list of its own."""
+    if isinstance(given, str | os.PathLike):
+        given = [given]
+    entries = [] if given is None or isinstance(given, Inputs) else [[entry] for entry in given]
+    return entries if entries and texts is None else [[inputs_of(given, reading, texts=texts)]]
+
+
+def _apart(
+    entry: list[Any], reading: ReadOptions, total: int, table: NormalizationTable | None
+) -> tuple[Inputs | None, str, list[Counts]]:
+    """Return the files of text of an entry, what they are called, and the counts of its other files."""
+    if isinstance(entry[0], Inputs):
+        return entry[0], _name_of([item.name for item in entry[0].items]), []
+    if len(entry) == 1 and is_recipe(str(entry[0])):
+        return inputs_of(entry, reading), _name_of(entry), []
+    text, named, tables = [], [], list[Counts]()
+    for given in entry:
+        files = [given] if is_remote(given) and reading.format != WORDS else expand_paths([given])
+        kinds = [kind_of(path, reading) for path in files]
+        for path, kind in zip(files, kinds, strict=True):
+            if kind == "text":
+                text.append(path)
+            elif kind == "counts":
+                tables.append(Counts.load(path).named(_name_of([path])))
+            else:
+                how: dict[str, Any] = {"name": _name_of([path]), "table": table, "reading": reading}
+                tables.append(Counts.from_words(path, total=total, **how))
+        named += [given] * ("text" in kinds)
+    return inputs_of(text, reading) if text else None, _name_of(named), tables
+
+
+def kind_of(path: Location, reading: ReadOptions) -> Literal["counts", "words", "text"]:
+    """Return what a file holds, which its columns tell."""
+    if is_counts_file(path):
+        return "counts"
+    names = column_names(path, reading)
+    is_list = number_column(names) and reading.text not in names
+    return "words" if is_list or reading.format == WORDS else "text"
+
+
+def _name_of(locations: Sequence[Location]) -> str:
+    """Return the name of a source: of its files, folder or pattern, without the way to it."""
+    paths = [PurePath(location) for location in locations]
+    names = [base_name(path.parent if has_magic(path.name) else path).split(".")[0] for path in paths]
+    return ", ".join(names[:3]) + ", ..." * (len(names) > 3)
 
 
 def _cache_of(output: Location | None, engine: Local | Ray) -> Path | None:

@@ -10,13 +10,13 @@ about a corpus that a trainer can use.
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from math import inf
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -28,13 +28,15 @@ from spanish_tok.files import atomic_path
 from spanish_tok.kernels.text.count import SEEN_AT_FIRST, count_records, finish_counting
 from spanish_tok.kernels.text.runs import merge_runs, new_runs
 from spanish_tok.parallel.threads import Shared, available_cores
+from spanish_tok.readers.options import ReadOptions
 from spanish_tok.text.arrow import Column, bytes_and_offsets, text_array, text_chunks
 from spanish_tok.text.packed_table import pack, packed_spanish
 from spanish_tok.text.table import NormalizationTable
+from spanish_tok.vocab.sources import Source, sources_from
+from spanish_tok.vocab.word_lists import MOST, TOTAL, added, runs_of_words, word_list_of
 
 SCHEMA = pa.schema([("run", pa.large_string()), ("count", pa.int64())])
 METADATA_KEY = b"spanish-tok"
-MOST = 1 << 53  # runs in all: training computes with them as float64
 SLICE = 1 << 22  # bytes of text that a thread takes at a time
 
 
@@ -44,13 +46,16 @@ class Counts:
 
     Equal counts are ordered by the bytes of their runs.
 
-    `records` and `cut` are notes for people: how many records were read, and how many times a run longer
-    than 64 characters was cut. Equality of two counts is equality of their `fingerprint`.
+    The others are notes for people. records: how many were read. cut: how many times a run longer than 64 characters
+    was cut. sources: where the counts come from, as far as it is known. dropped: words of lists that became no run, by
+    reason. Equality of two counts is equality of their `fingerprint`.
     """
 
     table: pa.Table
     records: int = 0
     cut: int = 0
+    sources: tuple[Source, ...] = ()
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -74,12 +79,52 @@ class Counts:
         digest.update(self.table["count"].to_numpy().astype("<i8").tobytes())
         return digest.hexdigest()
 
+    @property
+    def words_only(self) -> bool:
+        """Whether lists of words are all that they come from: no punctuation, few digits."""
+        return bool(self.sources) and all(source.kind == "words" for source in self.sources)
+
+    def named(self, name: str, licence: str = "", kind: Literal["text", "words"] = "text") -> "Counts":
+        """Return the counts with a source recorded; one that is known keeps its name and licence."""
+        known = self.sources or (Source(name, self.fingerprint, kind=kind),)
+        return replace(self, sources=tuple(replace(one, licence=one.licence or licence) for one in known))
+
+    @staticmethod
+    def from_words(
+        words: Any,
+        *,
+        name: str = "words",
+        total: int = TOTAL,
+        table: NormalizationTable | None = None,
+        reading: ReadOptions | None = None,
+    ) -> "Counts":
+        """Return the runs of a list of words, such as one of the most frequent words.
+
+        words: a file with the columns word and count, or word and frequency; such a table in memory; or a dictionary
+        from words to whole numbers or to shares. `reading` with format="words" reads lines of a word and its count.
+        Frequencies are scaled so that all words occur `total` times. `table` normalizes.
+
+        `dropped` says what became no run: nothing left after normalization, several words, a count that rounds to 0.
+        Raises SpanishTokError, which names the row, for a number that is missing or negative.
+
+        >>> counts = Counts.from_words({"Niño": 3, "niño's": 1, "a la": 5})
+        >>> counts.table.to_pydict(), counts.dropped
+        ({'run': ['▁niño', "'", 's'], 'count': [4, 1, 1]}, {'several words': 1})
+        """
+        rows, cut, dropped = runs_of_words(word_list_of(words, reading), total, table)
+        counts = merge([Counts(rows.cast(SCHEMA), cut=cut, dropped=dropped)])
+        return counts.named(name, kind="words")
+
     def save(self, path: str | os.PathLike[str], *, level: int = 19) -> None:
         """Write Parquet with the fingerprint in its metadata, atomically.
 
         `level` is that of zstd.
         """
-        notes = {"fingerprint": self.fingerprint, "records": self.records, "cut": self.cut}
+        notes: dict[str, Any] = {"fingerprint": self.fingerprint, "records": self.records, "cut": self.cut}
+        if self.sources:
+            notes["sources"] = [source.to_dict() for source in self.sources]
+        if self.dropped:
+            notes["dropped"] = dict(self.dropped)
         table = self.table.replace_schema_metadata({METADATA_KEY: json.dumps(notes).encode()})
         with atomic_path(path) as partial:
             pq.write_table(table, partial, compression="zstd", compression_level=level)
@@ -105,7 +150,13 @@ class Counts:
         counts = merge([Counts(_whole(table.select(SCHEMA.names), path))])
         if notes.get("fingerprint", counts.fingerprint) != counts.fingerprint:
             raise SpanishTokError(f"The counts in {path} are not those that were saved", "Count again.")
-        return Counts(counts.table, notes.get("records", 0), notes.get("cut", 0))
+        return Counts(
+            counts.table,
+            notes.get("records", 0),
+            notes.get("cut", 0),
+            sources_from(notes.get("sources", ())),
+            notes.get("dropped", {}),
+        )
 
 
 def _whole(table: pa.Table, path: str | os.PathLike[str]) -> pa.Table:
@@ -210,7 +261,17 @@ def merge(parts: Sequence[Counts], weights: Sequence[float] | None = None) -> Co
     if weights is not None:
         rounded = pc.max_element_wise(pc.cast(pc.round(table["count"]), pa.int64()), 1)
         table = table.set_column(table.column_names.index("count"), "count", rounded)
-    return Counts(_in_order(table), sum(part.records for part in parts), sum(part.cut for part in parts))
+    return Counts(
+        _in_order(table),
+        sum(part.records for part in parts),
+        sum(part.cut for part in parts),
+        tuple(
+            source.times(weight)
+            for part, weight in zip(parts, weights or [1] * len(parts), strict=True)
+            for source in part.sources
+        ),
+        reduce(added, (part.dropped for part in parts), {}),
+    )
 
 
 def _in_order(table: pa.Table) -> pa.Table:

@@ -3,6 +3,7 @@
 One training passes through all sizes.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import ceil, log
@@ -16,7 +17,7 @@ from spanish_tok.options import changed
 from spanish_tok.parallel.local import Local
 from spanish_tok.parallel.ray_engine import Ray
 from spanish_tok.parallel.threads import available_cores
-from spanish_tok.progress import SILENT, Bar, ProgressOption, progress_of
+from spanish_tok.progress import SILENT, Bar, Progress, ProgressOption, progress_of
 from spanish_tok.readers.inputs import InputOption
 from spanish_tok.readers.options import Location, ReadOptions
 from spanish_tok.text.alphabet import SPACE_MARK
@@ -25,6 +26,12 @@ from spanish_tok.vocab.count_files import count
 from spanish_tok.vocab.counts import Counts
 from spanish_tok.vocab.unigram import UnigramModel, rank, run_em, seed_model
 from spanish_tok.vocab.vocabulary import SPECIALS, Vocabulary
+from spanish_tok.vocab.word_lists import TOTAL
+
+WORDS_ONLY = (
+    "Lists of words are all that this vocabulary is trained from: they hold no punctuation and few digits. "
+    "Add counts of text, say with --weights."
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,9 @@ def train(
     *,
     size: int | list[int] = 5000,
     texts: Any = None,
+    weights: Sequence[float] | None = None,
+    total: int = TOTAL,
+    licence: str | Sequence[str] = "",
     sentinels: int = 100,
     table: NormalizationTable | None = None,
     reading: ReadOptions | None = None,
@@ -77,10 +87,11 @@ def train(
 
     Those are 3 specials, the pieces, and `sentinels` at the end.
 
-    input: Counts, or files of counts or of text, folders, a recipe; or `texts=` in memory. size: one size, or a list of
-    sizes, which one training passes through: then the result is {size: Vocabulary}, and `output` holds a folder a size
-    if there are several. table: the normalization that the counts were made with, the Spanish one by default; every
-    character of its alphabet becomes a piece. changes: fields of TrainOptions.
+    input: Counts, or files of counts, of words or of text, folders, a recipe; or `texts=` in memory; weights, total,
+    licence: see `count`. size: one size, or a list of sizes, which one training passes through: then the result is
+    {size: Vocabulary}, and `output` holds a folder a size if there are several. table: the normalization that the
+    counts were made with, the Spanish one by default; every character of its alphabet becomes a piece. changes: fields
+    of TrainOptions.
 
     The same counts give the same bytes on any number of threads, and each size equals the one that is trained alone.
     (Unigram language model: Kudo 2018, https://arxiv.org/abs/1804.10959.)
@@ -96,9 +107,16 @@ def train(
     """
     options, engine, shown = changed(TrainOptions, options, changes), engine or Local(), progress_of(progress)
     if isinstance(input, Counts):
+        if weights is not None:
+            raise SpanishTokError("Weights are for files", "Weigh counts by `merge`.")
         counts = input
     else:
-        counts = count(input, texts=texts, reading=reading, table=table, engine=engine, progress=progress)
+        counts = count(
+            input, texts=texts, weights=weights, total=total, licence=licence, reading=reading, table=table,
+            engine=engine, progress=progress,
+        )  # fmt: skip
+    if counts.words_only:
+        _warn(WORDS_ONLY, shown if progress else None)
     sizes = [size] if isinstance(size, int) else list(size)
     with shown.phase("training", 1, unit="share") as bar:
         vocabularies = train_vocabularies(
@@ -108,6 +126,14 @@ def train(
         for each, vocabulary in vocabularies.items():
             vocabulary.save(Path(output) if len(sizes) == 1 else Path(output) / str(each))
     return vocabularies[size] if isinstance(size, int) else vocabularies
+
+
+def _warn(message: str, shown: Progress | None) -> None:
+    """Tell it where progress is shown, else as Python's warnings are."""
+    if shown:
+        shown.tell(message)
+    else:
+        warnings.warn(message, stacklevel=3)
 
 
 def train_vocabularies(
@@ -136,7 +162,10 @@ def train_vocabularies(
             f"Take {len(model) + reserved:,} or less, or count more text.",
         )
     scores = _shrink(model, [size - reserved for size in sizes], options, bar)
-    notes = {"counts": counts.fingerprint, "training": asdict(options)}
+    notes: dict[str, Any] = {"counts": counts.fingerprint}
+    if counts.sources:
+        notes["sources"] = [source.to_dict() for source in counts.sources]
+    notes["training"] = asdict(options)
     return {size: Vocabulary.build(scores[size - reserved], sentinels, table, notes) for size in sizes}
 
 

@@ -1,0 +1,260 @@
+"""Lists of words and how often they occur, as runs and counts.
+
+A published list of frequencies can train a vocabulary where its text is not to be had. Lists hold no punctuation and
+few digits: add them to counts of text.
+"""
+
+import csv
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from math import inf
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.kernels.text.count import RUN_LIMIT
+from spanish_tok.readers.csv_jsonl import BadRow, characters_of, csv_rows, is_unicode
+from spanish_tok.readers.options import FileReport, Location, ReadOptions, invalid_row, malformed_row
+from spanish_tok.readers.parquet import open_parquet
+from spanish_tok.readers.records import format_of
+from spanish_tok.readers.streams import StandardInput, open_stream
+from spanish_tok.readers.validation import repair_utf8
+from spanish_tok.text.alphabet import SPACE_MARK
+from spanish_tok.text.packed_table import normalize_column
+from spanish_tok.text.table import NormalizationTable, spanish_table
+
+WORDS = "words"  # the format of lists without a header: `palabra 123`, a space or a tab between
+NUMBERS = ("count", "frequency")  # the column beside `word`
+WRONG = {"count": "not a whole number from 0 on", "frequency": "not a share"}
+TOTAL = 20_000_000  # what frequencies are scaled to: about the runs of 100 MB of text
+MOST = 1 << 53  # runs in all: training computes with them as float64
+END = "\x1f"  # ends a run inside a word; no alphabet holds it
+
+Pair: TypeAlias = "tuple[str, str] | BadRow"  # a word and its number, as they are written
+
+
+@dataclass(frozen=True)
+class WordList:
+    """Words as they were given, and a number for each: how often, or the share of all.
+
+    words: large_string. numbers: float64[words]. dropped: rows that were rejected, by reason.
+    """
+
+    words: pa.LargeStringArray
+    numbers: NDArray[np.float64]
+    shares: bool
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+
+def number_column(names: list[str]) -> str | None:
+    """Return the column of numbers of a list of words; None if it is no such list.
+
+    >>> number_column(["word", "frequency"]), number_column(["id", "text"])
+    ('frequency', None)
+    """
+    return next((name for name in NUMBERS if name in names), None) if "word" in names else None
+
+
+def column_names(path: Location, options: ReadOptions) -> list[str]:
+    """Return the names of the columns of a file on disk; none where it has no header.
+
+    What cannot be read has none either: reading it says what is wrong.
+    """
+    if not Path(path).is_file():
+        return []
+    try:
+        kind = options.format if options.format not in (None, WORDS) else format_of(path)
+        if kind == "parquet":
+            return list(pq.read_schema(path).names)
+        if kind not in ("csv", "tsv"):
+            return []
+        with open_stream(path) as stream, characters_of(stream, "" if kind == "csv" else "\n") as characters:
+            return csv_rows(characters, path)[0] if kind == "csv" else _cells(characters.readline(1 << 16))
+    except (SpanishTokError, pa.ArrowException, OSError, csv.Error):
+        return []
+
+
+def read_word_list(path: Location, options: ReadOptions) -> WordList:
+    """Read a file of words and numbers.
+
+    Parquet, CSV or TSV with the columns word and count or frequency, or lines of a word and its count.
+
+    Raises SpanishTokError, which names file and row, for a number that is missing, negative or not whole.
+    """
+    names = column_names(path, options)
+    column = number_column(names)
+    if column and str(path).endswith(".parquet"):
+        with open_parquet(path, FileReport(os.fspath(path))) as file:
+            return list_of_table(file.read(["word", column]), path, options)
+    location = StandardInput.read() if str(path) == "-" else path
+    is_csv = column is not None and (options.format or format_of(path)) == "csv"
+    with open_stream(location) as stream, characters_of(stream, "" if is_csv else "\n") as characters:
+        rows: Iterator[Pair]
+        if column is None:
+            rows = map(_pair_of_line, characters)
+        else:
+            rows = (_csv_pairs if is_csv else _tsv_pairs)(characters, location, column)
+        return _collected(rows, column or "count", location, options)
+
+
+def _cells(line: str) -> list[str]:
+    return line.removesuffix("\n").removesuffix("\r").split("\t")
+
+
+def _csv_pairs(characters: Any, path: Location, column: str) -> Iterator[Pair]:
+    header, rows = csv_rows(characters, path)
+    word, number = header.index("word"), header.index(column)
+    for row in rows:
+        yield row if isinstance(row, BadRow) else (row[word], row[number])
+
+
+def _tsv_pairs(characters: Any, _: Location, column: str) -> Iterator[Pair]:
+    header = _cells(next(characters))
+    word, number = header.index("word"), header.index(column)
+    for cells in map(_cells, characters):
+        if len(cells) == len(header):
+            yield cells[word], cells[number]
+        else:
+            yield BadRow(f"it has {len(cells)} columns where the header has {len(header)}")
+
+
+def _pair_of_line(line: str) -> Pair:
+    """Return the word and the count of a line; they part at its last space or tab."""
+    pair = line.rsplit(None, 1)
+    return (pair[0], pair[1]) if len(pair) == 2 else BadRow("it is not a word and its count")
+
+
+def _collected(rows: Iterator[Pair], column: str, path: Location, options: ReadOptions) -> WordList:
+    """Return pairs of strings as a list of words; bad rows as the options say."""
+    words, numbers, rejected = list[str](), list[float](), 0
+    for row, pair in enumerate(rows, 1):
+        number = pair if isinstance(pair, BadRow) else _number(pair[1], column)
+        if isinstance(number, BadRow):
+            if options.malformed == "error":
+                raise malformed_row(path, row, number.fault)
+            rejected += 1
+            continue
+        word = pair[0]
+        if not is_unicode(word):
+            if options.invalid_utf8 == "error":
+                raise invalid_row(path, row)
+            if options.invalid_utf8 == "reject":
+                rejected += 1
+                continue
+            word = repair_utf8(word.encode("utf-8", "surrogateescape"))
+        words.append(word)
+        numbers.append(number)
+    column_of_words = pa.array(words, pa.large_string())
+    return WordList(column_of_words, np.array(numbers), column == "frequency", {"malformed": rejected})
+
+
+def _number(text: str, column: str) -> float | BadRow:
+    try:
+        number = float(text)
+    except ValueError:
+        return BadRow(f"its {column} {text!r} is not a number")
+    if not 0 <= number < inf or (column == "count" and number != int(number)):
+        return BadRow(f"its {column} {text!r} is {WRONG[column]}")
+    return number
+
+
+def list_of_table(table: pa.Table, name: Location, options: ReadOptions) -> WordList:
+    """Return a table of the columns word and count, or word and frequency, as a list.
+
+    Raises SpanishTokError that names the row of a word or number that is missing, negative, or not whole.
+    """
+    column = number_column(table.column_names)
+    if column is None:
+        raise SpanishTokError(
+            f"{name} has the columns {', '.join(table.column_names)}",
+            "A list of words has word and count, or word and frequency.",
+        )
+    try:
+        words = table["word"].cast(pa.large_string()).combine_chunks()
+        numbers = pc.cast(table[column], pa.float64(), safe=False).to_numpy()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise SpanishTokError(f"{name} is no list of words ({error})", "Give words and numbers.") from None
+    good = words.is_valid().to_numpy(zero_copy_only=False) & (numbers >= 0) & (numbers < inf)
+    if column == "count":
+        good &= np.floor(numbers) == numbers
+    if not good.all() and options.malformed == "error":
+        fault = f"its word is missing, or its {column} is {WRONG[column]}"
+        raise malformed_row(name, int(np.argmin(good)) + 1, fault)
+    dropped = {"malformed": int((~good).sum())}
+    return WordList(words.filter(pa.array(good)), numbers[good], column == "frequency", dropped)
+
+
+def word_list_of(words: Any, options: ReadOptions | None = None) -> WordList:
+    """Return words of any kind: a file, a dictionary, or a table of Arrow, pandas or polars."""
+    options = options or ReadOptions()
+    if isinstance(words, str | os.PathLike):
+        return read_word_list(words, options)
+    if isinstance(words, Mapping):
+        column = "count" if all(isinstance(number, int) for number in words.values()) else "frequency"
+        words = pa.table({"word": list(words), column: list(words.values())})
+    if not hasattr(words, "__arrow_c_stream__"):
+        raise SpanishTokError(
+            f"A list of words is needed, not {type(words).__name__}", "Give a file, a dictionary, or a table."
+        )
+    return list_of_table(pa.table(words), "The table of words", options)
+
+
+def runs_of_words(
+    given: WordList, total: int = TOTAL, table: NormalizationTable | None = None
+) -> tuple[pa.Table, int, dict[str, int]]:
+    """Return a table (run, count), how often a long run was cut, and what was dropped.
+
+    Each word is normalized and cut into runs, the first with `▁`. Shares are scaled to `total` and rounded, word by
+    word. A word is dropped where nothing is left of it, where it is several words, or where its count rounds to 0;
+    the reasons say how many. A run may stand in several rows.
+    """
+    alphabet = (table or spanish_table()).alphabet
+    numbers, size = given.numbers, float(given.numbers.sum())
+    if given.shares and size:
+        numbers = np.rint(numbers / size * total)
+    words = normalize_column(given.words, table).combine_chunks()
+    empty = pc.equal(words, "").to_numpy(zero_copy_only=False)
+    several = pc.match_substring(words, " ").to_numpy(zero_copy_only=False)
+    zero = (numbers == 0) & ~empty & ~several
+    kept = ~(empty | several | zero)
+    words, counts = words.filter(pa.array(kept)), np.minimum(numbers[kept], MOST).astype(np.int64)
+    cut_runs, runs = _runs(alphabet, f"{{1,{RUN_LIMIT}}}"), _runs(alphabet, "+")
+    cut = pc.sum(
+        pc.subtract(pc.count_substring_regex(words, cut_runs), pc.count_substring_regex(words, runs))
+    )
+    lists = pc.split_pattern(
+        _joined(SPACE_MARK, pc.replace_substring_regex(words, cut_runs, rf"\1{END}")), END
+    )
+    rows = pa.table(
+        [pc.list_flatten(lists), pa.array(counts[pc.list_parent_indices(lists).to_numpy()])], ["run", "count"]
+    )
+    dropped = added(
+        given.dropped,
+        {"empty": int(empty.sum()), "several words": int(several.sum()), "rounded to 0": int(zero.sum())},
+    )
+    return rows.filter(pc.not_equal(rows["run"], "")), int(cut.as_py() or 0), dropped
+
+
+def _joined(before: str, words: pa.LargeStringArray) -> pa.LargeStringArray:
+    ends = [pa.scalar(text, pa.large_string()) for text in (before, "")]
+    return pc.binary_join_element_wise(ends[0], words, ends[1])
+
+
+def _runs(alphabet: str, times: str) -> str:
+    """Return the regular expression of runs: letters, digits, or other characters."""
+    letters = "".join(re.escape(char) for char in alphabet if char.isalpha())
+    digits = "".join(re.escape(char) for char in alphabet if char.isdigit())
+    return f"([{letters}]{times}|[{digits}]{times}|[^{letters}{digits}]{times})"
+
+
+def added(a: Mapping[str, int], b: Mapping[str, int]) -> dict[str, int]:
+    """Return sums by name, those of 0 left out."""
+    return {name: total for name in {**a, **b} if (total := a.get(name, 0) + b.get(name, 0))}
