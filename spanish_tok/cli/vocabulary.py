@@ -90,7 +90,7 @@ def train(
     output: Path,
     **options: Any,
 ) -> None:
-    """Train a vocabulary from FILES of text, of counts, or of words, told apart by their columns."""
+    """Train a vocabulary from FILES of text, counts or words: their columns tell."""
     runner = st.Local(threads)
     how = {"reading": reading(options), **adding(options)}
     counts = st.count(list(files), **how, engine=runner, progress=True)
@@ -129,7 +129,7 @@ def numbers_of(text: str) -> list[float]:
 
 
 def adding(options: dict[str, Any]) -> dict[str, Any]:
-    """Take the options of `adds_up` out of `options`; return them as `count` takes them."""
+    """Take the options of `adds_up` out of `options`, as `count` takes them."""
     licences = options.pop("licences")
     return {
         "weights": options.pop("weights"),

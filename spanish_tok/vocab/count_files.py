@@ -106,7 +106,7 @@ def _entries(given: Any, reading: ReadOptions, texts: Any) -> list[list[Any]]:
 def _apart(
     entry: list[Any], reading: ReadOptions, total: int, table: NormalizationTable | None
 ) -> tuple[Inputs | None, str, list[Counts]]:
-    """Return the files of text of an entry, what they are called, and the counts of its other files."""
+    """Return the text of an entry, its name, and the counts of its other files."""
     if isinstance(entry[0], Inputs):
         return entry[0], _name_of([item.name for item in entry[0].items]), []
     if len(entry) == 1 and is_recipe(str(entry[0])):
@@ -137,7 +137,7 @@ def kind_of(path: Location, reading: ReadOptions) -> Literal["counts", "words", 
 
 
 def _name_of(locations: Sequence[Location]) -> str:
-    """Return the name of a source: of its files, folder or pattern, without the way to it."""
+    """Return the name of a source: of its files, its folder, or its pattern's folder."""
     paths = [PurePath(location) for location in locations]
     names = [base_name(path.parent if has_magic(path.name) else path).split(".")[0] for path in paths]
     return ", ".join(names[:3]) + ", ..." * (len(names) > 3)

@@ -85,7 +85,7 @@ class Counts:
         return bool(self.sources) and all(source.kind == "words" for source in self.sources)
 
     def named(self, name: str, licence: str = "", kind: Literal["text", "words"] = "text") -> "Counts":
-        """Return the counts with a source recorded; one that is known keeps its name and licence."""
+        """Return the counts with a source; a known one keeps its name and licence."""
         known = self.sources or (Source(name, self.fingerprint, kind=kind),)
         return replace(self, sources=tuple(replace(one, licence=one.licence or licence) for one in known))
 

@@ -193,7 +193,7 @@ def list_of_table(table: pa.Table, name: Location, options: ReadOptions) -> Word
 
 
 def word_list_of(words: Any, options: ReadOptions | None = None) -> WordList:
-    """Return words of any kind: a file, a dictionary, or a table of Arrow, pandas or polars."""
+    """Return a file, a dictionary, or a table of Arrow, pandas or polars as a list."""
     options = options or ReadOptions()
     if isinstance(words, str | os.PathLike):
         return read_word_list(words, options)
