@@ -20,6 +20,7 @@ PACKAGE = Path(spanish_tok.__file__).parent
 
 # A module may import what stands on a line above its own, and its own chapter; imports inside functions count.
 LAYERS = """
+interrupts
 kernels
 errors progress deprecated _version
 files

@@ -54,6 +54,16 @@ class Verbs(click.Group):
         command: click.Command = getattr(import_module(f"spanish_tok.cli.{VERBS[name]}"), name)
         return command
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run as a program; an interrupted one ends at once, whatever its threads are at."""
+        try:
+            return super().__call__(*args, **kwargs)
+        except SystemExit as end:
+            if end.code != 130:
+                raise
+            sys.stdout.flush()
+            os._exit(130)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)

@@ -9,12 +9,15 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numba
 from numba.core import event
+from numba.core.registry import CPUDispatcher
+
+from spanish_tok.interrupts import call_whole, interruptible, stop_here
 
 
 class _CompilingNote(event.Listener):  # type: ignore[misc]  # Numba has no types
@@ -34,7 +37,29 @@ class _CompilingNote(event.Listener):  # type: ignore[misc]  # Numba has no type
         pass
 
 
+class _Stop(event.Listener):  # type: ignore[misc]
+    """A compiler that was asked to stop does so between two of its steps, where nothing is half done."""
+
+    def on_start(self, _: Any) -> None:
+        stop_here()
+
+    def on_end(self, _: Any) -> None:
+        pass
+
+
 event.register("numba:compile", _CompilingNote())
+event.register("numba:run_pass", _Stop())
+
+
+class Kernel(CPUDispatcher):  # type: ignore[misc]
+    """A compiled function that a signal does not break, see `interrupts`."""
+
+    def __call__(self, *arguments: Any) -> Any:
+        return call_whole(super().__call__, *arguments)
+
+    def _compile_for_args(self, *arguments: Any, **named: Any) -> Any:
+        """Compile, or load from disk; Numba calls it for types that it meets first."""
+        return interruptible(partial(super()._compile_for_args, *arguments, **named))
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -60,10 +85,11 @@ def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = before or compiled_folder()
     try:
-        compiled: Callable[..., Any] = numba.njit(nogil=True, cache=True, **options)(function)
+        compiled = numba.njit(nogil=True, cache=True, **options)(function)
     finally:
         numba.config.CACHE_DIR = before
-    return compiled
+    compiled.__class__ = Kernel
+    return cast(Callable[..., Any], compiled)
 
 
 @cache

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import reduce
@@ -25,9 +24,10 @@ import pyarrow.parquet as pq
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import atomic_path
+from spanish_tok.interrupts import interruptible
 from spanish_tok.kernels.text.count import SEEN_AT_FIRST, count_records, finish_counting
 from spanish_tok.kernels.text.runs import merge_runs, new_runs
-from spanish_tok.parallel.threads import Shared, available_cores
+from spanish_tok.parallel.threads import Shared, available_cores, thread_pool
 from spanish_tok.readers.options import ReadOptions
 from spanish_tok.text.arrow import Column, bytes_and_offsets, text_array, text_chunks
 from spanish_tok.text.packed_table import pack, packed_spanish
@@ -126,8 +126,8 @@ class Counts:
         if self.dropped:
             notes["dropped"] = dict(self.dropped)
         table = self.table.replace_schema_metadata({METADATA_KEY: json.dumps(notes).encode()})
-        with atomic_path(path) as partial:
-            pq.write_table(table, partial, compression="zstd", compression_level=level)
+        with atomic_path(path) as partial, open(partial, "wb") as file:
+            interruptible(lambda: pq.write_table(table, file, compression="zstd", compression_level=level))
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> "Counts":
@@ -205,10 +205,9 @@ def count_runs(
         return finish_counting(packed, runs, seen), records
 
     threads = threads or available_cores()
-    work(text_chunks([""]))  # what is not compiled yet is compiled here, where Ctrl-C is heard
-    with ThreadPoolExecutor(threads) as pool, closing(Shared(_slices(texts))) as slices:
+    with thread_pool(threads) as pool, closing(Shared(_slices(texts))) as slices:
         tables, records = zip(*pool.map(work, [slices] * threads), strict=True)
-    return _as_counts(reduce(merge_runs, tables), sum(records))
+    return interruptible(lambda: _as_counts(reduce(merge_runs, tables), sum(records)))
 
 
 def _slices(texts: Column | Iterable[Column]) -> Iterator[pa.LargeStringArray]:

@@ -13,6 +13,7 @@ from typing import Any, overload
 import numpy as np
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.interrupts import interruptible
 from spanish_tok.options import changed
 from spanish_tok.parallel.local import Local
 from spanish_tok.parallel.ray_engine import Ray
@@ -154,7 +155,7 @@ def train_vocabularies(
     if not len(counts):
         raise SpanishTokError("The counts are empty", "Count a text that holds at least one word.")
     bar.note("looking for candidates")
-    model = seed_model(counts, characters, options.seeds, threads or available_cores())
+    model = interruptible(seed_model, counts, characters, options.seeds, threads or available_cores())
     run_em(model, options.steps)
     if max(sizes) > len(model) + reserved:
         raise SpanishTokError(

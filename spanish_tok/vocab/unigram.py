@@ -5,7 +5,6 @@ whose edges are found once and only filtered afterwards.
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -21,6 +20,7 @@ from spanish_tok.kernels.unigram.suffix_tree import (
     suffix_keys,
     suffix_tree,
 )
+from spanish_tok.parallel.threads import thread_pool
 from spanish_tok.text.alphabet import SPACE_MARK
 from spanish_tok.text.arrow import bytes_and_offsets, text_chunks
 from spanish_tok.vocab.counts import Counts
@@ -82,8 +82,7 @@ class UnigramModel:
         """
         cuts = np.searchsorted(bounds, np.linspace(0, bounds[-1], SHARES + 1)[1:-1])
         edges = [0, *(int(cut) for cut in cuts), len(bounds) - 1]
-        work(0, 0)  # what is not compiled yet is compiled here, where Ctrl-C is heard
-        with ThreadPoolExecutor(self.threads) as pool:
+        with thread_pool(self.threads) as pool:
             return list(pool.map(work, edges[:-1], edges[1:]))
 
 

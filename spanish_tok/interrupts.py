@@ -1,0 +1,127 @@
+"""Signals and compiled code: Ctrl-C at any moment, and no crash.
+
+A compiled function makes Python objects of its results with code of Numba's that is partly Python. There
+the interpreter runs the handlers of the signals that came meanwhile, and an exception, such as
+KeyboardInterrupt, is not looked for: the process crashes. A compiler that is broken off anywhere leaves
+its tables half filled. So two things happen here, both in the main thread, the only one that runs handlers:
+
+    call_whole      while a kernel runs, signals are noted; their handlers run when it has returned
+    interruptible   what takes seconds, compiling above all, runs in a thread of its own, and the main
+                    thread waits where a signal is heard at once
+"""
+
+import _signal  # type: ignore[import-not-found]  # `signal` itself takes a microsecond a call to make enums
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+SIGNALS = tuple(
+    int(getattr(signal, name))
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGUSR1", "SIGUSR2")
+    if hasattr(signal, name)
+)
+PATIENCE = 0.05  # seconds between two looks for a signal that was noted
+
+_came: list[int] = []  # signals that came while a kernel ran
+_thread = threading.local()  # .stop: the event that asks this thread to stop
+
+
+class Interrupted(BaseException):
+    """A signal came, or the pool of this thread ends; the call has no result."""
+
+
+def call_whole(function: Callable[..., Result], *arguments: Any) -> Result:
+    """Call `function` while no handler of a signal can run.
+
+    The handlers run, and raise what they like, at the end. It takes a microsecond.
+
+    >>> call_whole(sorted, "hola")
+    ['a', 'h', 'l', 'o']
+    """
+    if threading.get_ident() != threading.main_thread().ident:
+        return function(*arguments)
+    while True:
+        held: list[tuple[int, Any]] = []
+        try:
+            for number in SIGNALS:
+                handler = _signal.getsignal(number)
+                if callable(handler):
+                    held.append((number, handler))
+                    _signal.signal(number, _note)
+            return function(*arguments)
+        except Interrupted:
+            pass  # a handler that does not raise lets the work begin again
+        finally:
+            _give_back(held)
+
+
+def _note(number: int, _: Any) -> None:
+    _came.append(number)
+
+
+def _give_back(held: list[tuple[int, Any]]) -> None:
+    """Set the handlers again, and let those of the signals that came run."""
+    raised = None
+    while held:
+        try:
+            _signal.signal(*held[-1])
+            held.pop()
+        except BaseException as error:  # of a handler that is back already; the others must be, too
+            raised = error
+    while _came:
+        signal.raise_signal(_came.pop())
+    if raised is not None:
+        raise raised
+
+
+def interruptible(function: Callable[..., Result], *arguments: Any) -> Result:
+    """Call a function that takes seconds, so that Ctrl-C is heard meanwhile.
+
+    It runs in a thread of its own, which is left alone after a signal: it must change nothing that anybody uses
+    later. Raises what the handler of the signal raises, and Interrupted in a kernel's call and in a pool that ends.
+
+    >>> interruptible(sorted, "hola")
+    ['a', 'h', 'l', 'o']
+    """
+    of_pool: threading.Event | None = getattr(_thread, "stop", None)
+    if of_pool is None and threading.get_ident() != threading.main_thread().ident:
+        return function(*arguments)
+    results: list[Result] = []
+    errors: list[BaseException] = []
+    stop, done = threading.Event(), threading.Event()
+
+    def work() -> None:
+        _thread.stop = stop
+        try:
+            results.append(function(*arguments))
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            done.set()
+
+    threading.Thread(target=work, name="spanish-tok").start()
+    try:
+        while not done.wait(PATIENCE):
+            if _came if of_pool is None else of_pool.is_set():
+                raise Interrupted
+    finally:
+        stop.set()
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def stop_with(stop: threading.Event) -> None:
+    """Let this thread, one of a pool, stop compiling when `stop` is set."""
+    _thread.stop = stop
+
+
+def stop_here() -> None:
+    """Raise Interrupted in a thread that was asked to stop."""
+    with suppress(AttributeError):
+        if _thread.stop.is_set():
+            raise Interrupted
