@@ -38,7 +38,10 @@ class _CompilingNote(event.Listener):  # type: ignore[misc]  # Numba has no type
 
 
 class _Stop(event.Listener):  # type: ignore[misc]
-    """A compiler that was asked to stop does so between two of its steps, where nothing is half done."""
+    """A compiler that was asked to stop does so between two of its steps.
+
+    Nothing is half done there.
+    """
 
     def on_start(self, _: Any) -> None:
         stop_here()
