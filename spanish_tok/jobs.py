@@ -110,7 +110,10 @@ class OutputFolder:
                 write_json(self.unfinished / "job.json", {**job, **self.inputs})
             elif (self.unfinished / "state.json").exists():
                 self.state = read_json(self.unfinished / "state.json")
-            yield
+            try:
+                yield
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(f"The same call goes on in {self.path}.") from None
 
     def save_state(self, state: Any) -> None:
         """Write how far the job is (JSON).

@@ -79,7 +79,8 @@ class Verbs(click.Group):
         except (KeyboardInterrupt, SystemError) as error:
             if not _interrupted(error):
                 raise
-            sys.exit(_complain("Interrupted. No half-written file is left.", 130))
+            kept = str(error) if isinstance(error, KeyboardInterrupt) else ""
+            sys.exit(_complain(f"Interrupted. {kept or 'No half-written file is left.'}", 130))
         except BrokenPipeError:  # the reader of our output left: `| head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(0)

@@ -124,14 +124,8 @@ class Finetuning(TrainingLoop[FinetuneStep]):
         """How many batches the training examples make."""
         return -(-len(self.parts.training) // self.options.batch_size)
 
-    def next_batch(self) -> ExampleBatch | None:
-        """Return the next batch of the epoch.
-
-        Ends an epoch that was interrupted while it was validated.
-        """
-        if self.state.position == self.steps_per_epoch:
-            self._end_epoch(self._validation()[1])
-            return None
+    def next_batch(self) -> ExampleBatch:
+        """Return the next batch of the epoch."""
         if self._batches[0] != self.state.epoch:
             lengths = [len(example.input) for example in self.parts.training]
             batches = order_of(lengths, self.options.batch_size, self.options.seed, self.state.epoch)
@@ -160,20 +154,25 @@ class Finetuning(TrainingLoop[FinetuneStep]):
             tokens_per_second=tokens_per_second,
         )
 
+    @property
+    def validates(self) -> bool:
+        return self.state.position == self.steps_per_epoch
+
     def validate(self, figures: FinetuneStep) -> None:
-        if self.state.position == self.steps_per_epoch:
-            figures.validation_loss, figures.metric = self._validation()
+        loss, figures.metric = self._validation()
+        figures.validation_loss = loss
 
     def after_step(self, figures: FinetuneStep) -> None:
-        if self.state.position == self.steps_per_epoch:
+        if self.validates:
             self._end_epoch(figures.metric)
         elif figures.step % self.options.save_every == 0:
             self.save()
 
-    def save(self) -> None:
-        """Write all that the next step depends on."""
+    def save(self) -> Path:
+        """Write all that the next step depends on; return the file."""
         notes = {"reached": asdict(self.state), **self.identity}
         save_state(self.folder / STATE, self.model, self.optimizer, notes)
+        return self.folder / STATE
 
     def note(self, figures: FinetuneStep) -> str:
         """Return the words beside the progress bar."""
@@ -210,14 +209,13 @@ class Finetuning(TrainingLoop[FinetuneStep]):
 
     def _end_epoch(self, metric: float | None) -> None:
         """Keep the model if it is the best so far, and the state."""
-        state = self.state
-        state.epoch, state.position = state.epoch + 1, 0
+        state = replace(self.state, epoch=self.state.epoch + 1, position=0)
         if metric is None or metric > state.best:
-            state.best = -math.inf if metric is None else metric
-            state.best_epoch = state.epoch
+            state = replace(state, best=-math.inf if metric is None else metric, best_epoch=state.epoch)
             notes = {**self.bundle.notes, "epoch": state.epoch, "steps": state.step}
             save_folder(self.folder, self.model, self.adapter, {"task": self.bundle.task.name})
             replace(self.bundle, notes={**notes, "validation_metric": metric}).save(self.folder)
+        self.state = state
         self.save()
 
     def _refuse_another(self, notes: Mapping[str, Any]) -> None:

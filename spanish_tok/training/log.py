@@ -66,6 +66,11 @@ class Log(Generic[R]):
         with open(self.path, "a", newline="", encoding="utf-8") as file:
             csv.writer(file).writerow(_cells(row))
 
+    def replace_last(self, row: R) -> None:
+        """Write the last row anew, with the figures of validation."""
+        self.rows[-1] = row
+        self._begin()
+
     def mean_loss(self, first: int, last: int) -> float:
         """Return the mean loss of rows [first, last), or of those there are."""
         losses: list[float] = [row.loss for row in self.rows[first:last]]

@@ -14,11 +14,13 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.interrupts import call_whole
 from spanish_tok.jobs import claim
 from spanish_tok.progress import SILENT, Bar
 from spanish_tok.t5.model import T5
 from spanish_tok.training.log import Log
 from spanish_tok.training.optimizers import flush_denormals
+from spanish_tok.training.state import random_state, restore_random_state
 
 ADVICE = "Try a lower learning rate or a longer warm-up."
 
@@ -38,6 +40,8 @@ class StepFigures(Protocol):
 
     The dataclass of a training adds its own fields.
     """
+
+    validation_loss: float | None
 
     @property
     def step(self) -> int:
@@ -75,6 +79,7 @@ class TrainingLoop(ABC, Generic[R]):
         self.optimizer = optimizer
         self.autocast = autocast
         self.clip = clip
+        self._before: dict[str, torch.Tensor] | None = None  # random state before a step that has not ended
 
     @property
     @abstractmethod
@@ -83,10 +88,7 @@ class TrainingLoop(ABC, Generic[R]):
 
     @abstractmethod
     def next_batch(self) -> Any:
-        """Return the batch of the next step.
-
-        None if `finished` must be asked again first.
-        """
+        """Return the batch of the next step."""
 
     @abstractmethod
     def loss(self, batch: Any) -> torch.Tensor:
@@ -104,20 +106,28 @@ class TrainingLoop(ABC, Generic[R]):
     def figures(self, loss: float, rate: float, norm: float, tokens_per_second: int) -> R:
         """Return what the log is to hold of the step that was just taken."""
 
+    @property
+    @abstractmethod
+    def validates(self) -> bool:
+        """Whether the step that was taken last is one to validate after."""
+
     @abstractmethod
     def validate(self, figures: R) -> None:
-        """Fill in the figures of validation, if the step is one to validate after."""
+        """Fill in the figures of validation."""
 
     @abstractmethod
     def after_step(self, figures: R) -> None:
         """Save or stop, as the step asks for; its figures are in the log."""
 
     @abstractmethod
-    def save(self) -> Any:
-        """Write all that the next step depends on."""
+    def save(self) -> Path:
+        """Write all that the next step depends on; return where."""
 
     def run(self, bar: Bar = SILENT) -> None:
-        """Train to the end, with the folder claimed; Ctrl-C saves first."""
+        """Train to the end, with the folder claimed; Ctrl-C saves first.
+
+        The KeyboardInterrupt then says what was saved.
+        """
         bar.advance(self.state.step)
         with claim(self.folder):
             try:
@@ -125,8 +135,10 @@ class TrainingLoop(ABC, Generic[R]):
                     bar.advance()
                     bar.note(self.note(figures))
             except KeyboardInterrupt:
-                self.save()
-                raise
+                self._keep_whole_steps()
+                raise KeyboardInterrupt(
+                    f"{self.state.step:,} steps are saved in {self.save()}. The same call goes on from there."
+                ) from None
             self.log.draw()
             self.finish()
 
@@ -136,15 +148,26 @@ class TrainingLoop(ABC, Generic[R]):
     def steps(self) -> Iterator[R]:
         """Train step by step; yield the figures of each."""
         flush_denormals()
+        if self.validates and self.log.rows and self.log.rows[-1].step == self.state.step:
+            self._end_step(self.log.rows[-1])  # its validation was interrupted
         while not self.finished:
             begun, cpu = time.perf_counter(), time.process_time()
-            if (batch := self.next_batch()) is None:
-                continue
-            figures = self._step(batch, begun, cpu)
-            self.validate(figures)
-            self.log.add(figures)
-            self.after_step(figures)
+            self._before = random_state(self.model)
+            figures = self._step(self.next_batch(), begun, cpu)
+            self._end_step(figures)
             yield figures
+
+    def _end_step(self, figures: R) -> None:
+        """Validate, log and save after a step, as far as that was not done."""
+        if self.validates and figures.validation_loss is None:
+            self.validate(figures)
+            call_whole(self.log.replace_last, figures)
+        self.after_step(figures)
+
+    def _keep_whole_steps(self) -> None:
+        """Give back what a step that was broken off has drawn from the random generators."""
+        if self._before is not None:
+            restore_random_state(self._before)
 
     def note(self, figures: R) -> str:
         """Return the words beside the progress bar."""
@@ -160,10 +183,18 @@ class TrainingLoop(ABC, Generic[R]):
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.clip).item()
         self._refuse_nan(loss.item(), norm, rate)
-        self.optimizer.step()
-        tokens, seconds = self.tokens_of(batch), time.perf_counter() - begun
-        self.state.add(tokens, seconds, time.process_time() - cpu)
-        return self.figures(loss.item(), rate, norm, round(tokens / seconds))
+        tokens = self.tokens_of(batch)
+
+        def update() -> R:  # all of it or nothing: Ctrl-C waits
+            self.optimizer.step()
+            seconds = time.perf_counter() - begun
+            self.state.add(tokens, seconds, time.process_time() - cpu)
+            figures = self.figures(loss.item(), rate, norm, round(tokens / seconds))
+            self.log.add(figures)
+            self._before = None
+            return figures
+
+        return call_whole(update)
 
     def _refuse_nan(self, loss: float, norm: float, rate: float) -> None:
         if not (math.isfinite(loss) and math.isfinite(norm)):

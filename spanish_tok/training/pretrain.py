@@ -207,11 +207,16 @@ class Pretraining(TrainingLoop[StepRecord]):
             tokens_per_second=tokens_per_second,
         )
 
+    @property
+    def validates(self) -> bool:
+        return bool(self.validation) and (self.finished or self.state.step % self.options.validate_every == 0)
+
     def validate(self, figures: StepRecord) -> None:
-        if self.validation and (self.finished or figures.step % self.options.validate_every == 0):
-            score = scorer_of(self.model)
-            figures.validation_loss = self.validation.nats_per_token(score)
-            figures.bits_per_byte = self.validation.bits_per_byte(score).value
+        assert self.validation
+        score = scorer_of(self.model)
+        loss = self.validation.nats_per_token(score)
+        figures.bits_per_byte = self.validation.bits_per_byte(score).value
+        figures.validation_loss = loss
 
     def after_step(self, figures: StepRecord) -> None:
         self._refuse_flat(figures)

@@ -69,7 +69,7 @@ def save_checkpoint(
     try:
         own = {"steps": reached.step, "tokens": reached.tokens}
         model.save(partial, vocabulary, notes=own | ({"start": notes["start"]} if notes.get("start") else {}))
-        tensors = _flat(optimizer) | _random_state(model)
+        tensors = _flat(optimizer) | random_state(model)
         write_tensors(partial / STATE, {name: tensor.cpu().numpy() for name, tensor in tensors.items()})
         write_json(partial / PROGRESS, {**asdict(reached), **notes})
         shutil.rmtree(final, ignore_errors=True)
@@ -134,18 +134,21 @@ def _flat(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     return {f"{number}.{name}": tensor for number, state in states.items() for name, tensor in state.items()}
 
 
-def _random_state(model: T5) -> dict[str, torch.Tensor]:
+def random_state(model: T5) -> dict[str, torch.Tensor]:
+    """Return the state of the random generators that training `model` draws from, by name."""
     states = {f"{RANDOM}cpu": torch.get_rng_state()}
     if model.shared.weight.device.type == "cuda":
         states[f"{RANDOM}cuda"] = torch.cuda.get_rng_state(model.shared.weight.device)
     return states
 
 
-def _restore_random(device: str, state: torch.Tensor) -> None:
-    if device == "cpu":
-        torch.set_rng_state(state)
-    elif torch.cuda.is_available():
-        torch.cuda.set_rng_state(state)
+def restore_random_state(states: Mapping[str, torch.Tensor]) -> None:
+    """Put what `random_state` returned back into the generators."""
+    for name, state in states.items():
+        if name == f"{RANDOM}cpu":
+            torch.set_rng_state(state)
+        elif torch.cuda.is_available():
+            torch.cuda.set_rng_state(state)
 
 
 def _restore(optimizer: torch.optim.Optimizer, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -157,7 +160,7 @@ def _restore(optimizer: torch.optim.Optimizer, arrays: Mapping[str, NDArray[Any]
     for name, array in arrays.items():
         tensor = torch.tensor(array)
         if name.startswith(RANDOM):
-            _restore_random(name.removeprefix(RANDOM), tensor)
+            restore_random_state({name: tensor})
         else:
             number, _, key = name.partition(".")
             states.setdefault(int(number), {})[key] = tensor
@@ -170,7 +173,7 @@ def save_state(path: Path, model: T5, optimizer: torch.optim.Optimizer, notes: d
     The file is safetensors; `notes` become its metadata.
     """
     tensors = {f"{WEIGHT}{name}": tensor.detach() for name, tensor in model.state_dict().items()}
-    tensors |= _flat(optimizer) | _random_state(model)
+    tensors |= _flat(optimizer) | random_state(model)
     arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
     write_tensors(path, arrays, metadata={"notes": json.dumps(notes)})
 
