@@ -113,7 +113,7 @@ class OutputFolder:
             try:
                 yield
             except KeyboardInterrupt:
-                raise KeyboardInterrupt(f"The same call goes on in {self.path}.") from None
+                raise KeyboardInterrupt(f"Repeat the call: it resumes in {self.path}.") from None
 
     def save_state(self, state: Any) -> None:
         """Write how far the job is (JSON).

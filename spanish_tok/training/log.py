@@ -67,7 +67,7 @@ class Log(Generic[R]):
             csv.writer(file).writerow(_cells(row))
 
     def replace_last(self, row: R) -> None:
-        """Write the last row anew, with the figures of validation."""
+        """Write the last row again, with the figures of validation."""
         self.rows[-1] = row
         self._begin()
 

@@ -137,7 +137,7 @@ class TrainingLoop(ABC, Generic[R]):
             except KeyboardInterrupt:
                 self._keep_whole_steps()
                 raise KeyboardInterrupt(
-                    f"{self.state.step:,} steps are saved in {self.save()}. The same call goes on from there."
+                    f"{self.state.step:,} steps are saved in {self.save()}. Repeat the call: it resumes there."
                 ) from None
             self.log.draw()
             self.finish()

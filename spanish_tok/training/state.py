@@ -135,7 +135,7 @@ def _flat(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
 
 
 def random_state(model: T5) -> dict[str, torch.Tensor]:
-    """Return the state of the random generators that training `model` draws from, by name."""
+    """Return the state of the random generators of a training, by name."""
     states = {f"{RANDOM}cpu": torch.get_rng_state()}
     if model.shared.weight.device.type == "cuda":
         states[f"{RANDOM}cuda"] = torch.cuda.get_rng_state(model.shared.weight.device)
