@@ -21,12 +21,14 @@ class Sampler:
     """A source of random segmentations.
 
     Words are independent of each other, and the lattices of recent ones are cached.
+
+    pieces: ordinary piece -> (id, score). longest: characters of the longest.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         ordinary = (number for number in range(len(vocabulary)) if number not in vocabulary.special_ids)
-        self._pieces = {vocabulary.pieces[number]: (number, vocabulary.scores[number]) for number in ordinary}
-        self._longest = max(map(len, self._pieces))
+        self.pieces = {vocabulary.pieces[number]: (number, vocabulary.scores[number]) for number in ordinary}
+        self.longest = max(map(len, self.pieces))
         self._kept = lru_cache(WORDS_KEPT)(self._filter_forward)
 
     def draw(self, normalized: str, alpha: float, seed: int) -> list[int]:
@@ -50,8 +52,8 @@ class Sampler:
         for end in range(1, len(word) + 1):
             reached = [
                 (start, found[0], sums[start] + alpha * found[1])
-                for start in range(max(0, end - self._longest), end)
-                if (found := self._pieces.get(word[start:end]))
+                for start in range(max(0, end - self.longest), end)
+                if (found := self.pieces.get(word[start:end]))
             ]
             if not reached:
                 raise SpanishTokError(

@@ -12,7 +12,7 @@ from spanish_tok.errors import SpanishTokError
 from spanish_tok.text.alphabet import SPACE_MARK
 from spanish_tok.text.charsmap import spanish_charsmap
 from spanish_tok.text.table import spanish_table, valid_text
-from spanish_tok.vocab.vocabulary import EOS, Vocabulary
+from spanish_tok.vocab.vocabulary import EOS, PAD, UNK, Vocabulary
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from spanish_tok.tokenization.column_encoder import ColumnEncoder
     from spanish_tok.tokenization.subword_regularization import Sampler
 
+MOST_IN_COLUMNS = 1 << 16  # ids of a vocabulary; columns hold 16-bit ids
 LONG = 100_000  # characters; from here on text goes to the compiled kernel at once
 EXACT = 15_000  # a sum of scores up to here was exact in float32 all along (design: 2^14, less a margin)
 
@@ -34,7 +35,11 @@ class Tokenizer:
     >>> ids = tokenizer.encode("¡Qué mañana tan FRÍA!")
     >>> tokenizer.decode(ids)
     '¡qué mañana tan fría!'
+    >>> tokenizer(["Hola", "Mundo"], padding=True)
+    {'input_ids': [[598, 52, 1], [623, 1, 0]], 'attention_mask': [[1, 1, 1], [1, 1, 0]]}
     """
+
+    eos_id, pad_id, unk_id = EOS, PAD, UNK
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
@@ -68,6 +73,41 @@ class Tokenizer:
         4999
         """
         return self.vocabulary.sentinel_id(k)
+
+    def get_vocab(self) -> dict[str, int]:
+        """Return the id of each piece, specials and sentinels included."""
+        return {piece: number for number, piece in enumerate(self.vocabulary.pieces)}
+
+    @overload
+    def piece_to_id(self, piece: str) -> int: ...
+    @overload
+    def piece_to_id(self, piece: list[str]) -> list[int]: ...
+    def piece_to_id(self, piece: Any) -> Any:
+        """Return the id of a piece, or of each in a list; `unk_id` if there is none.
+
+        >>> Tokenizer.load().piece_to_id(["▁ho", "</s>", "ж"])
+        [598, 1, 2]
+        """
+        if isinstance(piece, str):
+            return self._id_of.get(piece, UNK)
+        return [self.piece_to_id(one) for one in piece]
+
+    @overload
+    def id_to_piece(self, token_id: int) -> str: ...
+    @overload
+    def id_to_piece(self, token_id: list[int]) -> list[str]: ...
+    def id_to_piece(self, token_id: Any) -> Any:
+        """Return the piece of an id, or of each in a list.
+
+        Raises SpanishTokError for an id that the vocabulary does not have.
+        """
+        if not isinstance(token_id, Iterable):
+            return self.id_to_piece([token_id])[0]
+        return [self.vocabulary.pieces[number] for number in self._checked_ids(token_id)]
+
+    @cached_property
+    def _id_of(self) -> dict[str, int]:
+        return self.get_vocab()
 
     @cached_property
     def _engine(self) -> Any:
@@ -128,6 +168,86 @@ class Tokenizer:
     @cached_property
     def _lowest_score(self) -> float:
         return max(abs(score) for score in self.vocabulary.scores)
+
+    def encode_batch(
+        self, texts: Iterable[str], append_eos: bool = False, *, threads: int | None = None
+    ) -> list[list[int]]:
+        """Return the ids of each text, by compiled code where there is much of it.
+
+        texts: any collection of str: a list, a column of pandas, polars or datasets. `encode_column` is faster still:
+        it makes no Python object for a text. threads: None stands for all cores; never changes the result.
+
+        Raises SpanishTokError, which tells the place of anything but text.
+
+        >>> Tokenizer.load().encode_batch(("Hola", "Mundo"), append_eos=True)
+        [[598, 52, 1], [623, 1]]
+        """
+        texts = _listed(texts)
+        if sum(map(len, texts)) < LONG or self.vocab_size > MOST_IN_COLUMNS:
+            return [self.encode(text, append_eos) for text in texts]
+        rows: list[list[int]] = self.encode_column(texts, append_eos, threads).to_pylist()
+        return rows
+
+    def decode_batch(self, ids: Iterable[Iterable[int]]) -> list[str]:
+        """Return the text of each row of ids: lists, arrays or tensors.
+
+        Raises SpanishTokError, which tells the row of a wrong id.
+
+        >>> Tokenizer.load().decode_batch([[598, 52, 1], [623, 1, 0]])
+        ['hola', 'mundo']
+        """
+        texts = []
+        for row, its_ids in enumerate(ids):
+            try:
+                texts.append(str(self._engine.decode(self._checked_ids(its_ids))))
+            except SpanishTokError as error:
+                raise SpanishTokError(f"Row {row}: {error.problem}", error.advice) from None
+        return texts
+
+    def encode_nbest(self, text: str, n: int) -> list[tuple[list[int], float]]:
+        """Return the n most probable segmentations of a text: (ids, score) pairs.
+
+        The first has the ids of `encode`. A score is the sum of its pieces' scores, natural logarithms of their
+        probabilities. There are fewer than n pairs where there are fewer segmentations.
+
+        >>> Tokenizer.load().encode_nbest("hola", 2)
+        [([598, 52], -14.5693359375), ([598, 45, 33], -20.1240234375)]
+        """
+        from spanish_tok.tokenization.nbest import nbest
+
+        words = "".join(SPACE_MARK + word for word in self.normalize(text).split())
+        return nbest(words, self._sampler.pieces, self._sampler.longest, n)
+
+    def __call__(
+        self,
+        text: str | Iterable[str],
+        padding: bool | str = False,
+        truncation: bool = False,
+        max_length: int | None = None,
+        return_tensors: str | None = None,
+        append_eos: bool = True,
+    ) -> dict[str, Any]:
+        """Return input_ids and attention_mask of one text or of several, for a model.
+
+        text: one str gives flat lists, and with return_tensors a batch of one; any collection of str gives a row each.
+        padding: True to the longest row, "max_length" to `max_length`. truncation: rows are cut to `max_length` ids,
+        `</s>` included. max_length: 512 by default. return_tensors: "np" or "pt". The ids are those of transformers'
+        AutoTokenizer with split_special_tokens=True.
+
+        Raises SpanishTokError for what is no text, and for options that make no sense.
+
+        >>> Tokenizer.load()("¡Hola, mundo!", truncation=True, max_length=4)
+        {'input_ids': [101, 930, 52, 1], 'attention_mask': [1, 1, 1, 1]}
+        """
+        from spanish_tok.tokenization.batches import batch_of, ids_per_text
+
+        most, fewest = ids_per_text(truncation, padding, max_length)
+        rows = [self.encode(text)] if isinstance(text, str) else self.encode_batch(text)
+        end = [EOS] if append_eos else []
+        rows = [row[: most - len(end) if most else None] + end for row in rows]
+        batch = batch_of(rows, fewest, PAD if padding else None, return_tensors)
+        flat = isinstance(text, str) and return_tensors is None
+        return {name: values[0] for name, values in batch.items()} if flat else batch
 
     @overload
     def tokens(self, text: str) -> list[str]: ...
@@ -230,9 +350,11 @@ class Tokenizer:
     def encode_column(self, column: "Column", append_eos: bool = False, threads: int | None = None) -> Any:
         """Return the ids of a text column as lists of uint16, at memory speed.
 
-        Equal to `encode` of each text. `threads`: None stands for all cores.
+        Equal to `encode` of each text. `threads`: None stands for all cores. A Series of polars gives one, for
+        `pl.col("text").map_batches(tokenizer.encode_column)`; anything else gives an Arrow array.
         """
-        return self._column_encoder.encode(column, append_eos=append_eos, threads=threads)
+        lists = self._column_encoder.encode(column, append_eos=append_eos, threads=threads)
+        return type(column)(lists) if type(column).__module__.startswith("polars.") else lists  # type: ignore[call-arg]
 
     def decode_column(self, lists: "pa.Array | pa.ChunkedArray") -> Any:
         """Return the texts of a column of lists of ids; equal to `decode` of each."""
@@ -271,6 +393,19 @@ class Stream:
             text = text.removeprefix(" ")
             self._begun = True
         return text
+
+
+def _listed(texts: Iterable[str]) -> list[str]:
+    """Return texts as a list; an error names the place of another value."""
+    if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
+        raise SpanishTokError(f"Several texts are needed, not {type(texts).__name__}", "Give a list of str.")
+    listed = texts.to_pylist() if hasattr(texts, "to_pylist") else list(texts)
+    for place, text in enumerate(listed):
+        try:
+            valid_text(text)
+        except SpanishTokError as error:
+            raise SpanishTokError(f"Text {place}: {error.problem}", error.advice) from None
+    return listed
 
 
 def _checked(text: str) -> str:

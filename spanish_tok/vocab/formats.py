@@ -20,6 +20,7 @@ from spanish_tok.text.alphabet import JOINERS, SPACE_MARK
 SPECIALS = ("<pad>", "</s>", "<unk>")
 PAD, EOS, UNK = range(3)
 SPECIAL_SCORE = -10000.0
+MOST_INPUT_IDS = 512  # where truncation cuts by default: T5's inputs
 
 # What vanishes and joins its neighbour in a grapheme cluster: NUL, marks, format characters, letters of the
 # class Prepend, and two half-width marks. The skin tones join it too, but become a space.
@@ -135,7 +136,7 @@ def tokenizer_config(vocabulary: Written) -> str:
         "extra_ids": 0,
         **_special_tokens(vocabulary),
         "clean_up_tokenization_spaces": False,
-        "model_max_length": 512,
+        "model_max_length": MOST_INPUT_IDS,
     }
     return _json(config)
 
