@@ -106,8 +106,8 @@ def clean_batch(batch: pa.RecordBatch, options: CleanOptions | None = None) -> C
     normalized = normalize_records(*bytes_and_offsets(texts), packed_spanish())
     measures, exact, near = kernels.measure(*normalized, function_words())
     reasons = np.zeros(len(texts), np.uint8)
-    for place, rejected in reversed(list(enumerate(_rejections(texts, measures, options), 1))):
-        reasons[rejected] = place
+    for reason, rejected in reversed(list(enumerate(_rejections(texts, measures, options), 1))):
+        reasons[rejected] = reason
     return Cleaned(batch, repairs, reasons, near, exact)
 
 
@@ -157,11 +157,11 @@ class Duplicates:
         if not (self._options.duplicate or self._options.near_duplicate):
             return
         near = cleaned.near if self._options.near_duplicate else cleaned.exact
-        found = self.look_up(near, cleaned.exact, cleaned.reasons == KEPT)
+        verdicts = self.look_up(near, cleaned.exact, cleaned.reasons == KEPT)
         if not self._options.duplicate:
-            found[found == kernels.SAME] = kernels.SIMILAR
-        cleaned.reasons[found == kernels.SAME] = 1 + REJECTIONS.index("duplicate")
-        cleaned.reasons[found == kernels.SIMILAR] = 1 + REJECTIONS.index("near_duplicate")
+            verdicts[verdicts == kernels.SAME] = kernels.SIMILAR
+        cleaned.reasons[verdicts == kernels.SAME] = 1 + REJECTIONS.index("duplicate")
+        cleaned.reasons[verdicts == kernels.SIMILAR] = 1 + REJECTIONS.index("near_duplicate")
 
     def look_up(self, near: NDArray[np.uint64], exact: NDArray[np.uint64], asked: Flags) -> NDArray[np.uint8]:
         """Look rows up by their hashes, and note the new ones.
@@ -174,18 +174,18 @@ class Duplicates:
 
 def _repaired(batch: pa.RecordBatch, options: CleanOptions) -> tuple[pa.RecordBatch, NDArray[np.uint8]]:
     """Return the batch with its flagged texts repaired, and which rules changed them."""
-    place = batch.schema.get_field_index("text")
-    (texts,) = text_chunks(batch.column(place))
+    index = batch.schema.get_field_index("text")
+    (texts,) = text_chunks(batch.column(index))
     flagged = kernels.suspicions(*bytes_and_offsets(texts), _plain_bytes()) != 0
     repairs = np.zeros(len(texts), np.uint8)
     rows = np.flatnonzero(flagged)
     mended = [_repair(text, options) for text in texts.take(pa.array(rows)).to_pylist()]
     repairs[rows] = [bits for _, bits in mended]
     if repairs.any():
-        column = pa.array([text for text, _ in mended], texts.type)
-        texts = pc.replace_with_mask(texts, pa.array(flagged), column)
-        column = texts.cast(batch.schema.field(place).type)
-        batch = batch.set_column(place, batch.schema.field(place), column)
+        replacements = pa.array([text for text, _ in mended], texts.type)
+        texts = pc.replace_with_mask(texts, pa.array(flagged), replacements)
+        field = batch.schema.field(index)
+        batch = batch.set_column(index, field, texts.cast(field.type))
     return batch, repairs
 
 
@@ -223,11 +223,11 @@ def function_words() -> NDArray[np.uint64]:
     """Return the shipped Spanish function words as a table for the kernel."""
     table = np.zeros(1024, np.uint64)
     for word in shipped("corpus/function-words-es.txt").read_text(encoding="utf-8").split():
-        number = int.from_bytes(word.encode(), "little")
-        slot = ((number * int(MULTIPLIER) & 2**64 - 1) >> 32) % len(table)
-        while table[slot] not in (0, number):
+        packed = int.from_bytes(word.encode(), "little")
+        slot = ((packed * int(MULTIPLIER) & 2**64 - 1) >> 32) % len(table)
+        while table[slot] not in (0, packed):
             slot = (slot + 1) % len(table)
-        table[slot] = number
+        table[slot] = packed
     return table
 
 

@@ -61,9 +61,9 @@ class Spill:
         if run.num_rows:
             valid = run.column("id").is_valid().to_numpy(zero_copy_only=False).astype(np.uint8)
             (id_offsets, ids), (text_offsets, texts) = map(_packed, (run.column("id"), run.column("text")))
-            place = self.size
+            end = self.size
             for part in (run.column("key").to_numpy(), id_offsets, text_offsets, valid, ids, texts):
-                place = _write(self._file, part.view(np.uint8).data, place)
+                end = _write(self._file, part.view(np.uint8).data, end)
             self.runs.append([self.size, run.num_rows, len(ids), len(texts)])
 
     def sync(self) -> None:
@@ -87,21 +87,21 @@ class Spill:
         were: ranges end after every `rows` of all of them. Records with equal keys are never in two.
         """
         bounds = np.unique(np.append(keys[rows - 1 - before % rows :: rows], keys[-1:]))
-        places = [np.searchsorted(self.keys_of(run), bounds, side="right") for run in self.runs]
-        for number in range(first, len(bounds)):
+        edges = [np.searchsorted(self.keys_of(run), bounds, side="right") for run in self.runs]
+        for index in range(first, len(bounds)):
             slices = [
-                (run, 0 if number == 0 else int(place[number - 1]), int(place[number]))
-                for run, place in zip(self.runs, places, strict=True)
+                (run, 0 if index == 0 else int(edge[index - 1]), int(edge[index]))
+                for run, edge in zip(self.runs, edges, strict=True)
             ]
             yield in_order([self._batch(*part) for part in slices if part[1] < part[2]])
 
     def _batch(self, run: list[int], begin: int, end: int) -> pa.RecordBatch:
         """Rows of a run."""
-        place, rows, id_bytes, _ = run
-        offsets_at = place + 8 * rows
+        start, rows, id_bytes, _ = run
+        offsets_at = start + 8 * rows
         valid_at = offsets_at + 8 * (rows + 1)
         ids_at = valid_at + rows
-        keys = self._read(place + 8 * begin, end - begin, np.uint64)
+        keys = self._read(start + 8 * begin, end - begin, np.uint64)
         valid = self._read(valid_at + begin, end - begin, np.uint8)
         ids = self._strings(offsets_at + 4 * begin, ids_at, end - begin)
         texts = self._strings(offsets_at + 4 * (rows + 1 + begin), ids_at + id_bytes, end - begin)
@@ -114,11 +114,11 @@ class Spill:
         data = self._read(data_at + int(offsets[0]), int(offsets[-1] - offsets[0]), np.uint8)
         return pa.StringArray.from_buffers(rows, pa.py_buffer(offsets - offsets[0]), pa.py_buffer(data))
 
-    def _read(self, place: int, count: int, kind: type) -> NDArray[Any]:
+    def _read(self, start: int, count: int, kind: type) -> NDArray[Any]:
         values: NDArray[Any] = np.empty(count, kind)
         target, read = values.view(np.uint8).data, 0
         while read < len(target):
-            got = os.preadv(self._file, [target[read:]], place + read)
+            got = os.preadv(self._file, [target[read:]], start + read)
             if not got:
                 raise SpanishTokError(
                     f"{self.path} is shorter than it was", "Delete the folder, and start over."
@@ -128,8 +128,8 @@ class Spill:
 
 
 def _end_of(run: list[int]) -> int:
-    place, rows, id_bytes, text_bytes = run
-    return place + 8 * rows + 8 * (rows + 1) + rows + id_bytes + text_bytes
+    start, rows, id_bytes, text_bytes = run
+    return start + 8 * rows + 8 * (rows + 1) + rows + id_bytes + text_bytes
 
 
 def _packed(column: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
@@ -139,12 +139,12 @@ def _packed(column: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
     return (offsets - offsets[0]).astype(np.int32), data[offsets[0] : offsets[-1]]
 
 
-def _write(file: int, data: memoryview, place: int) -> int:
+def _write(file: int, data: memoryview, start: int) -> int:
     """Write all of `data` at an offset; return where it ends.
 
     A disk that is nearly full may take a part at a time.
     """
     while len(data):
-        written = os.pwrite(file, data, place)
-        place, data = place + written, data[written:]
-    return place
+        written = os.pwrite(file, data, start)
+        start, data = start + written, data[written:]
+    return start

@@ -128,10 +128,10 @@ def candidates_of(batch: pa.RecordBatch, keys: Keys, threshold: Threshold) -> pa
 
     They are (key, id, text), in the order of their keys.
     """
-    places = np.flatnonzero(threshold.admits(keys))
-    places = places[np.argsort(keys[places], kind="stable")]
-    kept = batch.take(pa.array(places))
-    return pa.record_batch([pa.array(keys[places]), kept.column("id"), kept.column("text")], schema=SCHEMA)
+    chosen = np.flatnonzero(threshold.admits(keys))
+    chosen = chosen[np.argsort(keys[chosen], kind="stable")]
+    kept = batch.take(pa.array(chosen))
+    return pa.record_batch([pa.array(keys[chosen]), kept.column("id"), kept.column("text")], schema=SCHEMA)
 
 
 def admitted(candidates: pa.RecordBatch, threshold: Threshold) -> pa.RecordBatch:

@@ -82,23 +82,23 @@ class Beams:
         length = len(self.texts[0]) + 1
         last = length >= options.max_new_tokens
         running = []
-        for rank, place in enumerate(best):
-            parent, number = divmod(int(place), ids)
-            if number != end and not last:
-                running.append((place, parent, number))
+        for rank, index in enumerate(best):
+            parent, token_id = divmod(int(index), ids)
+            if token_id != end and not last:
+                running.append((index, parent, token_id))
             elif rank < k:
-                text = (*self.texts[parent], *(() if number == end else (number,)))
-                found = Hypothesis(text, float(flat[place]), number == end)
-                self.finished.append((float(flat[place]) / length**options.length_penalty, found))
+                text = (*self.texts[parent], *(() if token_id == end else (token_id,)))
+                hypothesis = Hypothesis(text, float(flat[index]), token_id == end)
+                self.finished.append((float(flat[index]) / length**options.length_penalty, hypothesis))
         self.finished = sorted(self.finished, key=lambda item: -item[0])[:k]
         running = running[:k]
         self.done = not running
         if running:
             ways = len(running)
             running += [running[-1]] * (k - ways)  # fewer ways than beams, where few ids are allowed
-            self.scores = flat[[place for place, _, _ in running]]
+            self.scores = flat[[index for index, _, _ in running]]
             self.scores[ways:] = -np.inf
-            self.texts = [[*self.texts[parent], number] for _, parent, number in running]
+            self.texts = [[*self.texts[parent], token_id] for _, parent, token_id in running]
             bound = float(self.scores[0]) / length**options.length_penalty
             self.done = len(self.finished) == k and bound <= self.finished[-1][0]
         return np.array([parent for _, parent, _ in running], dtype=np.int64)
@@ -128,8 +128,8 @@ def beam_search(
             scores = restricted(scores, [(text, item.allowed) for item in alive for text in item.texts])
             scores = log_softmax(scores) if options.renormalize else scores
         parents = [
-            item.advance(scores[place * k : (place + 1) * k] + item.scores[:, None], end, options) + place * k
-            for place, item in enumerate(alive)
+            item.advance(scores[index * k : (index + 1) * k] + item.scores[:, None], end, options) + index * k
+            for index, item in enumerate(alive)
         ]
         rows = [row for row, item in zip(parents, alive, strict=True) if not item.done]
         alive = [item for item in alive if not item.done]

@@ -112,7 +112,7 @@ def grown(table):
     larger = np.zeros((2 * table.shape[0], 2), np.uint64)
     for slot in range(table.shape[0]):
         if table[slot, 1] != 0:
-            place = slot_of(larger, table[slot, 0])
-            larger[place, 0] = table[slot, 0]
-            larger[place, 1] = table[slot, 1]
+            free = slot_of(larger, table[slot, 0])
+            larger[free, 0] = table[slot, 0]
+            larger[free, 1] = table[slot, 1]
     return larger

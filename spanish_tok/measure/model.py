@@ -74,7 +74,7 @@ def measure_model(
         bits_per_byte=measured.value,
         records=len(rows),
         masked_bytes=measured.masked_bytes,
-        fills=[(prompt, found.text) for prompt, found in zip(masked, filled, strict=True)],
+        fills=[(prompt, fill.text) for prompt, fill in zip(masked, filled, strict=True)],
     )
 
 
@@ -84,7 +84,7 @@ def _sentences() -> list[str]:
     Its parts are of different kinds.
     """
     column = texts_of().column
-    return [column[place].as_py() for place in range(0, len(column), len(column) // FILLS)][:FILLS]
+    return [column[row].as_py() for row in range(0, len(column), len(column) // FILLS)][:FILLS]
 
 
 def tokens_per_second(backend: Backend, rows: int) -> float:
@@ -92,7 +92,7 @@ def tokens_per_second(backend: Backend, rows: int) -> float:
 
     The median of some passes after a first one.
     """
-    batch = [[3 + (row + place) % 100 for place in range(INPUT)] for row in range(rows)]
+    batch = [[3 + (row + column) % 100 for column in range(INPUT)] for row in range(rows)]
     times = []
     for _ in range(1 + PASSES):
         begun = time.perf_counter()

@@ -72,7 +72,7 @@ def measure_quality(
     `normalized` are the same records, `words` is `word_counts` of these.
     """
     counts, lengths = count_ids(adapter, texts)
-    ordinary = np.array([number for number in range(adapter.size) if number not in adapter.special])
+    ordinary = np.array([token_id for token_id in range(adapter.size) if token_id not in adapter.special])
     whole, split = split_words(adapter, words)
     sizes = np.array([len(piece) for piece in adapter.pieces], np.int64)
     used = counts[ordinary]
@@ -93,8 +93,8 @@ def measure_quality(
         lengths={int(k): int(lengths[k]) for k in np.flatnonzero(lengths)},
         piece_lengths=_sums(sizes, counts),
         split_words=split,
-        longest=[(adapter.pieces[number], int(counts[number])) for number in by_length],
-        rarest=[(adapter.pieces[number], int(counts[number])) for number in by_count],
+        longest=[(adapter.pieces[token_id], int(counts[token_id])) for token_id in by_length],
+        rarest=[(adapter.pieces[token_id], int(counts[token_id])) for token_id in by_count],
     )
 
 
@@ -169,9 +169,9 @@ def word_counts(normalized: pa.ChunkedArray) -> pa.Table:
     """
     tables = [WORDS.empty_table()]
     for part in slices(normalized):
-        found = pc.value_counts(pc.list_flatten(pc.split_pattern(part, " ")))
-        words = pc.utf8_trim(found.field("values"), characters=OTHERS)
-        tables.append(pa.table([words, found.field("counts")], schema=WORDS))
+        counted = pc.value_counts(pc.list_flatten(pc.split_pattern(part, " ")))
+        words = pc.utf8_trim(counted.field("values"), characters=OTHERS)
+        tables.append(pa.table([words, counted.field("counts")], schema=WORDS))
     table = pa.concat_tables(tables).group_by("word").aggregate([("count", "sum")])
     table = table.rename_columns({"count_sum": "count"}).filter(pc.not_equal(table["word"], ""))
     return table.select(WORDS.names).sort_by([("count", "descending"), ("word", "ascending")])
@@ -192,6 +192,6 @@ def split_words(adapter: TokenizerAdapter, words: pa.Table) -> tuple[float, list
     """
     lengths, counts = pieces_per_word(adapter, words), words["count"].to_numpy()
     cut = np.flatnonzero(lengths > 1)[:SHOWN]
-    shown = [(words["word"][int(place)].as_py(), int(counts[place])) for place in cut]
+    shown = [(words["word"][int(index)].as_py(), int(counts[index])) for index in cut]
     share = float(counts[lengths == 1].sum() / counts.sum()) if len(counts) else 0.0
     return share, [(word, count, " ".join(adapter.cut(word))) for word, count in shown]

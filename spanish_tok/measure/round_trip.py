@@ -65,9 +65,9 @@ def check_round_trip(folder: Path, texts: pa.ChunkedArray) -> RoundTrip:
         given = [text.replace("\0", "\1") for text in part.to_pylist()]
         expected = [text.removeprefix("▁").replace("▁", " ") for text in engine.normalize(given)]
         decoded = tokenizer.decode_column(lists).to_pylist()
-        wrong = [place for place, text in enumerate(expected) if text != decoded[place]]
+        wrong = [row for row, text in enumerate(expected) if text != decoded[row]]
         failures += len(wrong)
-        failed += [part[place].as_py() for place in wrong[: EXAMPLES - len(failed)]]
+        failed += [part[row].as_py() for row in wrong[: EXAMPLES - len(failed)]]
         unknown += int(pc.sum(pc.equal(lists.flatten(), UNK)).as_py() or 0)
         theirs = engine.encode(given, num_threads=available_cores())
         differing += count_differing(pa.array(theirs, lists.type), lists)

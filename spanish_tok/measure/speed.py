@@ -65,22 +65,22 @@ def measure_speed(
     One after the other.
     """
     size = size_of(texts) / 1e6
-    found: list[Speed] = []
+    speeds: list[Speed] = []
     reference: pa.ListArray | None = None
     for cores, name in _runs(peers):
         progress.note(f"{name}, {cores} core" + "s" * (cores > 1))
         try:
             result = _in_new_process(name, folder, texts, cores)
         except (BrokenProcessPool, Exception) as error:  # a peer may fail in any way, and the others go on
-            found.append(Speed(name, version_of(name), cores, failure=f"{type(error).__name__}: {error}"))
+            speeds.append(Speed(name, version_of(name), cores, failure=f"{type(error).__name__}: {error}"))
             continue
         if name == OURS and reference is None:
             reference = result.lists
         differing = count_differing(result.lists, reference) if reference is not None else 0
         speed = size / result.cold, size / result.warm
-        found.append(Speed(name, version_of(name), cores, result.load, *speed, differing))
+        speeds.append(Speed(name, version_of(name), cores, result.load, *speed, differing))
         progress.advance()
-    return found
+    return speeds
 
 
 def _runs(peers: list[str]) -> Iterator[tuple[int, str]]:

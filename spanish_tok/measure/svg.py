@@ -41,10 +41,10 @@ def bars(caption: str, rows: Sequence[tuple[str, float, str]]) -> Plot:
     """
     most = max((value for _, value, _ in rows), default=0) or 1
     parts = []
-    for place, (label, value, shown) in enumerate(rows):
-        y = place * (BAR + GAP) + GAP
+    for index, (label, value, shown) in enumerate(rows):
+        y = index * (BAR + GAP) + GAP
         length = max(1.0, (WIDTH - LABEL - 110) * value / most)
-        kind = "strong" if place == 0 else "plain"
+        kind = "strong" if index == 0 else "plain"
         parts += [
             _text(LABEL - 8, y + BAR - 4, label, "end"),
             f'<rect class="{kind}" x="{LABEL}" y="{y}" width="{length:.1f}" height="{BAR}" rx="2"/>',
@@ -62,16 +62,16 @@ def columns(caption: str, across: str, bins: Sequence[tuple[str, int]]) -> Plot:
     most, step = max((count for _, count in bins), default=0) or 1, (WIDTH - LEFT) / max(1, len(bins))
     every = -(-len(bins) // 12)
     parts = _up_axis(0, most)
-    for place, (label, count) in enumerate(bins):
+    for index, (label, count) in enumerate(bins):
         height = (HEIGHT - BOTTOM - TOP) * count / most
-        x, y = LEFT + place * step, HEIGHT - BOTTOM - height
+        x, y = LEFT + index * step, HEIGHT - BOTTOM - height
         size = f'width="{max(1.0, step - 1):.1f}" height="{height:.1f}"'
         parts.append(f'<rect class="strong" x="{x + 0.5:.1f}" y="{y:.1f}" {size}/>')
-        if place % every == 0:
+        if index % every == 0:
             parts.append(_text(x + step / 2, HEIGHT - BOTTOM + 14, label, "middle"))
     parts.append(_text((LEFT + WIDTH) / 2, HEIGHT - 6, across, "middle"))
-    told = ", ".join(f"{label}: {count:,}" for label, count in bins)
-    return Plot(caption, f"{caption}, by {across}: {told}", "".join(parts), HEIGHT)
+    description = ", ".join(f"{label}: {count:,}" for label, count in bins)
+    return Plot(caption, f"{caption}, by {across}: {description}", "".join(parts), HEIGHT)
 
 
 def line(caption: str, across: str, points: Sequence[tuple[float, float]]) -> Plot:
@@ -87,18 +87,18 @@ def line(caption: str, across: str, points: Sequence[tuple[float, float]]) -> Pl
             HEIGHT - BOTTOM - TOP
         ) * up_share
 
-    places = [at(x, y) for x, y in points]
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    dots = [at(x, y) for x, y in points]
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in dots)
     parts = [*_up_axis(low, high), f'<polyline class="line" points="{path}"/>']
-    for (x, y), (value, height) in zip(places, points, strict=True):
+    for (x, y), (value, height) in zip(dots, points, strict=True):
         parts += [
             f'<circle class="strong" cx="{x:.1f}" cy="{y:.1f}" r="4"/>',
             _text(x, y - 9, f"{height:.2f}", "middle"),
             _text(x, HEIGHT - BOTTOM + 14, f"{value:,.0f}", "middle"),
         ]
     parts.append(_text((LEFT + WIDTH) / 2, HEIGHT - 6, across, "middle"))
-    told = ", ".join(f"{x:,.0f}: {y:.3f}" for x, y in points)
-    return Plot(caption, f"{caption}, by {across}: {told}", "".join(parts), HEIGHT)
+    description = ", ".join(f"{x:,.0f}: {y:.3f}" for x, y in points)
+    return Plot(caption, f"{caption}, by {across}: {description}", "".join(parts), HEIGHT)
 
 
 def _up_axis(low: float, high: float) -> list[str]:

@@ -37,7 +37,7 @@ def buckets(
     single = count // 2
     far = np.log(np.maximum(distance, 1).astype(np.float32) / np.float32(single))
     far = far / np.float32(math.log(furthest / single)) * np.float32(count - single)
-    found = np.where(distance < single, distance, np.minimum(single + far.astype(np.int64), count - 1))
-    result = ahead + found
+    bucket = np.where(distance < single, distance, np.minimum(single + far.astype(np.int64), count - 1))
+    result = ahead + bucket
     result.flags.writeable = False
     return result

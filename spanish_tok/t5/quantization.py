@@ -30,13 +30,13 @@ def quantize(matrix: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.
     largest = np.abs(matrix).max(axis=1)
     scales = (largest / LARGEST).astype(np.float32)
     divisors = np.where(scales > 0, scales, np.float32(1))
-    numbers = np.rint(matrix / divisors[:, None]).clip(-LARGEST, LARGEST)
-    return numbers.astype(np.int8), scales
+    rounded = np.rint(matrix / divisors[:, None]).clip(-LARGEST, LARGEST)
+    return rounded.astype(np.int8), scales
 
 
-def dequantize(numbers: NDArray[np.int8], scales: NDArray[np.float32]) -> NDArray[np.float32]:
+def dequantize(rounded: NDArray[np.int8], scales: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the float32 matrix of int8 numbers and the scales of their rows."""
-    result: NDArray[np.float32] = numbers * scales[:, None]
+    result: NDArray[np.float32] = rounded * scales[:, None]
     return result
 
 

@@ -46,8 +46,8 @@ def batch_of(
     lengths = np.array([[len(example.input)] for example in examples])
     mask = (np.arange(inputs.shape[1]) < lengths).astype(np.int64)
     labels = padded([example.labels for example in examples], IGNORED)
-    places = [ids for example in examples for ids in allowed(example)] if allowed else None
-    return ExampleBatch(inputs, mask, labels, places)
+    permitted = [ids for example in examples for ids in allowed(example)] if allowed else None
+    return ExampleBatch(inputs, mask, labels, permitted)
 
 
 def padded(sequences: Sequence[Ids], filling: int) -> NDArray[np.int64]:
@@ -74,6 +74,6 @@ def order_of(lengths: Sequence[int], size: int, seed: int, epoch: int) -> list[l
     shuffled = random.permutation(len(lengths))
     batches: list[list[int]] = []
     for start in range(0, len(shuffled), POOL * size):
-        pool = sorted(shuffled[start : start + POOL * size].tolist(), key=lambda place: lengths[place])
+        pool = sorted(shuffled[start : start + POOL * size].tolist(), key=lambda index: lengths[index])
         batches += [pool[at : at + size] for at in range(0, len(pool), size)]
-    return [batches[place] for place in random.permutation(len(batches))]
+    return [batches[index] for index in random.permutation(len(batches))]

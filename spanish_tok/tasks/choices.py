@@ -38,8 +38,8 @@ class TargetTrie:
         root: dict[int, Any] = {}
         for ids in self.ids:
             node = root
-            for number in ids:
-                node = node.setdefault(number, {})
+            for token_id in ids:
+                node = node.setdefault(token_id, {})
         return root
 
     def allowed(self, written: Sequence[int]) -> tuple[int, ...]:
@@ -51,8 +51,8 @@ class TargetTrie:
         `lambda _, ids: choices.allowed(ids.tolist()[1:])`.
         """
         node = self.trie
-        for number in written:
-            node = node.get(number, {})
+        for token_id in written:
+            node = node.get(token_id, {})
         return tuple(node) or self.ids[0][-1:]
 
     def beside(self, target: Ids) -> list[Ids]:
@@ -63,11 +63,11 @@ class TargetTrie:
         >>> TargetTrie(((5, 6, 1), (5, 7, 1), (8, 1))).beside((5, 7, 1))
         [(5, 8), (6, 7), (1,)]
         """
-        places, left = [], list(self.ids)
-        for place, number in enumerate(target):
-            places.append(tuple(sorted({number, *(ids[place] for ids in left)})))
-            left = [ids for ids in left if ids[place] == number and len(ids) > place + 1]
-        return places
+        positions, left = [], list(self.ids)
+        for position, token_id in enumerate(target):
+            positions.append(tuple(sorted({token_id, *(ids[position] for ids in left)})))
+            left = [ids for ids in left if ids[position] == token_id and len(ids) > position + 1]
+        return positions
 
 
 def candidate_spans(text: str, codec: TokenizerAdapter, end: int, longest: int) -> TargetTrie:

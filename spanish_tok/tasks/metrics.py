@@ -82,14 +82,14 @@ def score_summaries(predictions: Sequence[str], references: Sequence[str]) -> di
     from torchmetrics.functional.text.rouge import rouge_score
 
     keys = ("rouge1", "rouge2", "rougeL")
-    found: dict[str, Any] = rouge_score(
+    scores: dict[str, Any] = rouge_score(
         list(predictions),
         [[reference] for reference in references],
         rouge_keys=keys,
         normalizer=normalize,
         tokenizer=WORD.findall,
     )
-    return {key: float(found[f"{key}_fmeasure"]) for key in keys}
+    return {key: float(scores[f"{key}_fmeasure"]) for key in keys}
 
 
 def score_classes(predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:

@@ -26,8 +26,10 @@ class Sampler:
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        ordinary = (number for number in range(len(vocabulary)) if number not in vocabulary.special_ids)
-        self.pieces = {vocabulary.pieces[number]: (number, vocabulary.scores[number]) for number in ordinary}
+        ordinary = (token_id for token_id in range(len(vocabulary)) if token_id not in vocabulary.special_ids)
+        self.pieces = {
+            vocabulary.pieces[token_id]: (token_id, vocabulary.scores[token_id]) for token_id in ordinary
+        }
         self.longest = max(map(len, self.pieces))
         self._kept = lru_cache(WORDS_KEPT)(self._filter_forward)
 
@@ -51,9 +53,9 @@ class Sampler:
         ends = []
         for end in range(1, len(word) + 1):
             reached = [
-                (start, found[0], sums[start] + alpha * found[1])
+                (start, piece[0], sums[start] + alpha * piece[1])
                 for start in range(max(0, end - self.longest), end)
-                if (found := self.pieces.get(word[start:end]))
+                if (piece := self.pieces.get(word[start:end]))
             ]
             if not reached:
                 raise SpanishTokError(
@@ -62,7 +64,9 @@ class Sampler:
                 )
             most = max(value for _, _, value in reached)
             sums.append(most + log(sum(exp(value - most) for _, _, value in reached)))
-            ends.append(tuple((start, number, exp(value - sums[end])) for start, number, value in reached))
+            ends.append(
+                tuple((start, token_id, exp(value - sums[end])) for start, token_id, value in reached)
+            )
         return tuple(ends)
 
 
@@ -71,17 +75,17 @@ def sample_backward(ends: Ends, uniform: Iterator[float]) -> list[int]:
     ids = []
     end = len(ends)
     while end > 0:
-        end, number = _choose(ends[end - 1], next(uniform))
-        ids.append(number)
+        end, token_id = _choose(ends[end - 1], next(uniform))
+        ids.append(token_id)
     return ids[::-1]
 
 
 def _choose(reached: PiecesEnding, left: float) -> tuple[int, int]:
     """Return the (start, id) into whose share of [0, 1) a number falls."""
-    for start, number, probability in reached:
+    for start, token_id, probability in reached:
         left -= probability
         if left < 0:
-            return start, number
+            return start, token_id
     return reached[-1][:2]  # the shares add up to 1 but for rounding
 
 

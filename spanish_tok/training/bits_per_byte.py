@@ -44,8 +44,8 @@ class MaskedText(NamedTuple):
     def shown(self) -> str:
         """Return the text with `<extra_id_0>`, ... for its masks, for people."""
         parts, last = [], 0
-        for number, (begin, end) in enumerate(self.spans):
-            parts += [self.text[last:begin], f"<extra_id_{number}>"]
+        for gap, (begin, end) in enumerate(self.spans):
+            parts += [self.text[last:begin], f"<extra_id_{gap}>"]
             last = end
         return "".join([*parts, self.text[last:]])
 
@@ -75,7 +75,7 @@ def mask_words(text: str) -> MaskedText:
     words = text.split(" ")[:LONGEST]
     record = int.from_bytes(blake2b(" ".join(words).encode(), digest_size=8).digest(), "little")
     _, targets = WORDS.corrupt(range(2, 2 + len(words)), epoch=0, record=record)
-    masked = [number - 2 if number <= LONGEST + 1 else None for number in targets[:-1]]
+    masked = [token_id - 2 if token_id <= LONGEST + 1 else None for token_id in targets[:-1]]
     ends = np.cumsum([len(word) + 1 for word in words]) - 1
     spans: list[tuple[int, int]] = []
     for before, word in zip([None, *masked], masked, strict=False):
@@ -94,8 +94,8 @@ def encode_masked(tokenizer: Tokenizer, masked: MaskedText) -> tuple[list[int], 
     inputs: list[int] = []
     targets: list[int] = []
     last = 0
-    for number, (begin, end) in enumerate(masked.spans):
-        sentinel = tokenizer.sentinel_id(number)
+    for gap, (begin, end) in enumerate(masked.spans):
+        sentinel = tokenizer.sentinel_id(gap)
         inputs += [*tokenizer.encode(masked.text[last:begin]), sentinel]
         targets += [sentinel, *tokenizer.encode(masked.text[begin:end])]
         last = end

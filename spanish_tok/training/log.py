@@ -103,9 +103,9 @@ def _cells(row: Any) -> list[object]:
 
 
 def _row(line: list[str], kind: type[R]) -> R:
-    numbers = {field.name: int if field.type is int else float for field in fields(kind)}
-    pairs = zip(numbers.items(), line, strict=True)
-    row: R = kind(**{name: number(cell) if cell else None for (name, number), cell in pairs})
+    kinds = {field.name: int if field.type is int else float for field in fields(kind)}
+    pairs = zip(kinds.items(), line, strict=True)
+    row: R = kind(**{name: convert(cell) if cell else None for (name, convert), cell in pairs})
     return row
 
 

@@ -65,9 +65,9 @@ def model_proto(vocabulary: Written) -> bytes:
     kinds = proto.ModelProto.SentencePiece
     sentinels = set(range(len(vocabulary) - vocabulary.sentinels, len(vocabulary)))
     model = proto.ModelProto()
-    for number, (piece, score) in enumerate(zip(vocabulary.pieces, vocabulary.scores, strict=True)):
-        control = number in (PAD, EOS) or number in sentinels
-        kind = kinds.UNKNOWN if number == UNK else kinds.CONTROL if control else kinds.NORMAL
+    for token_id, (piece, score) in enumerate(zip(vocabulary.pieces, vocabulary.scores, strict=True)):
+        control = token_id in (PAD, EOS) or token_id in sentinels
+        kind = kinds.UNKNOWN if token_id == UNK else kinds.CONTROL if control else kinds.NORMAL
         model.pieces.add(piece=piece, score=score, type=kind)
     trainer = model.trainer_spec
     trainer.model_type = proto.TrainerSpec.UNIGRAM
@@ -92,7 +92,9 @@ def tokenizer_json(vocabulary: Written) -> str:
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 
     special = vocabulary.special_ids
-    scores = [SPECIAL_SCORE if number in special else score for number, score in enumerate(vocabulary.scores)]
+    scores = [
+        SPECIAL_SCORE if token_id in special else score for token_id, score in enumerate(vocabulary.scores)
+    ]
     rows = list(zip(vocabulary.pieces, scores, strict=True))
     tokenizer = Tokenizer(models.Unigram(rows, unk_id=UNK, byte_fallback=False))
     tokenizer.normalizer = _normalizer(vocabulary)
@@ -104,7 +106,10 @@ def tokenizer_json(vocabulary: Written) -> str:
         single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", EOS)]
     )
     tokenizer.add_special_tokens(
-        [AddedToken(vocabulary.pieces[number], special=True, normalized=False) for number in sorted(special)]
+        [
+            AddedToken(vocabulary.pieces[token_id], special=True, normalized=False)
+            for token_id in sorted(special)
+        ]
     )
     return str(tokenizer.to_str(pretty=True)) + "\n"
 

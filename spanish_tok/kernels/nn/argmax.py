@@ -31,19 +31,19 @@ def best(y, d_model, weights, rough, scales, errors, count, buffer):
     length = broadcast(SLACK * _length(y, d_model))
     minus = broadcast(ZERO) - length
     lowest = fma(load(errors, 0), minus, load(buffer, 0))
-    for place in range(LANES, buffer.size, LANES):
-        lowest = maximum(lowest, fma(load(errors, place), minus, load(buffer, place)))
+    for start in range(LANES, buffer.size, LANES):
+        lowest = maximum(lowest, fma(load(errors, start), minus, load(buffer, start)))
     least = reduce_max(lowest)
     size = LANES * y.shape[1]
     winner, highest = 0, np.float32(-np.inf)
     for panel in range(panels(count)):
-        place = panel * LANES
-        if reduce_max(fma(load(errors, place), length, load(buffer, place))) >= least:
-            out = buffer[:, place : place + LANES]
+        start = panel * LANES
+        if reduce_max(fma(load(errors, start), length, load(buffer, start))) >= least:
+            out = buffer[:, start : start + LANES]
             product(weights[panel * size : (panel + 1) * size], y, out)
-            for number in range(place, min(place + LANES, count)):
-                if buffer[0, number] > highest:
-                    winner, highest = number, buffer[0, number]
+            for token_id in range(start, min(start + LANES, count)):
+                if buffer[0, token_id] > highest:
+                    winner, highest = token_id, buffer[0, token_id]
     return winner
 
 

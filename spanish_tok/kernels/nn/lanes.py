@@ -45,12 +45,12 @@ def address(context: Any, builder: Any, signature: Any, arguments: Any, kind: An
     An index of a flat array, or (row, column) if rows are contiguous.
     """
     array = context.make_array(signature.args[0])(context, builder, arguments[0])
-    place, start = arguments[1], array.data
+    index, start = arguments[1], array.data
     if isinstance(signature.args[1], types.UniTuple):
-        row, place = cgutils.unpack_tuple(builder, arguments[1], 2)
+        row, index = cgutils.unpack_tuple(builder, arguments[1], 2)
         stride = builder.extract_value(array.strides, 0)
         start = cgutils.pointer_add(builder, start, builder.mul(row, stride))
-    return builder.bitcast(builder.gep(start, [place]), kind.as_pointer())
+    return builder.bitcast(builder.gep(start, [index]), kind.as_pointer())
 
 
 def place_type(kind: Any) -> Any:
@@ -111,8 +111,8 @@ def prefetch(_context: Any, array: Any, _index: Any) -> Any:
         byte = ir.IntType(8).as_pointer()
         kind = ir.FunctionType(ir.VoidType(), [byte, _INT, _INT, _INT])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        place = address(context, builder, signature, arguments, ir.IntType(8))
-        builder.call(function, [place, _INT(0), _INT(3), _INT(1)])  # for reading, into all levels, data
+        pointer = address(context, builder, signature, arguments, ir.IntType(8))
+        builder.call(function, [pointer, _INT(0), _INT(3), _INT(1)])  # for reading, into all levels, data
         return context.get_dummy_value()
 
     return types.void(array, types.intp), generate

@@ -128,7 +128,7 @@ def _floats(weights, start, size, widened):
 
 
 @kernel
-def _tile(columns, x, row, end, out, place, first, weights, ahead):
+def _tile(columns, x, row, end, out, start, first, weights, ahead):
     """Multiply four rows of x with inputs from `first` on.
 
     Past the end the last row stands in, with the same result.
@@ -136,8 +136,8 @@ def _tile(columns, x, row, end, out, place, first, weights, ahead):
     row1, row2, row3 = min(row + 1, end), min(row + 2, end), min(row + 3, end)
     sums0 = sums1 = sums2 = sums3 = broadcast(ZERO)
     if first > 0:
-        sums0, sums1 = load(out, (row, place)), load(out, (row1, place))
-        sums2, sums3 = load(out, (row2, place)), load(out, (row3, place))
+        sums0, sums1 = load(out, (row, start)), load(out, (row1, start))
+        sums2, sums3 = load(out, (row2, start)), load(out, (row3, start))
     for k in range(columns.size // LANES):
         prefetch(weights, ahead + k * (LINE // weights.itemsize))
         column = load(columns, k * LANES)
@@ -145,7 +145,7 @@ def _tile(columns, x, row, end, out, place, first, weights, ahead):
         sums1 = fma(column, spread(x, (row1, first + k)), sums1)
         sums2 = fma(column, spread(x, (row2, first + k)), sums2)
         sums3 = fma(column, spread(x, (row3, first + k)), sums3)
-    store(out, (row, place), sums0)
-    store(out, (row1, place), sums1)
-    store(out, (row2, place), sums2)
-    store(out, (row3, place), sums3)
+    store(out, (row, start), sums0)
+    store(out, (row1, start), sums1)
+    store(out, (row2, start), sums2)
+    store(out, (row3, start), sums3)

@@ -80,17 +80,17 @@ def int8_product(weights, scales, x, out):
     room. The memory behind the panels is prefetched, as the next matrix.
     """
     rows, columns, count = x.shape[0], paired(x.shape[1]), panels(out.shape[1])
-    numbers = np.empty((min(rows, HEIGHT), columns), np.int16)
-    steps = np.empty(len(numbers), np.float32)
+    rounded = np.empty((min(rows, HEIGHT), columns), np.int16)
+    steps = np.empty(len(rounded), np.float32)
     if rows == 1:
-        round_rows(x, numbers, steps)
-        _one_row(weights, scales, numbers, steps[0], out)
+        round_rows(x, rounded, steps)
+        _one_row(weights, scales, rounded, steps[0], out)
         return
     for top in range(0, rows, HEIGHT):
         part = x[top : top + HEIGHT]
-        round_rows(part, numbers, steps)
+        round_rows(part, rounded, steps)
         for panel in range(count):
-            _panel(weights, scales, numbers[: len(part)], steps, out[top : top + HEIGHT], panel)
+            _panel(weights, scales, rounded[: len(part)], steps, out[top : top + HEIGHT], panel)
 
 
 @kernel
@@ -103,10 +103,10 @@ def factor_for(largest_number):
 
 
 @kernel
-def round_rows(x, numbers, steps):
-    """Round x to numbers (rows, paired inputs), int16, and steps, float32.
+def round_rows(x, rounded, steps):
+    """Round x to `rounded` (rows, paired inputs), int16, and steps, float32.
 
-    x is nearly numbers * steps.
+    x is nearly rounded * steps.
     """
     inputs = x.shape[1]
     whole = inputs // LANES * LANES
@@ -121,20 +121,20 @@ def round_rows(x, numbers, steps):
         factor = factor_for(length)
         steps[row] = length / LARGEST
         for i in range(0, whole, LANES):
-            store_rounded(numbers, (row, i), load(x, (row, i)) * broadcast(factor))
+            store_rounded(rounded, (row, i), load(x, (row, i)) * broadcast(factor))
         for i in range(whole, inputs):
-            numbers[row, i] = np.int16(np.rint(x[row, i] * factor))
+            rounded[row, i] = np.int16(np.rint(x[row, i] * factor))
         if inputs % PAIR:
-            numbers[row, inputs] = 0
+            rounded[row, inputs] = 0
 
 
 @kernel
-def _one_row(weights, scales, numbers, step, out):
+def _one_row(weights, scales, rounded, step, out):
     """Multiply one row, two panels at a time.
 
     The additions of one would wait for each other. A last one is computed twice.
     """
-    columns, count = numbers.shape[1], panels(out.shape[1])
+    columns, count = rounded.shape[1], panels(out.shape[1])
     for panel in range(0, count, 2):
         panel2 = min(panel + 1, count - 1)
         start, start2 = panel * columns * LANES, panel2 * columns * LANES
@@ -142,7 +142,7 @@ def _one_row(weights, scales, numbers, step, out):
         for first in range(0, columns, DEPTH):
             sums = sums2 = nothing()
             for i in range(first, min(columns, first + DEPTH), PAIR):
-                pair = spread_pair(numbers, (0, i))
+                pair = spread_pair(rounded, (0, i))
                 sums = add_products(load_pairs(weights, start + i * LANES), pair, sums)
                 sums2 = add_products(load_pairs(weights, start2 + i * LANES), pair, sums2)
             total = total + floats_of(sums)
@@ -152,46 +152,46 @@ def _one_row(weights, scales, numbers, step, out):
 
 
 @kernel
-def _panel(weights, scales, numbers, steps, out, panel):
-    """Multiply all rows of `numbers`.
+def _panel(weights, scales, rounded, steps, out, panel):
+    """Multiply all rows of `rounded`.
 
     Weights come from memory once, then from the first-level cache.
     """
-    rows, columns = numbers.shape
+    rows, columns = rounded.shape
     for first in range(0, columns, DEPTH):
         last = min(columns, first + DEPTH)
         start, size = (panel * columns + first) * LANES, (last - first) * LANES
         ahead = start + size
         for row in range(0, rows, TILE):
-            _tile(weights[start : start + size], numbers, row, out, panel * LANES, first, weights, ahead)
+            _tile(weights[start : start + size], rounded, row, out, panel * LANES, first, weights, ahead)
             if row == 0:  # two tiles, a line of memory for each pair, prefetch the next weights
                 ahead += size // PAIR
-    place = panel * LANES
+    column = panel * LANES
     for row in range(rows):
-        store(out, (row, place), load(out, (row, place)) * (broadcast(steps[row]) * load(scales, place)))
+        store(out, (row, column), load(out, (row, column)) * (broadcast(steps[row]) * load(scales, column)))
 
 
 @kernel
-def _tile(columns_here, numbers, row, out, place, first, weights, ahead):
+def _tile(columns_here, rounded, row, out, column, first, weights, ahead):
     """Multiply four rows with inputs from `first` on.
 
     Past the end the last row stands in, with the same result.
     """
-    end = numbers.shape[0] - 1
+    end = rounded.shape[0] - 1
     row1, row2, row3 = min(row + 1, end), min(row + 2, end), min(row + 3, end)
     sums0 = sums1 = sums2 = sums3 = nothing()
     for k in range(0, columns_here.size // LANES, PAIR):
         prefetch(weights, ahead + k // PAIR * LINE)
         columns = load_pairs(columns_here, k * LANES)
-        sums0 = add_products(columns, spread_pair(numbers, (row, first + k)), sums0)
-        sums1 = add_products(columns, spread_pair(numbers, (row1, first + k)), sums1)
-        sums2 = add_products(columns, spread_pair(numbers, (row2, first + k)), sums2)
-        sums3 = add_products(columns, spread_pair(numbers, (row3, first + k)), sums3)
+        sums0 = add_products(columns, spread_pair(rounded, (row, first + k)), sums0)
+        sums1 = add_products(columns, spread_pair(rounded, (row1, first + k)), sums1)
+        sums2 = add_products(columns, spread_pair(rounded, (row2, first + k)), sums2)
+        sums3 = add_products(columns, spread_pair(rounded, (row3, first + k)), sums3)
     before0 = before1 = before2 = before3 = broadcast(ZERO)
     if first > 0:
-        before0, before1 = load(out, (row, place)), load(out, (row1, place))
-        before2, before3 = load(out, (row2, place)), load(out, (row3, place))
-    store(out, (row, place), before0 + floats_of(sums0))
-    store(out, (row1, place), before1 + floats_of(sums1))
-    store(out, (row2, place), before2 + floats_of(sums2))
-    store(out, (row3, place), before3 + floats_of(sums3))
+        before0, before1 = load(out, (row, column)), load(out, (row1, column))
+        before2, before3 = load(out, (row2, column)), load(out, (row3, column))
+    store(out, (row, column), before0 + floats_of(sums0))
+    store(out, (row1, column), before1 + floats_of(sums1))
+    store(out, (row2, column), before2 + floats_of(sums2))
+    store(out, (row3, column), before3 + floats_of(sums3))

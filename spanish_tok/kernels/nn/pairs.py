@@ -129,8 +129,8 @@ def store_rounded(_context: Any, array: Any, index: Any, _value: Any) -> Any:
         kind = ir.FunctionType(_FLOATS, [_FLOATS])
         rint = cgutils.get_or_insert_function(builder.module, kind, f"llvm.rint.v{LANES}f32")
         whole = builder.fptosi(builder.call(rint, arguments[2:]), _SUMS)
-        place = address(context, builder, signature, arguments, _SHORTS)
-        builder.store(builder.trunc(whole, _SHORTS), place, align=2)
+        pointer = address(context, builder, signature, arguments, _SHORTS)
+        builder.store(builder.trunc(whole, _SHORTS), pointer, align=2)
         return context.get_dummy_value()
 
     return types.void(array, place_type(index), lanes), generate

@@ -23,15 +23,15 @@ def suspicions(data, offsets, plain):
 
     Bytes that are `plain` (bool[256]) begin nothing.
     """
-    found = np.zeros(offsets.size - 1, np.uint8)
-    for r in range(found.size):
+    flags = np.zeros(offsets.size - 1, np.uint8)
+    for r in range(flags.size):
         end = offsets[r + 1]
         bits = 0
         for i in range(offsets[r], end):
             if not plain[data[i]]:
                 bits |= suspicion(data, i, end)
-        found[r] = bits
-    return found
+        flags[r] = bits
+    return flags
 
 
 @kernel
@@ -211,7 +211,7 @@ def repeats(near, exact, asked, table, filled):
     exact hash of the first row with its near hash too, SIMILAR has not. table: uint64[slots, 2], (near, exact),
     by open addressing; an exact hash of 0 would be an empty slot and is 1 there.
     """
-    found = np.zeros(near.size, np.uint8)
+    verdicts = np.zeros(near.size, np.uint8)
     for r in range(near.size):
         if asked[r]:
             if 2 * filled >= table.shape[0]:
@@ -222,5 +222,5 @@ def repeats(near, exact, asked, table, filled):
                 table[slot, 0] = near[r]
                 table[slot, 1] = max(exact[r], np.uint64(1))
             else:
-                found[r] = SAME if table[slot, 1] == max(exact[r], np.uint64(1)) else SIMILAR
-    return found, table, filled
+                verdicts[r] = SAME if table[slot, 1] == max(exact[r], np.uint64(1)) else SIMILAR
+    return verdicts, table, filled

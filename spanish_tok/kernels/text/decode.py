@@ -26,8 +26,8 @@ def decode_records(ids, offsets, texts, starts, skipped):
             first = starts[ids[k]]
             if at == begin:
                 first += skipped[ids[k]]
-            for place in range(first, starts[ids[k] + 1]):
-                out[at] = texts[place]
+            for index in range(first, starts[ids[k] + 1]):
+                out[at] = texts[index]
                 at += 1
         ends[r + 1] = at
     return out[:at], ends

@@ -2,11 +2,11 @@
 
 Chunks between spaces go through a cache, new ones through a Viterbi search.
 
-The table (`known`) is a cache of bounded size that never changes a result. It holds raw chunks of up to 15
+The cache is a table of bounded size that never changes a result. It holds raw chunks of up to 15
 bytes as they stand in the text, with the ids that they become. A chunk that is not in it, or too long, is
 normalized and segmented. No piece crosses a space, so that chunks can be encoded one by one.
 
-    known: uint64[sets, 8], two entries in each set, which is one line of the processor's cache:
+    cache: uint64[sets, 8], two entries in each set, which is one line of the processor's cache:
            bytes 0-7 of the chunk | bytes 8-14, byte 15 its length | ids 0-3 | ids 4-6, bits 48-63 how many
            An unused entry is all zero, which is right for the empty chunk too.
 """
@@ -50,8 +50,8 @@ def _set_of(low, high, sets):
 
 
 @inner_kernel
-def _encode_known(data, i, end, known, out, at):
-    """Encode the chunks of data[i:end] that the cache `known` holds into out[at:].
+def _encode_known(data, i, end, cache, out, at):
+    """Encode the chunks of data[i:end] that the cache holds into out[at:].
 
     Up to the first that it does not hold.
 
@@ -74,14 +74,14 @@ def _encode_known(data, i, end, known, out, at):
                 return i, at
             low = load_word(data, i) & KEPT_LOW[length]
             high = load_word(data, i + 8) & KEPT_HIGH[length] | np.uint64(length) << LENGTH_SHIFT
-            line = _set_of(low, high, known.shape[0])
+            line = _set_of(low, high, cache.shape[0])
             entry = 0
-            if known[line, 0] != low or known[line, 1] != high:
+            if cache[line, 0] != low or cache[line, 1] != high:
                 entry = 4
-                if known[line, 4] != low or known[line, 5] != high:
+                if cache[line, 4] != low or cache[line, 5] != high:
                     return i, at
-            more = known[line, entry + 3]
-            store_word(out, at, known[line, entry + 2])
+            more = cache[line, entry + 3]
+            store_word(out, at, cache[line, entry + 2])
             store_word(out, at + 4, more)
             at += np.int64(more >> NUMBER_SHIFT)
             i = stop + 1
@@ -89,8 +89,8 @@ def _encode_known(data, i, end, known, out, at):
 
 
 @inner_kernel
-def _cache_insert(known, data, start, length, out, at, number):
-    """Put a chunk and its ids into the cache `known`.
+def _cache_insert(cache, data, start, length, out, at, count):
+    """Put a chunk and its ids into the cache.
 
     The chunk is data[start:start + length], the ids are out[at:at + number].
 
@@ -102,12 +102,12 @@ def _cache_insert(known, data, start, length, out, at, number):
     else:
         high = low_bytes(word_at(data, start + 8), length - 8)
     high |= np.uint64(length) << LENGTH_SHIFT
-    line = _set_of(low, high, known.shape[0])
-    entry = 0 if known[line, 1] == 0 else 4
-    known[line, entry], known[line, entry + 1] = low, high
-    known[line, entry + 2], known[line, entry + 3] = np.uint64(0), np.uint64(number) << NUMBER_SHIFT
-    for k in range(number):
-        known[line, entry + 2 + (k >> 2)] |= np.uint64(out[at + k]) << np.uint64(16 * (k & 3))
+    line = _set_of(low, high, cache.shape[0])
+    entry = 0 if cache[line, 1] == 0 else 4
+    cache[line, entry], cache[line, entry + 1] = low, high
+    cache[line, entry + 2], cache[line, entry + 3] = np.uint64(0), np.uint64(count) << NUMBER_SHIFT
+    for k in range(count):
+        cache[line, entry + 2 + (k >> 2)] |= np.uint64(out[at + k]) << np.uint64(16 * (k & 3))
 
 
 @inner_kernel
@@ -131,17 +131,17 @@ def segment(text, end, class_of, following, first, pieces, best, piece_to, out, 
             if score > highest:
                 highest, chosen = score, piece
         best[i + 1], piece_to[i + 1] = highest, chosen
-    number = 0
+    count = 0
     i = end
     while i > 0:
-        number += 1
+        count += 1
         i -= piece_to[i] >> 16 & 0xFFFF
-    i, k = end, at + number
+    i, k = end, at + count
     while i > 0:
         k -= 1
         out[k] = piece_to[i] & 0xFFFF
         i -= piece_to[i] >> 16 & 0xFFFF
-    return at + number
+    return at + count
 
 
 @inner_kernel
@@ -152,66 +152,66 @@ def _end_of_chunk(data, i, end):
 
 
 @inner_kernel
-def _encode_while_it_fits(data, offsets, r, i, table, automaton, known, eos, scratch, out, at, ends):
+def _encode_while_it_fits(data, offsets, r, i, table, automaton, cache, eos, scratch, out, at, ends):
     """Encode from byte i of record r on, as long as it fits.
 
     To the end or to a chunk for which `scratch` or `out` is too small.
 
-    scratch: uint8[n] text, int64[m] and int64[m] for `segment`. Returns (r, i, at, chunks that were not known,
-    bytes that the text needs at most, places that the other arrays need).
+    scratch: uint8[n] text, int64[m] and int64[m] for `segment`. Returns (r, i, at, chunks that were not in the cache,
+    bytes that the text needs at most, entries that the other arrays need).
     """
     class_of, following, first, pieces = automaton
     text, best, piece_to = scratch
-    missed = 0
+    misses = 0
     while r < ends.size - 1:
         end = offsets[r + 1]
-        i, at = _encode_known(data, i, end, known, out, at)
+        i, at = _encode_known(data, i, end, cache, out, at)
         while i < end:
             stop = _end_of_chunk(data, i, end)
             if (stop - i) * table.growth >= text.size:
-                return r, i, at, missed, (stop - i) * table.growth + 1, 0
+                return r, i, at, misses, (stop - i) * table.growth + 1, 0
             text[0] = SPACE
             length = normalize_into(data, i, stop, table, text, 1)
             length -= text[length - 1] == SPACE
             if length >= best.size or at + length + ROOM > out.size:
-                return r, i, at, missed, 0, length + 1
+                return r, i, at, misses, 0, length + 1
             before = at
             at = segment(text, length, class_of, following, first, pieces, best, piece_to, out, at)
-            missed += 1
+            misses += 1
             if stop - i <= KEY_BYTES and at - before <= ENTRY_IDS:
-                _cache_insert(known, data, i, stop - i, out, before, at - before)
-            i, at = _encode_known(data, stop + 1, end, known, out, at)
+                _cache_insert(cache, data, i, stop - i, out, before, at - before)
+            i, at = _encode_known(data, stop + 1, end, cache, out, at)
         if at == out.size:
-            return r, end, at, missed, 0, 1
+            return r, end, at, misses, 0, 1
         if eos >= 0:
             out[at] = eos
             at += 1
         r += 1
         ends[r] = at
         i = offsets[r]
-    return r, i, at, missed, 0, 0
+    return r, i, at, misses, 0, 0
 
 
 @kernel
-def encode_records(data, offsets, table, automaton, known, eos):
+def encode_records(data, offsets, table, automaton, cache, eos):
     """Return the ids of each record data[offsets[r]:offsets[r + 1]].
 
     As (uint16[n], int64[records + 1] offsets, misses).
 
-    eos: an id to put at the end of every record, or -1. `known` is filled on the way, and may be used again
-    with the same table and automaton; `missed` is how many chunks were not in it.
+    eos: an id to put at the end of every record, or -1. `cache` is filled on the way, and may be used again
+    with the same table and automaton; `misses` is how many chunks were not in it.
     """
     ends = np.zeros(offsets.size, np.int64)
     out = np.empty((offsets[-1] - offsets[0]) * 2 // 7 + 2 * ROOM, np.uint16)
     text = np.empty(1 << 10, np.uint8)
     best, piece_to = np.empty(1 << 10, np.int64), np.empty(1 << 10, np.int64)
-    r, i, at, missed = 0, offsets[0], 0, 0
+    r, i, at, misses = 0, offsets[0], 0, 0
     while r < offsets.size - 1:
-        r, i, at, more, text_bytes, places = _encode_while_it_fits(
-            data, offsets, r, i, table, automaton, known, eos, (text, best, piece_to), out, at, ends
+        r, i, at, more, text_bytes, room = _encode_while_it_fits(
+            data, offsets, r, i, table, automaton, cache, eos, (text, best, piece_to), out, at, ends
         )
-        missed += more
+        misses += more
         text = enlarged(text, text_bytes)
-        best, piece_to = enlarged(best, places), enlarged(piece_to, places)
-        out = enlarged(out, at + places + ROOM)
-    return out[:at], ends, missed
+        best, piece_to = enlarged(best, room), enlarged(piece_to, room)
+        out = enlarged(out, at + room + ROOM)
+    return out[:at], ends, misses

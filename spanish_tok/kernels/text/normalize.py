@@ -104,9 +104,9 @@ def normalize_into(data, start, end, table, out, at):
 
 
 @inner_kernel
-def _append(targets, place, out, at):
-    first = np.int64(place) >> 8
-    for k in range(first, first + (np.int64(place) & 0xFF)):
+def _append(targets, packed, out, at):
+    first = np.int64(packed) >> 8
+    for k in range(first, first + (np.int64(packed) & 0xFF)):
         byte = targets[k]
         if byte != SPACE or (at > 0 and out[at - 1] != SPACE):
             out[at] = byte

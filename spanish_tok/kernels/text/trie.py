@@ -44,14 +44,14 @@ def grow_trie(data, offsets, class_of, classes):
     for piece in range(offsets.size - 1):
         state = 0
         for k in range(offsets[piece], offsets[piece + 1]):
-            place = state * classes + class_of[data[k]]
-            if children[place] == 0:
+            child = state * classes + class_of[data[k]]
+            if children[child] == 0:
                 used = children.size
                 children = enlarged(children, (states + 1) * classes)
                 children[used:] = 0
-                children[place] = states
+                children[child] = states
                 states += 1
-            state = np.int64(children[place])
+            state = np.int64(children[child])
         state_of[piece] = state
     return children[: states * classes].copy().reshape(states, classes), state_of
 
@@ -68,8 +68,8 @@ def link_states(children, piece_in):
     longest_suffix = np.zeros(states, np.uint32)
     order = np.zeros(states, np.uint32)
     seen = 1
-    for place in range(states):
-        state = order[place]
+    for rank in range(states):
+        state = order[rank]
         for column in range(classes):
             child = children[state, column]
             fallback = children[longest_suffix[state], column] if state != 0 else np.uint32(0)

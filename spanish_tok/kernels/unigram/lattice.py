@@ -148,12 +148,12 @@ def viterbi_counts(lattice, first, last, score, used):
 
 
 @kernel
-def pruning_losses(lattice, places, lengths, first, last, score, used, losses):
+def pruning_losses(lattice, starts, lengths, first, last, score, used, losses):
     """Return how much the log likelihood falls without each piece [first, last).
 
     Into losses (float64[pieces]).
 
-    places, lengths: where a piece occurs and how long it is. The loss is -inf where a piece stands in no best
+    starts, lengths: where a piece occurs and how long it is. The loss is -inf where a piece stands in no best
     path, or where another way over its own characters is better; +inf where there is no other way.
     """
     total = np.float64(used.sum())
@@ -163,7 +163,7 @@ def pruning_losses(lattice, places, lengths, first, last, score, used, losses):
         if used[piece] == 0:
             continue
         length = np.int64(lengths[piece])
-        best_path(lattice, places[piece], length, score, piece, best, edge_to)
+        best_path(lattice, starts[piece], length, score, piece, best, edge_to)
         if best[length] == -np.inf:
             losses[piece] = np.inf
         elif best[length] <= score[piece]:
