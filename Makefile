@@ -47,7 +47,7 @@ $(VENV)/t5: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@ $(VENV)/core
 
 $(VENV)/dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(INSTALL) -e ".[dev,t5,ray,onnx]"
+	$(INSTALL) -e ".[dev,t5,ray,onnx,gguf]"
 	@touch $@ $(VENV)/core
 
 $(VENV)/bench: $(VENV)/dev

@@ -77,12 +77,17 @@ def generate(
 @click.command()
 @click.argument("folder", type=FOLDER)
 @click.option(
-    "--to", "form", required=True, type=click.Choice(["transformers", "ctranslate2", "onnx", "int8"])
+    "--to",
+    "form",
+    required=True,
+    type=click.Choice(["transformers", "ctranslate2", "onnx", "gguf", "int8"]),
+    help="The library that reads it.",
 )
 @click.option("--output", required=True, type=FOLDER, help="Folder to write.")
 @click.option(
     "--precision",
-    help="transformers: float32 (default) or bfloat16; ctranslate2: float32 (default), int8, bfloat16, ...",
+    help="transformers: float32 (default) or bfloat16; ctranslate2: float32 (default), int8, bfloat16, ...; "
+    "gguf: f32 (default), f16 or q8_0.",
 )
 def export(folder: Path, form: str, output: Path, precision: str | None) -> None:
     """Write the model in FOLDER for another library."""

@@ -1,6 +1,6 @@
 """A model for other libraries, by the maintained converters.
 
-transformers' folder, CTranslate2's, ONNX graphs.
+transformers' folder, CTranslate2's, ONNX graphs, llama.cpp's GGUF.
 """
 
 import os
@@ -14,7 +14,7 @@ from spanish_tok.readers.options import Location
 from spanish_tok.t5.checkpoint import CONFIG, GENERATION, Checkpoint, Precision, generation_config
 from spanish_tok.vocab.vocabulary import check_folder
 
-FORMS = ("transformers", "ctranslate2", "onnx", "int8")
+FORMS = ("transformers", "ctranslate2", "onnx", "gguf", "int8")
 
 
 def export(
@@ -27,8 +27,8 @@ def export(
     """Write a model for another library into the folder `output`; return that folder.
 
     model: a model folder, the shipped one by default. to: "transformers" (precision float32 or bfloat16),
-    "ctranslate2" (a quantization of its converter), "onnx" (float32), or "int8": this package's own, a quarter of the
-    size, which `Generator.load` reads.
+    "ctranslate2" (a quantization of its converter), "onnx" (float32), "gguf" (f32, f16 or q8_0, as llama.cpp calls
+    them), or "int8": this package's own, a quarter of the size, which `Generator.load` reads.
 
     Raises SpanishTokError for a damaged model, an unknown form or precision, a missing library, and if output holds
     files already.
@@ -48,6 +48,8 @@ def export(
         checkpoint.save(output, "int8")
     elif form == "onnx":
         to_onnx(checkpoint, output)
+    elif form == "gguf":
+        to_gguf(checkpoint, output, precision or "f32")
     elif form == "transformers":
         to_transformers(checkpoint, output, precision or "float32")
     else:
@@ -114,6 +116,21 @@ def to_onnx(checkpoint: Checkpoint, output: Path) -> None:
         os.replace(partial, output)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def to_gguf(checkpoint: Checkpoint, output: Path, precision: str) -> None:
+    """Write model.gguf, model and vocabulary in one file, for llama.cpp.
+
+    precision: f32, f16 or q8_0. llama.cpp's own package writes the file.
+    """
+    _need("gguf", "gguf")
+    from spanish_tok.t5.export.gguf import FILE, PRECISIONS, write_gguf
+
+    if precision not in PRECISIONS:
+        raise SpanishTokError(
+            f"GGUF has no precision {precision!r} here", f"Give one of {', '.join(PRECISIONS)}."
+        )
+    write_gguf(checkpoint, output / FILE, precision)
 
 
 def _need(extra: str, *packages: str) -> None:
