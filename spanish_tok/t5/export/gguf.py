@@ -58,7 +58,7 @@ def write_gguf(checkpoint: Checkpoint, path: Path, precision: str = "f32") -> No
 
 
 def check_fits(checkpoint: Checkpoint) -> None:
-    """Raise SpanishTokError for a model that llama.cpp would compute otherwise, and say why."""
+    """Refuse a model that llama.cpp would compute otherwise, with the reason."""
     config = checkpoint.config
     proto = parse_model(checkpoint.vocabulary.serialized, "spiece.model")
     if any(piece.type == piece.BYTE for piece in proto.pieces):
@@ -107,7 +107,10 @@ def _add_sizes(writer: Any, config: T5Config) -> None:
 
 
 def _add_vocabulary(writer: Any, checkpoint: Checkpoint) -> None:
-    """Add the pieces, padded to the rows of the embedding, with the normalization as SentencePiece compiles it."""
+    """Add the pieces, padded to the rows of the embedding.
+
+    The normalization goes along as SentencePiece compiles it.
+    """
     proto = parse_model(checkpoint.vocabulary.serialized, "spiece.model")
     rows, config = len(proto.pieces), checkpoint.config
     unused = range(rows, config.vocab_size)
