@@ -36,6 +36,16 @@ from spanish_tok.cli.options import FOLDER, folder_size, lines, set_option
 @click.option(
     "--length-penalty", type=float, default=1.0, show_default=True, help="Of beams: above 0 favours long."
 )
+@click.option(
+    "--no-repeat-ngram-size", type=int, default=0, show_default=True, help="No n-gram twice; 0: any may be."
+)
+@click.option(
+    "--repetition-penalty", type=float, default=1.0, show_default=True, help="Above 1: fewer repetitions."
+)
+@click.option("--min-new-tokens", type=int, default=0, show_default=True, help="Shortest output.")
+@click.option(
+    "--num-return-sequences", type=int, default=1, show_default=True, help="Lines written for each text."
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Another seed draws another text.")
 @set_option
 @click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Lines at once.")

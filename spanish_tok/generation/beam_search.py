@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from spanish_tok.generation.bans import changes_scores
 from spanish_tok.generation.sampling import (
     Backend,
     GenerateOptions,
@@ -35,15 +36,30 @@ def search(
 
     `size` bounds the ids (0: the model's rows).
     """
+    return [found[0] for found in search_all(backend, batch, options, allowed, size)]
+
+
+def search_all(
+    backend: Backend,
+    batch: Sequence[Ids],
+    options: GenerateOptions,
+    allowed: PrefixConstraints = None,
+    size: int = 0,
+) -> list[list[Hypothesis]]:
+    """Return for each row of ids `num_return_sequences` hypotheses.
+
+    Draws in their order, or beams best first; fewer where fewer texts are allowed.
+    """
     if options.num_beams > 1:
         return beam_search(backend, batch, options, allowed, size)
-    ids: list[list[int]] = [[] for _ in batch]
-    scores = [0.0] * len(batch)
+    copies = options.num_return_sequences
+    ids: list[list[int]] = [[] for _ in range(len(batch) * copies)]
+    scores = [0.0] * len(ids)
     for written in write(backend, batch, options, allowed, size):
         ids[written.request].append(written.id)
         scores[written.request] += written.log_probability
     end = backend.config.eos_token_id
-    return [
+    found = [
         Hypothesis(
             ids=tuple(row[:-1] if row[-1:] == [end] else row),
             score=score if options.scores else None,
@@ -51,6 +67,7 @@ def search(
         )
         for row, score in zip(ids, scores, strict=True)
     ]
+    return [found[first : first + copies] for first in range(0, len(found), copies)]
 
 
 @dataclass
@@ -110,8 +127,8 @@ def beam_search(
     options: GenerateOptions,
     allowed: PrefixConstraints = None,
     size: int = 0,
-) -> list[Hypothesis]:
-    """Return the best hypothesis of each row by beam search.
+) -> list[list[Hypothesis]]:
+    """Return the best hypotheses of each row by beam search.
 
     The same that transformers finds with its defaults.
     """
@@ -124,8 +141,9 @@ def beam_search(
     last = np.full(len(batch) * k, backend.config.decoder_start_token_id)
     while True:
         scores = log_softmax(state.step(last)[:, :size])
-        if allowed is not None:
-            scores = restricted(scores, [(text, item.allowed) for item in alive for text in item.texts])
+        if allowed is not None or changes_scores(options):
+            rules = [(text, item.allowed) for item in alive for text in item.texts]
+            scores = restricted(scores, rules, backend.config, options)
             scores = log_softmax(scores) if options.renormalize else scores
         parents = [
             item.advance(scores[index * k : (index + 1) * k] + item.scores[:, None], end, options) + index * k
@@ -134,6 +152,7 @@ def beam_search(
         rows = [row for row, item in zip(parents, alive, strict=True) if not item.done]
         alive = [item for item in alive if not item.done]
         if not alive:
-            return [item.finished[0][1] for item in beams]
+            best = options.num_return_sequences
+            return [[hypothesis for _, hypothesis in item.finished[:best]] for item in beams]
         state.reorder(np.concatenate(rows))
         last = np.array([text[-1] for item in alive for text in item.texts])

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args, overload
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import shipped, text_output
-from spanish_tok.generation.beam_search import search
+from spanish_tok.generation.beam_search import search, search_all
 from spanish_tok.generation.prompts import Prompt
 from spanish_tok.generation.sampling import (
     Backend,
@@ -128,7 +128,8 @@ class Generator:
 
         Results do not depend on which texts share a batch.
 
-        changes: fields of GenerateOptions. allowed: restricts what may be written; it takes the ids written so far and
+        changes: fields of GenerateOptions; with `num_return_sequences` above 1 a list is returned, several texts of
+        each one behind the other. allowed: restricts what may be written; it takes the ids written so far and
         returns those that may follow (None: all).
 
         >>> Generator.load().generate("la capital de <extra_id_0> es madrid .", max_new_tokens=8).text[-11:]
@@ -138,14 +139,15 @@ class Generator:
         prompts = [
             Prompt.parse(text, self.tokenizer) for text in ([texts] if isinstance(texts, str) else texts)
         ]
-        best = self.write_ids(
-            [prompt.ids for prompt in prompts], options, allowed=allowed, batch_size=batch_size
-        )
+        rows = [prompt.ids for prompt in prompts]
+        found = self._write_all(rows, options, allowed, batch_size)
         generations = [
             Generation(prompt.fill(one.ids), one.ids, one.score, one.complete)
-            for prompt, one in zip(prompts, best, strict=True)
+            for prompt, several in zip(prompts, found, strict=True)
+            for one in several
         ]
-        return generations[0] if isinstance(texts, str) else generations
+        single = isinstance(texts, str) and options.num_return_sequences == 1
+        return generations[0] if single else generations
 
     @overload
     def fill(self, text: str, options: GenerateOptions | None = None, **changes: Any) -> str: ...
@@ -159,9 +161,8 @@ class Generator:
         >>> Generator.load().fill("los archivos que <extra_id_0> encuentran .", num_beams=2).startswith("los archivos")
         True
         """
-        if isinstance(text, str):
-            return self.generate(text, options, **changes).text
-        return [one.text for one in self.generate(text, options, **changes)]
+        written: Generation | list[Generation] = self.generate(text, options, **changes)
+        return [one.text for one in written] if isinstance(written, list) else written.text
 
     def stream(
         self,
@@ -176,6 +177,10 @@ class Generator:
         Beams know theirs at the end.
         """
         options = changed(GenerateOptions, options, changes)
+        if options.num_return_sequences > 1:
+            raise SpanishTokError(
+                "Several texts cannot be streamed at once", "Leave num_return_sequences out."
+            )
         prompt = Prompt.parse(text, self.tokenizer)
         return (piece for piece in prompt.stream(self._written(prompt, options, allowed)) if piece)
 
@@ -199,9 +204,19 @@ class Generator:
     ) -> list[Hypothesis]:
         """Write for rows of ids, `</s>` included.
 
-        Rows of similar length are put into one batch.
+        Rows of similar length are put into one batch. Several texts of a row come one behind the other.
         """
-        options = options or GREEDY
+        found = self._write_all(rows, options or GREEDY, allowed, batch_size)
+        return [one for several in found for one in several]
+
+    def _write_all(
+        self,
+        rows: Sequence[Sequence[int]],
+        options: GenerateOptions,
+        allowed: PrefixConstraint | None,
+        batch_size: int,
+    ) -> list[list[Hypothesis]]:
+        """Write for rows of ids; return the texts of each."""
         for index, row in enumerate(rows):
             if not len(row) or not 0 <= min(row) <= max(row) < self.tokenizer.vocab_size:
                 raise SpanishTokError(
@@ -211,12 +226,12 @@ class Generator:
         if batch_size < 1:
             raise SpanishTokError(f"batch_size is {batch_size}", "Give a number from 1 up.")
         order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
-        written: dict[int, Hypothesis] = {}
+        written: dict[int, list[Hypothesis]] = {}
         for begin in range(0, len(order), batch_size):
             indices = order[begin : begin + batch_size]
             batch = [rows[index] for index in indices]
-            best = search(self.backend, batch, options, allowed, self.tokenizer.vocab_size)
-            written.update(zip(indices, best, strict=True))
+            found = search_all(self.backend, batch, options, allowed, self.tokenizer.vocab_size)
+            written.update(zip(indices, found, strict=True))
         return [written[index] for index in range(len(rows))]
 
 
@@ -260,7 +275,7 @@ def generate(
         raise SpanishTokError("Nothing or two things are given to read", "Give either texts or files=.")
     generator = model if isinstance(model, Generator) else Generator.load(model, backend, precision)
     if isinstance(texts, str) and output is None:
-        return generator.generate(texts, options)
+        return generator.generate(texts, options, batch_size=batch_size)
     lines = iter([texts] if isinstance(texts, str) else texts) if files is None else (
         line for _, _, line in lines_of(files)
     )  # fmt: skip

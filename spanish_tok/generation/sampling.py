@@ -6,7 +6,7 @@ A backend computes, a search decides. A backend (`Backend`) takes a batch of id 
 state takes the last id of each row and gives the logits of the next, as a NumPy array.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.generation.bans import banned, changes_scores, penalized
 from spanish_tok.t5.config import T5Config
 from spanish_tok.tokenization.subword_regularization import uniform_numbers
 
@@ -77,6 +78,10 @@ class GenerateOptions:
     `num_beams` above 1 is beam search, whose scores are divided by length^`length_penalty`. `scores` makes greedy
     and sampling compute the log-probability of what they write, which costs a little time. With `renormalize` it
     is that among the ids that are allowed there, and not among all.
+
+    No n-gram of `no_repeat_ngram_size` ids is written twice (0: any may be); `repetition_penalty` above 1 makes ids
+    that were written less welcome; at least `min_new_tokens` ids come before the end. An id that `allowed` gives may
+    follow all the same. `num_return_sequences` asks for several texts of each input: draws, or the best beams.
     """
 
     max_new_tokens: int = 128
@@ -88,6 +93,10 @@ class GenerateOptions:
     seed: int = 0
     scores: bool = False
     renormalize: bool = False
+    no_repeat_ngram_size: int = 0
+    repetition_penalty: float = 1.0
+    min_new_tokens: int = 0
+    num_return_sequences: int = 1
 
     def __post_init__(self) -> None:
         checks = [
@@ -97,12 +106,21 @@ class GenerateOptions:
             ("top_p", 0 < self.top_p <= 1, "above 0, up to 1 (all)"),
             ("num_beams", self.num_beams >= 1, "from 1 (no beam search) up"),
             ("length_penalty", abs(self.length_penalty) < np.inf, "that is finite"),
+            ("no_repeat_ngram_size", self.no_repeat_ngram_size >= 0, "from 0 (any may be repeated) up"),
+            ("repetition_penalty", 0 < self.repetition_penalty < np.inf, "above 0 (1: none)"),
+            ("min_new_tokens", 0 <= self.min_new_tokens <= self.max_new_tokens, "from 0 to max_new_tokens"),
+            ("num_return_sequences", self.num_return_sequences >= 1, "from 1 up"),
         ]
         for name, holds, advice in checks:
             if not holds:
                 raise SpanishTokError(f"{name} is {getattr(self, name)}", f"Give a number {advice}.")
         if self.num_beams > 1 and self.temperature > 0:
             raise SpanishTokError("Beams do not sample", "Give a temperature or a number of beams, not both.")
+        if self.num_return_sequences > (np.inf if self.temperature else self.num_beams):
+            raise SpanishTokError(
+                f"num_return_sequences is {self.num_return_sequences}, of {self.num_beams} beams",
+                "Give as many beams, or a temperature.",
+            )
 
 
 class GeneratedId(NamedTuple):
@@ -139,17 +157,24 @@ def write(
 ) -> Iterator[GeneratedId]:
     """Yield greedy or sampled ids of a batch, each as soon as it is known.
 
-    `</s>` is included; the rows may have any lengths.
+    `</s>` is included; the rows may have any lengths. With `num_return_sequences` each row is written as often: the
+    requests of row r are the numbers r * num_return_sequences and those that follow.
     """
     end, size = backend.config.eos_token_id, size or backend.config.vocab_size
+    copies = options.num_return_sequences
+    allowed = (
+        allowed if allowed is None or callable(allowed) else [rule for rule in allowed for _ in range(copies)]
+    )
+    batch = [row for row in batch for _ in range(copies)]
     state = backend.start(batch, options.max_new_tokens)
     rules = in_rows(allowed, len(batch))
-    uniform = [uniform_numbers(options.seed, " ".join(map(str, row))) for row in batch]
+    uniform = [uniform_numbers(options.seed, _key(row, n % copies)) for n, row in enumerate(batch)]
     texts: list[list[int]] = [[] for _ in batch]
     rows = np.arange(len(batch))  # the request of each row
     open_rows = np.ones(len(batch), dtype=bool)
     last = np.full(len(batch), backend.config.decoder_start_token_id)
-    plain = not (options.temperature or options.scores or allowed) and size == backend.config.vocab_size
+    ruled = allowed is not None or changes_scores(options)
+    plain = not (options.temperature or options.scores or ruled) and size == backend.config.vocab_size
     quick = state if plain and isinstance(state, GreedyState) else None
     for _ in range(options.max_new_tokens):
         scored = None
@@ -157,8 +182,9 @@ def write(
             last = quick.best(last)
         else:
             every = logits = state.step(last)[:, :size]
-            if allowed is not None:
-                logits = restricted(logits, [(texts[request], rules[request]) for request in rows])
+            if ruled:
+                open_texts = [(texts[request], rules[request]) for request in rows]
+                logits = restricted(logits, open_texts, backend.config, options)
             if options.scores:
                 scored = log_softmax(logits if options.renormalize else every)
             if options.temperature:
@@ -209,15 +235,23 @@ def in_rows(allowed: PrefixConstraints, rows: int) -> list[PrefixConstraint | No
     return [allowed] * rows if allowed is None or callable(allowed) else list(allowed)
 
 
-def restricted(scores: Logits, rows: Iterable[tuple[Ids, PrefixConstraint | None]]) -> Logits:
+def restricted(
+    scores: Logits,
+    rows: Sequence[tuple[Ids, PrefixConstraint | None]],
+    config: T5Config,
+    options: GenerateOptions,
+) -> Logits:
     """Return scores (rows, ids) with -infinity for ids that must not follow.
 
-    Each row's rule decides by the row's text.
+    Each row's rule and the options decide by the row's text; an id that the rule gives may follow.
     """
+    start, end = config.decoder_start_token_id, config.eos_token_id
+    scores = penalized(scores, [text for text, _ in rows], start, options)
     result = scores.copy()
     for row, (text, allowed) in enumerate(rows):
         ids = allowed(text) if allowed else None
         if ids is None:
+            result[row, banned(text, start, end, options)] = -np.inf
             continue
         chosen = np.fromiter(ids, dtype=np.int64)
         if not len(chosen) or not 0 <= chosen.min() <= chosen.max() < scores.shape[1]:
@@ -228,3 +262,8 @@ def restricted(scores: Logits, rows: Iterable[tuple[Ids, PrefixConstraint | None
         result[row] = -np.inf
         result[row, chosen] = scores[row, chosen]
     return result
+
+
+def _key(row: Ids, number: int) -> str:
+    """Return what the draws of the `number`-th text of a row depend on, beside the seed."""
+    return " ".join(map(str, row)) + (f" #{number}" if number else "")

@@ -116,6 +116,64 @@ def test_beams_are_those_of_transformers(
         )
 
 
+@pytest.mark.parametrize("backend", ["torch", "cpu"])
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"no_repeat_ngram_size": 1},
+        {"no_repeat_ngram_size": 2, "min_new_tokens": 12},
+        {"no_repeat_ngram_size": 4, "repetition_penalty": 0.5},
+        {"repetition_penalty": 1.7},
+        {"num_beams": 3, "no_repeat_ngram_size": 2, "repetition_penalty": 1.3},
+        {"num_beams": 4, "min_new_tokens": 9, "num_return_sequences": 3},
+    ],
+)
+def test_rules_are_those_of_transformers(
+    model_folder: Path, theirs: Any, backend: Any, rules: dict[str, Any]
+) -> None:
+    rows = random_rows(40, 4900) + random_rows(60, 4900, seed=5)
+    found = Generator.load(model_folder, backend).write_ids(rows, GenerateOptions(max_new_tokens=20, **rules))
+    expected, _ = generated(theirs, rows, max_new_tokens=20, **rules)
+    assert [list(one.ids) for one in found] == expected
+
+
+def test_no_ngram_is_written_twice(generator: Generator) -> None:
+    rows = random_rows(50, 4900, seed=3)
+    options = GenerateOptions(max_new_tokens=64, min_new_tokens=64, no_repeat_ngram_size=3)
+    for one in generator.write_ids(rows, options):
+        ngrams = [one.ids[at : at + 3] for at in range(len(one.ids) - 2)]
+        assert len(one.ids) == 64
+        assert len(set(ngrams)) == len(ngrams)
+    repeated = generator.write_ids(rows, replace(options, no_repeat_ngram_size=0))
+    assert any(len({one.ids[at : at + 3] for at in range(62)}) < 62 for one in repeated)
+
+
+@pytest.mark.parametrize("beams", [1, 2])
+def test_what_is_allowed_wins_over_a_ban(generator: Generator, beams: int) -> None:
+    options = GenerateOptions(
+        max_new_tokens=6, num_beams=beams, no_repeat_ngram_size=1, min_new_tokens=5, repetition_penalty=2.0
+    )
+    (found,) = generator.write_ids([[50, 1]], options, allowed=lambda ids: [77] if len(ids) < 4 else [1])
+    assert found.ids == (77, 77, 77, 77)
+    assert found.complete
+
+
+def test_several_draws_of_a_text_differ_and_the_first_is_the_single_one(generator: Generator) -> None:
+    options = GenerateOptions(max_new_tokens=8, temperature=1.5, seed=4)
+    several = generator.generate("Buenos días", options, num_return_sequences=3)
+    single = generator.generate("Buenos días", options)
+    pairs = generator.generate(["Buenos días", "El río"], options, num_return_sequences=3)
+    assert isinstance(several, list)
+    assert several[0] == single
+    assert len(set(several)) == 3
+    assert pairs[:3] == several
+    assert len(pairs) == 6
+    with pytest.raises(SpanishTokError, match="num_return_sequences is 2, of 1 beams"):
+        generator.generate("El río", num_return_sequences=2)
+    with pytest.raises(SpanishTokError, match="min_new_tokens is 9"):
+        generator.generate("El río", min_new_tokens=9, max_new_tokens=8)
+
+
 def test_greedy_ids_are_those_of_ctranslate2(
     generator: Generator, model_folder: Path, tmp_path: Path
 ) -> None:
