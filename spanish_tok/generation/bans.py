@@ -1,6 +1,6 @@
-"""What must not follow a text: repeated n-grams, an early end; and what is less welcome.
+"""What must not follow a text: repeated n-grams, an early end.
 
-As transformers' logits processors of these names do it; the start id counts as written.
+What was written is less welcome, too. As transformers' logits processors of these names do it; the start id counts as written.
 """
 
 from collections.abc import Sequence
