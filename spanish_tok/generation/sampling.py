@@ -265,5 +265,5 @@ def restricted(
 
 
 def _key(row: Ids, number: int) -> str:
-    """Return what the draws of the `number`-th text of a row depend on, beside the seed."""
+    """Return what the draws of the `number`-th text of a row depend on."""
     return " ".join(map(str, row)) + (f" #{number}" if number else "")
