@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.schema import Shape, fault_of
 
 
 @contextmanager
@@ -72,19 +73,37 @@ def write_json(path: str | os.PathLike[str], value: Any, *, durable: bool = True
         partial.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
-def read_json(path: str | os.PathLike[str]) -> Any:
-    """Read a JSON file.
+def read_json(path: str | os.PathLike[str], shape: Shape = object) -> Any:
+    """Read a JSON file that must have a shape (see schema.py).
 
-    Raises SpanishTokError that names the file if it is missing or not JSON.
+    Raises SpanishTokError that names the file, and the place in it, if it is missing, not JSON, or of another shape.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        content = Path(path).read_bytes()
     except FileNotFoundError:
         raise SpanishTokError(f"{path} does not exist", "Check the path.") from None
-    except (ValueError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise SpanishTokError(f"{path} cannot be read ({error.strerror})", "Check the path.") from None
+    return parse_json(content, str(path), shape)
+
+
+def parse_json(content: str | bytes, name: str, shape: Shape = object) -> Any:
+    """Parse JSON that must have a shape (see schema.py); errors call it `name`."""
+    try:
+        value = json.loads(content.decode("utf-8") if isinstance(content, bytes) else content)
+    except (ValueError, RecursionError) as error:
+        problem = "it is nested too deep" if isinstance(error, RecursionError) else error
         raise SpanishTokError(
-            f"{path} is not valid JSON ({error})", "It may be cut off: write it again."
+            f"{name} is not valid JSON ({problem})", "It may be cut off: write it again."
         ) from None
+    check_shape(value, shape, name)
+    return value
+
+
+def check_shape(value: Any, shape: Shape, name: str) -> None:
+    """Raise SpanishTokError unless a value of JSON has a shape (see schema.py); it is called `name`."""
+    if fault := fault_of(value, shape):
+        raise SpanishTokError(f"{name} is damaged or of another kind: {fault}", "Get it or write it again.")
 
 
 def sha256_of_file(path: str | os.PathLike[str]) -> str:
@@ -102,7 +121,7 @@ def check_files(folder: Path, expected: dict[str, str]) -> None:
     """
     for name, sha256 in expected.items():
         path = folder / Path(name).name
-        if not path.exists():
+        if not os.path.isfile(path):
             raise SpanishTokError(f"{path} is missing", "Copy the whole folder again.")
         if sha256_of_file(path) != sha256:
             raise SpanishTokError(

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.files import read_json, write_json
+from spanish_tok.files import check_shape, read_json, write_json
+from spanish_tok.schema import Shape
 
 LOCK = ".lock"
 MANIFEST = "manifest.json"
@@ -60,6 +61,7 @@ class OutputFolder:
 
     job: all that decides the bytes of the output. The manifest holds it, as the entry `under`, or entry by entry.
     inputs: what shows that an input changed while the job was unfinished, such as times of change.
+    shape, state_shape: of the manifest and of the state (see schema.py), which are checked when they are read.
 
     >>> import tempfile
     >>> folder = OutputFolder(Path(tempfile.mkdtemp()) / "salida", {"size": 2}, under="job")
@@ -77,11 +79,13 @@ class OutputFolder:
         *,
         under: str | None = None,
         inputs: Mapping[str, Any] | None = None,
+        shape: Shape = dict,
+        state_shape: Shape = object,
     ) -> None:
         self.path, self.job, self.inputs = Path(path), dict(job), dict(inputs or {})
         self.state: Any = None  # what `save_state` wrote last, here or in a call that was interrupted
         self.unfinished = self.path / "unfinished"
-        self._under = under
+        self._under, self._shape, self._state_shape = under, shape, state_shape
 
     def finished(self) -> dict[str, Any] | None:
         """Return the manifest of the job if it is done, None if there is none yet.
@@ -92,6 +96,7 @@ class OutputFolder:
             return None
         manifest = read_json(self.path / MANIFEST)
         self._refuse_another(manifest)
+        check_shape(manifest, self._shape, str(self.path / MANIFEST))
         self._remove_marks()  # the process may have been killed between the manifest and the end
         return dict(manifest)
 
@@ -109,7 +114,7 @@ class OutputFolder:
                 job = {self._under: self.job} if self._under else self.job
                 write_json(self.unfinished / "job.json", {**job, **self.inputs})
             elif (self.unfinished / "state.json").exists():
-                self.state = read_json(self.unfinished / "state.json")
+                self.state = read_json(self.unfinished / "state.json", self._state_shape)
             try:
                 yield
             except KeyboardInterrupt:
@@ -143,7 +148,7 @@ class OutputFolder:
             self._refuse_another(read_json(self.path / MANIFEST))
         for mark in (self.unfinished / "job.json", self.path / OLD_MARK):
             if mark.exists():
-                started = read_json(mark)
+                started = read_json(mark, dict)
                 self._refuse_another(started)
                 if any(started.get(name) != value for name, value in self.inputs.items()):
                     raise SpanishTokError(

@@ -38,6 +38,22 @@ def changed(kind: type[Options], options: Options | None, changes: Mapping[str, 
     return kind(**values) if options is None else replace(options, **values)  # type: ignore[type-var]
 
 
+def check_seed(seed: int) -> None:
+    """Raise SpanishTokError for a seed that not every generator of random numbers takes."""
+    if not isinstance(seed, int) or not 0 <= seed < 1 << 63:
+        raise SpanishTokError(f"The seed is {seed!r}", "Give a whole number from 0 up, below 2^63.")
+
+
+class FieldsAlone:
+    """A dataclass that pickles as its fields alone, never with what it has computed and kept.
+
+    So its bytes are the same before and after use: caches that hash them, as `datasets.map` does, find it again.
+    """
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+
+
 def from_strings(options: Options, assignments: Iterable[str], *, flag: str = "--set") -> Options:
     """Return `options` with fields changed by `NAME=VALUE` strings.
 

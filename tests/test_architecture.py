@@ -23,6 +23,7 @@ LAYERS = """
 interrupts
 kernels
 errors progress deprecated _version
+schema
 files
 options jobs
 parallel

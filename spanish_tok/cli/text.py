@@ -13,12 +13,13 @@ from spanish_tok.cli.options import FILES, lines, vocab_option
 
 @click.command()
 @FILES
-def normalize(files: tuple[str, ...]) -> None:
-    """Map lines of text into the closed Spanish alphabet.
+@vocab_option
+def normalize(files: tuple[str, ...], vocab: Path | None) -> None:
+    """Map lines of text into the closed alphabet of a vocabulary, by default the Spanish one.
 
     Reads FILES, or standard input; writes a line for each line.
     """
-    st.normalize(**lines(files), output="-")
+    st.normalize(**lines(files), output="-", vocab=vocab)
 
 
 @click.command()
@@ -59,15 +60,17 @@ def tokenize(texts: tuple[str, ...], vocab: Path | None, as_json: bool, explain:
     TEXT is a text to show; without one, each line of standard input.
     """
     explain = sys.stdout.isatty() if explain is None and not as_json else bool(explain)
-    for tokens in st.tokenize(**lines((), texts), vocab=vocab):
+    tokenizer = st.Tokenizer.load(vocab)
+    for tokens in st.tokenize(**lines((), texts), vocab=tokenizer):
+        changes = st.changes(tokens.text, tokenizer.table) if explain else []
         if as_json:
-            changes = {"changes": st.changes(tokens.text)} if explain else {}
-            click.echo(json.dumps(tokens.to_dict() | changes, ensure_ascii=False))
+            shown = {"changes": changes} if explain else {}
+            click.echo(json.dumps(tokens.to_dict() | shown, ensure_ascii=False))
         else:
-            click.echo(_shown(tokens, explain), nl=False)
+            click.echo(_shown(tokens, changes), nl=False)
 
 
-def _shown(tokens: "st.Tokens", explain: bool) -> str:
+def _shown(tokens: "st.Tokens", changes: list[dict[str, object]]) -> str:
     """Return pieces on alternating grounds, each id below its piece.
 
     Lines are as wide as the terminal.
@@ -88,16 +91,16 @@ def _shown(tokens: "st.Tokens", explain: bool) -> str:
             pieces.append(" " * (width - cell_len(piece) + 1))
             ids.append(str(token_id).ljust(width + 1))
         console.print(pieces, ids, sep="\n")
-        for line in _change_lines(tokens) if explain else []:
+        for line in _change_lines(tokens, changes):
             console.print(Text(line, style="dim"))
     return shown.get()
 
 
-def _change_lines(tokens: "st.Tokens") -> list[str]:
+def _change_lines(tokens: "st.Tokens", changes: list[dict[str, object]]) -> list[str]:
     """Return the normalized text, and each kind of change once.
 
     How often, which characters, into what.
     """
-    kinds = Counter((str(change["from"]), str(change["to"])) for change in st.changes(tokens.text))
+    kinds = Counter((str(change["from"]), str(change["to"])) for change in changes)
     rows = [f"{times:>5} x  {source}  ->  {target!r}" for (source, target), times in kinds.items()]
     return [f"normalized: {tokens.normalized}", *rows] if rows else []

@@ -146,12 +146,14 @@ def predict(model: Path, files: tuple[str, ...], output: Path | None, **options:
     """Answer records with a fine-tuned MODEL: one JSON object a record.
 
     Reads FILES (.parquet, .jsonl, .csv) or Hub sets, or JSON lines from standard input. A record that cannot be
-    used gets an "error" instead of a "prediction"; how many is told at the end.
+    used gets an "error" instead of a "prediction"; how many is told at the end, and the status is 1.
     """
     counts = st.predict(
         files=list(files) or ["-"], output=output or "-", model=model, progress=True, **options
     )
     click.echo(f"{counts['predicted']:,} predicted, {counts['errors']:,} errors", err=True)
+    if counts["errors"]:
+        raise click.exceptions.Exit(1)
 
 
 @click.command()

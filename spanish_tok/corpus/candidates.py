@@ -24,8 +24,15 @@ from spanish_tok.progress import SILENT, Bar
 from spanish_tok.readers.inputs import Input, Inputs, absolute
 from spanish_tok.readers.options import FileReport, batch_of
 from spanish_tok.readers.splits import parts_of
+from spanish_tok.schema import COUNT, made, shape_of
 
 CHECKPOINT_SECONDS = 20.0
+STATE = {  # the shape of candidates.json
+    "runs": [[COUNT, COUNT, COUNT, COUNT]],
+    "pieces?": [[COUNT, COUNT, (COUNT, None)]],
+    "reports": [shape_of(FileReport)],
+    "done": bool,
+}
 END_OF_PIECE = batch_of(None, pa.array([], pa.string()))
 
 # a batch, its keys if they depend on the order of batches, its source, the index and the state of its piece
@@ -209,15 +216,21 @@ class CandidatePass:
         """
         state: dict[str, Any] = {"runs": [], "reports": [], "done": False}
         if self._state.exists():
-            state = read_json(self._state)
+            state = read_json(self._state, STATE)
         self.spill = Spill(self._path, state["runs"])
         for run in self.spill.runs:
             keys = self.spill.keys_of(run)
             self._threshold.add(keys[self._threshold.admits(keys)])
         if state["reports"]:
             pieces = state.get("pieces", [[index, 0, None] for index in range(len(state["reports"]))])
+            if len(pieces) != len(state["reports"]) or max(piece[0] for piece in pieces) >= len(
+                self.inputs.items
+            ):
+                raise SpanishTokError(
+                    f"{self._state} is of other inputs", "Delete the folder, and start over."
+                )
             self._pieces = [
-                Piece(index, begin, end, FileReport(**report))
+                Piece(index, begin, end, made(FileReport, report))
                 for (index, begin, end), report in zip(pieces, state["reports"], strict=True)
             ]
         return bool(state["done"])

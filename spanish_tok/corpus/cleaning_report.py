@@ -7,9 +7,15 @@ import numpy as np
 import pyarrow as pa
 
 from spanish_tok.corpus.cleaning import KEPT, REJECTIONS, REPAIRS, RULES, Cleaned
+from spanish_tok.schema import COUNT
 
 EXAMPLES = 10  # kept for each rule
 SHOWN = 300  # characters of an example
+SHAPE = {
+    "looked_at": COUNT,
+    "kept": COUNT,
+    "rules": {rule: {"records": COUNT, "examples": [{str: (str, None)}]} for rule in RULES},
+}
 
 
 @dataclass

@@ -38,8 +38,9 @@ class Spill:
         self._waiting: list[pa.RecordBatch] = []
         self._waiting_bytes = 0
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        if os.fstat(self._file).st_size < self.size:
-            raise SpanishTokError(f"{path} is shorter than it was", "Delete the folder, and start over.")
+        places = [0, *map(_end_of, runs)]
+        if [run[0] for run in runs] != places[:-1] or os.fstat(self._file).st_size < self.size:
+            raise self._damaged()
         os.truncate(self._file, self.size)
 
     @property
@@ -76,7 +77,15 @@ class Spill:
 
     def keys_of(self, run: list[int]) -> Keys:
         """Return the keys of a run, in order."""
-        return self._read(run[0], run[1], np.uint64)
+        keys = self._read(run[0], run[1], np.uint64)
+        if (keys[1:] < keys[:-1]).any():
+            raise self._damaged()
+        return keys
+
+    def _damaged(self) -> SpanishTokError:
+        return SpanishTokError(
+            f"{self.path} is damaged, or shorter than it was", "Delete the folder, and start over."
+        )
 
     def ranges(self, keys: Keys, rows: int, before: int = 0, first: int = 0) -> Iterator[pa.RecordBatch]:
         """Yield the records with keys up to the last of `keys`, `rows` at a time.
@@ -97,22 +106,31 @@ class Spill:
 
     def _batch(self, run: list[int], begin: int, end: int) -> pa.RecordBatch:
         """Rows of a run."""
-        start, rows, id_bytes, _ = run
+        start, rows, id_bytes, text_bytes = run
         offsets_at = start + 8 * rows
         valid_at = offsets_at + 8 * (rows + 1)
         ids_at = valid_at + rows
         keys = self._read(start + 8 * begin, end - begin, np.uint64)
         valid = self._read(valid_at + begin, end - begin, np.uint8)
-        ids = self._strings(offsets_at + 4 * begin, ids_at, end - begin)
-        texts = self._strings(offsets_at + 4 * (rows + 1 + begin), ids_at + id_bytes, end - begin)
+        ids = self._strings(offsets_at + 4 * begin, ids_at, end - begin, id_bytes)
+        texts_at = offsets_at + 4 * (rows + 1 + begin)
+        texts = self._strings(texts_at, ids_at + id_bytes, end - begin, text_bytes)
         if not valid.all():
             ids = pa.array(np.where(valid, ids, None), pa.string())
         return pa.record_batch([pa.array(keys), ids, texts], schema=SCHEMA)
 
-    def _strings(self, offsets_at: int, data_at: int, rows: int) -> pa.StringArray:
+    def _strings(self, offsets_at: int, data_at: int, rows: int, size: int) -> pa.StringArray:
+        """Return strings of a run; `size` is how many bytes all of its strings have."""
         offsets = self._read(offsets_at, rows + 1, np.int32)
+        if not 0 <= offsets[0] <= offsets[-1] <= size:
+            raise self._damaged()
         data = self._read(data_at + int(offsets[0]), int(offsets[-1] - offsets[0]), np.uint8)
-        return pa.StringArray.from_buffers(rows, pa.py_buffer(offsets - offsets[0]), pa.py_buffer(data))
+        strings = pa.StringArray.from_buffers(rows, pa.py_buffer(offsets - offsets[0]), pa.py_buffer(data))
+        try:
+            strings.validate(full=True)
+        except pa.ArrowInvalid:
+            raise self._damaged() from None
+        return strings
 
     def _read(self, start: int, count: int, kind: type) -> NDArray[Any]:
         values: NDArray[Any] = np.empty(count, kind)
@@ -120,9 +138,7 @@ class Spill:
         while read < len(target):
             got = os.preadv(self._file, [target[read:]], start + read)
             if not got:
-                raise SpanishTokError(
-                    f"{self.path} is shorter than it was", "Delete the folder, and start over."
-                )
+                raise self._damaged()
             read += got
         return values
 

@@ -13,9 +13,18 @@ from spanish_tok.parallel.local import Local
 from spanish_tok.parallel.ray_engine import Ray
 from spanish_tok.progress import Bar
 from spanish_tok.readers.inputs import Inputs
+from spanish_tok.schema import COUNT
 
 SURPLUS = 1.1  # candidates for each record wanted, where cleaning will reject some
 EVERYTHING = 1 << 62  # candidates
+# of a position, see `first_pass`
+POSITION = {
+    "pass": range(1, 1 << 32),
+    "low": range((1 << 64) + 1),
+    "wanted": COUNT,
+    "before": COUNT,
+    "range": COUNT,
+}
 
 
 def rounded(size: float) -> int:

@@ -11,18 +11,20 @@ import pyarrow as pa
 
 from spanish_tok.corpus.cleaning import CleanOptions
 from spanish_tok.corpus.estimate import check_disk, estimate
-from spanish_tok.corpus.passes import SURPLUS, candidate_pass, first_pass, write_candidates
-from spanish_tok.corpus.writer import SHARD_ROWS, Chunk, Records, RecordWriter
+from spanish_tok.corpus.passes import POSITION, SURPLUS, candidate_pass, first_pass, write_candidates
+from spanish_tok.corpus.writer import SHAPE, SHARD_ROWS, Chunk, Records, RecordWriter, state_shape
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.jobs import OutputFolder
-from spanish_tok.options import changed
+from spanish_tok.options import changed, check_seed
 from spanish_tok.parallel.local import Local
 from spanish_tok.parallel.ray_engine import Ray
 from spanish_tok.progress import Bar, Progress, ProgressOption, progress_of
 from spanish_tok.readers.inputs import InputOption, Inputs, check_reader, inputs_of
 from spanish_tok.readers.options import SCHEMA, FileReport, Location, ReadOptions
+from spanish_tok.schema import COUNT, Shape, made, shape_of
 
 LONG = 5.0  # seconds; a longer job is announced with what it will take
+IN_ORDER = {"reports": [shape_of(FileReport)], "skip": COUNT}  # a position of `clean`, see `_in_input_order`
 RULES = {rule.name for rule in fields(CleanOptions)}
 
 
@@ -42,6 +44,9 @@ class SampleOptions:
     clean_all: bool = False
     at_most: bool = False
     source: str | None = None
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
 
 
 def sample(
@@ -89,7 +94,7 @@ def sample(
                 sample(inputs, temporary, size=size, options=options, engine=engine, progress=progress)
             )
     job = {"verb": "sample", "size": size, "seed": options.seed, "clean_all": options.clean_all}
-    folder = _folder(output, job | _described(inputs, clean), inputs)
+    folder = _folder(output, job | _described(inputs, clean), inputs, POSITION)
     if (manifest := folder.finished()) is None:
         share = SURPLUS * size / (inputs.guessed_rows() or SURPLUS * size)
         cleaned = 1.0 if options.clean_all else share * (clean is not None)
@@ -157,13 +162,15 @@ def clean(
     if output is None:
         with tempfile.TemporaryDirectory() as temporary:
             return _in_memory(clean(inputs, temporary, options=rules, engine=engine, progress=progress))
-    folder = _folder(output, {"verb": "clean", **_described(inputs, rules)}, inputs)
+    folder = _folder(output, {"verb": "clean", **_described(inputs, rules)}, inputs, IN_ORDER)
     if (manifest := folder.finished()) is None:
         _announce(inputs, folder.path, engine, shown, share=1.0, cleaned=1.0, spilled=False)
         with folder.filling():
             writer = RecordWriter(folder, rules)
             position = writer.position or {"reports": [], "skip": 0}
-            reports = [FileReport(**report) for report in position["reports"]]
+            if len(position["reports"]) > len(inputs.items):
+                raise SpanishTokError(f"{folder.unfinished} is of other inputs", "Delete it and start over.")
+            reports = [made(FileReport, report) for report in position["reports"]]
             reports += [FileReport(item.name) for item in inputs.items[len(reports) :]]
             with shown.phase("cleaning", inputs.guessed_rows()) as bar:
                 chunks = _in_input_order(inputs, reports, position["skip"], bar)
@@ -266,10 +273,15 @@ def _described(inputs: Inputs, clean: CleanOptions | None) -> dict[str, Any]:
     return {"inputs": described, "rows": inputs.rows, "clean": asdict(clean) if clean else None}
 
 
-def _folder(output: Location, job: Mapping[str, Any], inputs: Inputs) -> OutputFolder:
-    """Return the output folder of a job, which cannot resume after an input changes."""
+def _folder(output: Location, job: Mapping[str, Any], inputs: Inputs, position: Shape) -> OutputFolder:
+    """Return the output folder of a job, which cannot resume after an input changes.
+
+    position: the shape of its position.
+    """
     changed_at = [os.path.getmtime(item.name) if item.is_file else None for item in inputs.items]
-    return OutputFolder(output, job, under="job", inputs={"inputs_changed": changed_at})
+    state = state_shape(position)
+    times = {"inputs_changed": changed_at}
+    return OutputFolder(output, job, under="job", inputs=times, shape=SHAPE, state_shape=state)
 
 
 def _facts(inputs: Inputs, reports: list[FileReport]) -> dict[str, Any]:

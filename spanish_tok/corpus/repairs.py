@@ -16,11 +16,13 @@ HTML = (
 )
 INLINE = {"a", "abbr", "b", "big", "cite", "code", "del", "em", "font", "i", "ins", "mark", "q", "s", "small"}
 INLINE |= {"span", "strike", "strong", "sub", "sup", "tt", "u"}
-TAG = re.compile(rf"<!--.*?-->|<!doctype[^<>]*>|</?({'|'.join(HTML.split())})(?:\s[^<>]*)?/?>", re.I | re.S)
+# a tag, or where a comment begins; `remove_tags` finds its end, as a search for it from each beginning is quadratic
+TAG = re.compile(rf"<!--|<!doctype[^<>]*>|</?({'|'.join(HTML.split())})(?:\s[^<>]*)?/?>", re.I | re.S)
 # The characters that the first bytes of UTF-8 become, then none of ASCII; U+0080-U+009F
 DECODED_WRONGLY = re.compile("[ÃÂâð][^\0-\x7f]|[\x80-\x9f]")
+# a number before a time is looked for from its first digit alone: from each digit it is quadratic
 SUBTITLE = re.compile(
-    r"\{\\[^{}]*\}|(?:\d+\s+)?\d\d:\d\d:\d\d[,.]\d{3}\s*-->\s*\d\d:\d\d:\d\d[,.]\d{3}|(?<=\})\\[Nnh]"
+    r"\{\\[^{}]*\}|(?:(?:(?<!\d)|(?<=[,.]\d{3}))\d+\s+)?\d\d:\d\d:\d\d[,.]\d{3}\s*-->\s*\d\d:\d\d:\d\d[,.]\d{3}|(?<=\})\\[Nnh]"
 )
 INVISIBLE = re.compile(
     "[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff]"
@@ -78,9 +80,20 @@ def remove_tags(text: str, _on: int) -> str:
     >>> remove_tags("<p>Una <b>casa</b></p> si a<b y List<int>", 1)
     'Una casa si a<b y List<int>'
     """
-    if not TAG.search(text):
+    parts: list[str] = []
+    copied = place = 0
+    last_end = text.rfind("-->")
+    while tag := TAG.search(text, place):
+        begin, place = tag.span()
+        if tag[0] == "<!--":
+            if last_end < place:  # a comment without an end is text
+                continue
+            place = text.index("-->", place) + len("-->")
+        parts += [text[copied:begin], "" if (tag[1] or "br").lower() in INLINE else " "]
+        copied = place
+    if not parts:
         return text
-    text = TAG.sub(lambda tag: "" if (tag[1] or "br").lower() in INLINE else " ", text)
+    text = "".join([*parts, text[copied:]])
     return " ".join(text.split(" ")).strip() if "  " not in text else re.sub(" +", " ", text).strip()
 
 

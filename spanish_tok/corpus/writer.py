@@ -16,14 +16,19 @@ from numpy.typing import NDArray
 
 from spanish_tok._version import __version__
 from spanish_tok.corpus.cleaning import KEPT, Cleaned, CleanOptions, Duplicates, clean_batch
+from spanish_tok.corpus.cleaning_report import SHAPE as REPORT
 from spanish_tok.corpus.cleaning_report import CleaningReport, report_of
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import atomic_path, sha256_of_file, write_json
 from spanish_tok.jobs import OutputFolder
 from spanish_tok.parallel.threads import map_in_order
 from spanish_tok.progress import SILENT, Bar
+from spanish_tok.readers.options import SCHEMA as TABLE
+from spanish_tok.schema import COUNT, Shape
 
 SHARD_ROWS = 50_000  # candidates, or records of the input, that are cleaned into one shard
+SHARDS = [{"file": str, "rows": COUNT, "bytes": COUNT, "sha256": str}]
+SHAPE = {"rows": COUNT, "rules": {str: COUNT}, "shards": SHARDS}  # of manifest.json
 LIBRARIES = ("ftfy", "numpy", "pyarrow", "unidecode")
 
 
@@ -49,6 +54,11 @@ class CleanedChunk:
     file: str
 
 
+def state_shape(position: Shape) -> Shape:
+    """Return the shape of the state of a job whose position has a shape."""
+    return {"position": position, "shards": SHARDS, "report": REPORT}
+
+
 class RecordWriter:
     """A writer of cleaned records into the shards of an output folder.
 
@@ -66,13 +76,19 @@ class RecordWriter:
         self.position: Any = None
         self.report = CleaningReport()
         if folder.state is not None:
-            try:
-                self.shards, self.position = folder.state["shards"], folder.state["position"]
-                self.report = CleaningReport.from_dict(folder.state["report"])
-            except (KeyError, TypeError):
-                raise SpanishTokError(
-                    f"{folder.unfinished / 'state.json'} is damaged", "Delete the folder and start over."
-                ) from None
+            self.shards, self.position = folder.state["shards"], folder.state["position"]
+            self.report = CleaningReport.from_dict(folder.state["report"])
+            self._check_shards()
+
+    def _check_shards(self) -> None:
+        """Raise SpanishTokError unless the finished shards, and the hashes of their records, lie there."""
+        for shard in self.shards:
+            path = self.folder.path / Path(shard["file"]).name
+            if not path.is_file() or path.stat().st_size != shard["bytes"]:
+                raise SpanishTokError(f"{path} is missing or cut off", "Delete the folder and start over.")
+        seen = self.folder.unfinished / "seen.bin"
+        if self.clean and self.rows and (not seen.is_file() or seen.stat().st_size < 16 * self.rows):
+            raise SpanishTokError(f"{seen} is missing or cut off", "Delete the folder and start over.")
 
     @property
     def rows(self) -> int:
@@ -205,9 +221,13 @@ class Records:
         """Return the records as a table of the columns id and text."""
         if self.in_memory is not None or self.folder is None:
             return self.in_memory
-        return pa.concat_tables(
-            [pq.read_table(self.folder / shard["file"]) for shard in self.manifest["shards"]]
-        )
+        paths = [self.folder / Path(shard["file"]).name for shard in self.manifest["shards"]]
+        try:
+            return pa.concat_tables(map(pq.read_table, paths)) if paths else TABLE.empty_table()
+        except (pa.ArrowException, OSError) as error:
+            raise SpanishTokError(
+                f"A shard of {self.folder} is damaged ({error})", "Write it again."
+            ) from None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the manifest, ready for JSON."""

@@ -85,14 +85,17 @@ class Prompt:
         if not self.gaps:
             pushed = self.tokenizer.stream()
             yield from (joiner.add(pushed.push(number)) for number in ids)
+            yield joiner.add(pushed.end())
             return
         vocabulary = self.tokenizer.vocabulary
         sentinels = {vocabulary.sentinel_id(k): place for place, k in enumerate(self.gaps)}
         special = vocabulary.special_ids
         yield joiner.add(self.texts[0])
         reached, writing = 0, False  # the gap that is next or open
+        pushed = self.tokenizer.stream(inside=True)
         for number in ids:
             if number in special:
+                yield joiner.add(pushed.end())
                 place = sentinels.get(number, -1)
                 if place >= reached + writing:
                     yield joiner.add(
@@ -102,7 +105,8 @@ class Prompt:
                 else:
                     writing = False
             elif writing:
-                yield joiner.add(vocabulary.pieces[number].replace("▁", " "))
+                yield joiner.add(pushed.push(number))
+        yield joiner.add(pushed.end())
         yield joiner.add("".join(self.texts[reached + 1 :]))
 
 

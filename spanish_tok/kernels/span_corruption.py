@@ -151,19 +151,19 @@ def corrupt_rows(tokens, offsets, options, seeds, inputs, targets, sizes):
 
 
 @kernel
-def pack(ids, offsets, order, begins, position, eos, out):
+def pack(ids, offsets, closing, order, begins, position, eos, out):
     """Fill `out` from one long sequence, from `position` on.
 
     The sequence is the records in `order`, an `</s>` after each.
 
-    ids: the tokens; record k is ids[offsets[k]:offsets[k + 1]]; begins: int64[records + 1], where order[i] begins in
-    the long sequence. Returns how many were written: fewer than out.size at its end only.
+    ids: the tokens; record k is ids[offsets[k]:offsets[k + 1] - closing]; begins: int64[records + 1], where
+    order[i] begins in the long sequence. Returns how many were written: fewer than out.size at its end only.
     """
     i = np.searchsorted(begins, position, side="right") - 1
     written = 0
     while i < order.size and written < out.size:
         first = offsets[order[i]] + position - begins[i]
-        last = offsets[order[i] + 1]
+        last = offsets[order[i] + 1] - closing
         for k in range(first, min(last, first + out.size - written)):
             out[written] = ids[k]
             written += 1

@@ -58,7 +58,7 @@ def bench(
     Raises SpanishTokError for a damaged folder, a peer that is not installed, and a file without text.
     """
     start = time.perf_counter()
-    folder = Path(vocabulary or model or shipped("vocab/es-5000"))
+    folder = Path(vocabulary) if vocabulary else _vocabulary_of(model)
     name = str(folder) if vocabulary or model else SHIPPED
     tokenizer = Tokenizer.load(folder)
     checkpoint = _checkpoint(Path(model)) if model else None
@@ -97,6 +97,15 @@ def bench(
     if output is not None:
         result.write(output)
     return result
+
+
+def _vocabulary_of(model: Location | None) -> Path:
+    """Return the folder of a model's vocabulary; the shipped one without a model."""
+    from spanish_tok.t5.checkpoint import checked_manifest, vocabulary_folder
+
+    return (
+        vocabulary_folder(Path(model), checked_manifest(Path(model))) if model else shipped("vocab/es-5000")
+    )
 
 
 def _checkpoint(folder: Path) -> "Checkpoint":

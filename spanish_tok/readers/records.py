@@ -161,7 +161,7 @@ def _files_of_folder(folder: Path) -> list[Location]:
     """Return the shards that the manifest of a folder names, or its files of text."""
     manifest_path = folder / "manifest.json"
     if manifest_path.exists():
-        manifest = read_json(manifest_path)
+        manifest = read_json(manifest_path, {"shards?": [{"file": str}]})
         if "shards" not in manifest:
             raise SpanishTokError(f"{folder} is a folder without shards of text", "Give files of text.")
         return [folder / shard["file"] for shard in manifest["shards"]]

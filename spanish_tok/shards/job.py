@@ -21,8 +21,10 @@ import pyarrow.parquet as pq
 
 from spanish_tok._version import __version__
 from spanish_tok.files import atomic_path, sha256_of_file
+from spanish_tok.options import FieldsAlone
 from spanish_tok.readers.inputs import Input
 from spanish_tok.readers.options import FileReport
+from spanish_tok.schema import COUNT, fault_of
 from spanish_tok.tokenization.tokenizer import Tokenizer
 
 FORMAT = 1
@@ -41,7 +43,7 @@ class ShardInput(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ShardJob:
+class ShardJob(FieldsAlone):
     """All that a worker needs to write any shard of a job, here or on another machine.
 
     kind: "tokens" turns (id, text) into (id, tokens), "text" the other way.
@@ -122,9 +124,10 @@ class ShardJob:
         """Return the counts of a shard; None unless it is whole and of this job."""
         try:
             note = json.loads((pq.read_metadata(path).metadata or {}).get(METADATA_KEY, b"{}"))
-        except (OSError, ValueError):  # no file; no Parquet
+        except (OSError, ValueError, RecursionError):  # no file; no Parquet
             return None
-        return note["row"] if note.get("key") == self.key else None
+        fits = not fault_of(note, {"key": str, "row": dict.fromkeys(self.counted, COUNT)})
+        return note["row"] if fits and note["key"] == self.key else None
 
 
 def take_rows(batches: list[pa.RecordBatch], count: int) -> pa.Table:

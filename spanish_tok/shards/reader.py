@@ -1,22 +1,35 @@
 """Token shards read back as flat arrays, memory-mapped."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.lib.format import open_memmap
+from numpy.lib.format import write_array_header_1_0
 from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.files import atomic_path, read_json, sha256_of_file
+from spanish_tok.files import atomic_path, check_shape, read_json, sha256_of_file
 from spanish_tok.jobs import MANIFEST
 from spanish_tok.readers.options import Location
-from spanish_tok.shards.job import FORMAT
+from spanish_tok.schema import COUNT
+from spanish_tok.shards.job import FORMAT, TOKENS
+from spanish_tok.tokenization.column_encoder import MOST_IDS
+from spanish_tok.vocab.ids import check_offsets
 from spanish_tok.vocab.vocabulary import Vocabulary
 
+COUNTED = ("records", "ids")
+SHAPE = {
+    "key": str,
+    "vocabulary": {"fingerprint": str, "size": range(1, MOST_IDS + 1)},
+    "records": COUNT,
+    "ids": COUNT,
+    "shards": [{"file": str, "sha256": str, "records": COUNT, "ids": COUNT}],
+}
 ARRAYS = ".arrays"  # hidden, so that readers of a folder of Parquet skip it
 
 
@@ -38,14 +51,20 @@ def read_manifest(folder: Location, vocabulary: Vocabulary | None = None) -> dic
             f"{folder} holds no finished token shards",
             "Give a folder that `spanish-tok shard` wrote; if that was interrupted, run it again: it resumes.",
         )
-    manifest: dict[str, Any] = read_json(Path(folder) / MANIFEST)
-    if not isinstance(manifest, dict) or manifest.get("kind") != "tokens":
+    path = Path(folder) / MANIFEST
+    manifest: dict[str, Any] = read_json(path, dict)
+    if manifest.get("kind") != "tokens":
         raise SpanishTokError(
             f"{folder} holds no token shards", "Give a folder that `spanish-tok shard` wrote."
         )
-    if manifest["format"] != FORMAT:
+    if manifest.get("format") != FORMAT:
         raise SpanishTokError(
-            f"{folder} has format {manifest['format']}", f"This version reads format {FORMAT}."
+            f"{folder} has format {manifest.get('format')}", f"This version reads format {FORMAT}."
+        )
+    check_shape(manifest, SHAPE, str(path))
+    if wrong := [name for name in COUNTED if manifest[name] != sum(row[name] for row in manifest["shards"])]:
+        raise SpanishTokError(
+            f"{path}: the {wrong[0]} of its shards do not add up", "Write the shards again."
         )
     made_with = manifest["vocabulary"]["fingerprint"]
     if vocabulary is not None and vocabulary.fingerprint != made_with:
@@ -73,34 +92,87 @@ def load_shards(
     paths = [cache / f"{name}-{manifest['key'][:16]}.npy" for name in TokenArrays._fields]
     if not all(path.exists() for path in paths):
         _write_arrays(Path(folder), manifest, *paths)
-    return TokenArrays(*(np.load(path, mmap_mode="r") for path in paths))
+    arrays = TokenArrays(*map(_mapped, paths))
+    if (arrays.ids.size, arrays.offsets.size) != (manifest["ids"], manifest["records"] + 1):
+        raise _damaged(paths[0], "has another length than the manifest says")
+    return check_arrays(arrays, manifest["vocabulary"]["size"], str(paths[0]))
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    """Return the array of a file, memory-mapped."""
+    try:
+        array = np.load(path, mmap_mode="r")
+    except Exception as error:  # NumPy raises half a dozen kinds for a damaged header
+        raise _damaged(path, f"is damaged ({error})") from None
+    if not isinstance(array, np.ndarray):
+        raise _damaged(path, "is no array")
+    return array
+
+
+def _damaged(path: Path, problem: str) -> SpanishTokError:
+    return SpanishTokError(f"{path} {problem}", "Remove it: it is written again from the shards.")
+
+
+def check_arrays(arrays: TokenArrays, size: int, name: str) -> TokenArrays:
+    """Return arrays that are records of a vocabulary of `size` ids.
+
+    Raises SpanishTokError for another type, offsets out of order or range, and an id that the vocabulary has not.
+    """
+    ids, offsets = arrays
+    if ids.dtype != np.uint16 or ids.ndim != 1 or offsets.dtype != np.int64:
+        raise SpanishTokError(
+            f"{name} holds {ids.dtype} and {offsets.dtype}", "Ids are uint16[n], offsets int64[records + 1]."
+        )
+    check_offsets(offsets, ids.size, f"The offsets of {name}")
+    if offsets[0] or offsets[-1] != ids.size:
+        raise SpanishTokError(f"The offsets of {name} do not cover its ids", "Write the shards again.")
+    if ids.size and ids.max() >= size:
+        raise SpanishTokError(
+            f"{name} holds the id {ids.max()}, but ids go from 0 to {size - 1}",
+            "Were they made with another vocabulary?",
+        )
+    return arrays
 
 
 def _write_arrays(folder: Path, manifest: dict[str, Any], ids_path: Path, offsets_path: Path) -> None:
-    offsets = np.zeros(manifest["records"] + 1, np.int64)
-    at = row = 0
-    with atomic_path(ids_path) as partial:
-        ids = open_memmap(partial, "w+", np.uint16, (manifest["ids"],))
+    lengths = [np.zeros(1, np.int64)]
+    with atomic_path(ids_path) as partial, open(partial, "wb") as file:
+        header = {"descr": "<u2", "fortran_order": False, "shape": (manifest["ids"],)}
+        write_array_header_1_0(file, header)
         for _, table in shard_tables(folder, manifest):
             for chunk in table["tokens"].chunks:
-                values = chunk.flatten().to_numpy()
-                ids[at : at + len(values)] = values
-                offsets[row + 1 : row + 1 + len(chunk)] = at + np.cumsum(chunk.value_lengths().to_numpy())
-                at, row = at + len(values), row + len(chunk)
-        ids.flush()
+                file.write(chunk.flatten().to_numpy().data)
+                lengths.append(chunk.value_lengths().to_numpy())
     with atomic_path(offsets_path) as partial, open(partial, "wb") as file:
-        np.save(file, offsets)
+        np.save(file, np.cumsum(np.concatenate(lengths), dtype=np.int64))
 
 
 def shard_tables(folder: Path, manifest: dict[str, Any]) -> Iterator[tuple[Path, pa.Table]]:
     """Yield every shard of a manifest as a table.
 
-    Raises SpanishTokError unless it has the SHA-256 that is stated.
+    Raises SpanishTokError unless it has the SHA-256, the columns and the numbers of records and ids that are stated.
     """
     for row in manifest["shards"]:
         path = folder / Path(row["file"]).name
-        if not path.exists() or sha256_of_file(path) != row["sha256"]:
+        if not os.path.isfile(path) or sha256_of_file(path) != row["sha256"]:
             raise SpanishTokError(
                 f"{path} is missing or not as it was written (SHA-256)", "Write the shards again."
             )
-        yield path, pq.read_table(path)
+        try:
+            table = pq.read_table(path, columns=TOKENS.names)
+            table.validate(full=True)
+            table = table.cast(TOKENS)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise SpanishTokError(
+                f"{path} holds no ids of records ({_first_line(error)})", "Write the shards again."
+            ) from None
+        counts = table.num_rows, pc.sum(pc.list_value_length(table["tokens"])).as_py() or 0
+        if counts != (row["records"], row["ids"]) or table["tokens"].null_count:
+            raise SpanishTokError(
+                f"{path} holds other records than the manifest says", "Write the shards again."
+            )
+        yield path, table
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -29,6 +29,7 @@ WEIGHTS = "model.safetensors"
 WEIGHTS_INT8 = "model-int8.safetensors"  # under another name, because no other library reads the scales
 MANIFEST = "model.json"
 FORMAT = 1
+SHAPE = {"format": object, "vocabulary": str, "files": {str: str}, "notes?": dict}  # of model.json
 
 Precision = Literal["float32", "bfloat16", "int8"]
 Tensors = dict[str, NDArray[np.float32]]
@@ -181,10 +182,13 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     """Return the metadata of a safetensors file that `read_tensors` can read."""
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
-    with safe_open(path, "numpy") as file:
-        return dict(file.metadata() or {})
+    try:
+        with safe_open(path, "numpy") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise SpanishTokError(f"{path} is damaged or cut off ({error})", "Copy the file again.") from None
 
 
 _KINDS = {
@@ -276,9 +280,7 @@ def checked_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     if not path.exists():
         return {}
-    manifest: dict[str, Any] = read_json(path)
-    if not isinstance(manifest, dict) or not {"format", "vocabulary", "files"} <= manifest.keys():
-        raise SpanishTokError(f"{path} is not a model's manifest", "Copy the whole folder again.")
+    manifest: dict[str, Any] = read_json(path, SHAPE)
     if manifest["format"] != FORMAT:
         raise SpanishTokError(
             f"{folder} has format {manifest['format']}", f"This version reads format {FORMAT}."
@@ -296,13 +298,18 @@ def vocabulary_of(folder: Path, manifest: Mapping[str, Any]) -> Vocabulary:
 
     The shipped one if model.json says that it is the model's.
     """
-    if not (folder / VOCABULARY_MANIFEST).exists():
-        if manifest and (ours := _shipped()).fingerprint == manifest["vocabulary"]:
-            return ours
-        raise SpanishTokError(
-            f"{folder} holds no vocabulary", "Copy the files of the vocabulary's folder into it."
-        )
-    return Vocabulary.load(folder)
+    return Vocabulary.load(vocabulary_folder(folder, manifest))
+
+
+def vocabulary_folder(folder: Path, manifest: Mapping[str, Any]) -> Path:
+    """Return the folder that holds a model's vocabulary: its own, or the shipped one."""
+    if (folder / VOCABULARY_MANIFEST).exists():
+        return folder
+    if manifest and _shipped().fingerprint == manifest["vocabulary"]:
+        return shipped("vocab/es-5000")
+    raise SpanishTokError(
+        f"{folder} holds no vocabulary", "Copy the files of the vocabulary's folder into it."
+    )
 
 
 def _holds(folder: Path, vocabulary: Vocabulary) -> bool:

@@ -24,6 +24,9 @@ FIXED = {
 }
 
 
+MOST_SIZE, MOST_LAYERS = 1 << 24, 1000  # far above any model; a damaged config.json may say anything
+
+
 @dataclass(frozen=True)
 class T5Config:
     """Sizes and options of a T5 model.
@@ -57,8 +60,17 @@ class T5Config:
     def __post_init__(self) -> None:
         for name in _SIZES:
             value = getattr(self, name)
-            if type(value) is not int or value < 1:
-                raise SpanishTokError(f"{name} is {value!r}", "Give a whole number from 1 up.")
+            most = MOST_LAYERS if name.endswith("layers") else MOST_SIZE
+            if type(value) is not int or not 1 <= value <= most:
+                raise SpanishTokError(f"{name} is {value!r}", f"Give a whole number from 1 to {most:,}.")
+        if type(self.tie_word_embeddings) is not bool:
+            raise SpanishTokError(
+                f"tie_word_embeddings is {self.tie_word_embeddings!r}", "Give true or false."
+            )
+        for name in ("dropout_rate", "layer_norm_epsilon"):
+            value = getattr(self, name)
+            if type(value) not in (int, float) or not 0 <= value < 1:
+                raise SpanishTokError(f"{name} is {value!r}", "Give a number from 0 to below 1.")
         if self.feed_forward_proj not in FEED_FORWARDS:
             raise SpanishTokError(
                 f"feed_forward_proj is {self.feed_forward_proj!r}", f"Give one of {', '.join(FEED_FORWARDS)}."
@@ -71,13 +83,10 @@ class T5Config:
                 f"{self.relative_attention_max_distance}",
                 "Give a multiple of 4, and a distance of more than half of it.",
             )
-        if not 0 <= self.dropout_rate < 1:
-            raise SpanishTokError(f"dropout_rate is {self.dropout_rate}", "Give a number from 0 to below 1.")
         for name in ("pad_token_id", "eos_token_id", "decoder_start_token_id"):
-            if not 0 <= getattr(self, name) < self.vocab_size:
-                raise SpanishTokError(
-                    f"{name} is {getattr(self, name)}", f"Ids go from 0 to {self.vocab_size - 1}."
-                )
+            value = getattr(self, name)
+            if type(value) is not int or not 0 <= value < self.vocab_size:
+                raise SpanishTokError(f"{name} is {value!r}", f"Give one id from 0 to {self.vocab_size - 1}.")
 
     @property
     def inner(self) -> int:

@@ -7,12 +7,20 @@ from typing import Any
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import read_json, write_json
+from spanish_tok.schema import COUNT
 from spanish_tok.tasks.choices import Labels
 from spanish_tok.tasks.task import Task
 from spanish_tok.tokenization.adapters import TokenizerAdapter
 
 FILE = "task.json"
 FORMAT = 1
+SHAPE = {
+    "format": object,
+    "task": dict,
+    "labels?": {str: COUNT},
+    "division?": {"validation?": float, "held_out?": float, "seed?": COUNT},
+    "notes?": dict,
+}
 
 
 @dataclass(frozen=True)
@@ -53,11 +61,17 @@ class TaskBundle:
                 f"{folder} is not a fine-tuned model: it has no {FILE}",
                 "Give a folder that `finetune` wrote.",
             )
-        values = read_json(path)
-        if not isinstance(values, dict) or values.get("format") != FORMAT or "task" not in values:
-            raise SpanishTokError(f"{path} is not of a fine-tuned model", "Copy the whole folder again.")
+        values = read_json(path, SHAPE)
+        if values["format"] != FORMAT:
+            raise SpanishTokError(f"{path} has format {values['format']}", f"This version reads {FORMAT}.")
+        try:
+            task = Task.from_dict(values["task"])
+        except SpanishTokError as error:
+            raise SpanishTokError(f"{path}: {error.problem}", error.advice) from None
+        if task.classifies and not values.get("labels"):
+            raise SpanishTokError(f"{path} lists no labels", "Copy the whole folder again.")
         return cls(
-            Task.from_dict(values["task"]),
+            task,
             values.get("labels", {}),
             values.get("division", {}),
             values.get("notes", {}),

@@ -119,11 +119,13 @@ def example_of(
     for name in task.input_fields:
         if name not in task.optional and _is_empty(values[name], codec):
             raise UnusableError(f"empty input ({name})")
-    inputs, whole = inputs_of(values, task, codec, end)
+    inputs, whole, capped = inputs_of(values, task, codec, end)
     if task.long_inputs == "reject" and not whole:
         raise UnusableError("input too long")
     if len(inputs) > 1:
         noted["inputs in windows"] += 1
+        if capped:
+            noted[f"in windows too short for an overlap of {task.overlap} words, which share half"] += 1
     elif not whole:
         noted["inputs cut"] += 1
     if not with_target:

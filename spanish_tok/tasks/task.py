@@ -16,6 +16,7 @@ from typing import Any
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import read_json
+from spanish_tok.options import FieldsAlone
 
 PRESETS = ("summarization", "question-answering", "classification")
 # metric -> the family it is computed in; all metrics of a family are shown
@@ -32,7 +33,7 @@ LONG_INPUTS = ("truncate", "windows", "reject")
 
 
 @dataclass(frozen=True)
-class Task:
+class Task(FieldsAlone):
     """What is asked of the model, and of which data.
 
     input, target: templates; `{name}` stands for a field, `{{` for a brace.
@@ -143,6 +144,8 @@ class Task:
 
         Raises SpanishTokError for unknown, missing or wrong entries.
         """
+        if not isinstance(values, Mapping):
+            raise SpanishTokError("It is not a table of entries", "Copy a preset and change it.")
         known = {f.name: f.type for f in fields(cls)}
         if unknown := sorted(set(values) - set(known)):
             raise SpanishTokError(f"There is no entry {unknown[0]!r}", f"The entries are {', '.join(known)}.")

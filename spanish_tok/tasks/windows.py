@@ -12,24 +12,27 @@ Ids = tuple[int, ...]
 class TokenWindows(NamedTuple):
     """The ids of one record's input, and whether all of the text is in them.
 
-    One sequence, or one for each window.
+    One sequence, or one for each window. capped: windows had no room for the overlap that the task asks for.
     """
 
     sequences: tuple[Ids, ...]
     whole: bool
+    capped: bool = False
 
 
 def inputs_of(values: Mapping[str, str], task: Task, codec: TokenizerAdapter, end: int) -> TokenWindows:
     """Return the ids of one record's input, `end` (`</s>`) last in each sequence.
 
     Texts are cut at spaces, so that the template's other parts stay whole and other libraries can be given the same
-    text. Where not even one word fits (a word of 10,000 letters), the ids are cut instead.
+    text. Where not even one word fits (a word of 10,000 letters), the ids are cut instead. Windows share at most half
+    of their words, so that there are never many more of them than the text needs.
     """
     reader = _Reader(values, task, codec)
     if reader.fits(0, len(reader.words)):
         return TokenWindows(((*codec.encode(task.render(values)), end),), True)
     sequences: list[Ids] = []
     start = stop = 0
+    capped = False
     while stop < len(reader.words):
         stop = reader.furthest(start)
         if stop == start:
@@ -37,8 +40,10 @@ def inputs_of(values: Mapping[str, str], task: Task, codec: TokenizerAdapter, en
         sequences.append((*reader.encode(start, stop), end))
         if task.long_inputs != "windows":
             break
-        start = max(start + 1, stop - task.overlap)
-    return TokenWindows(tuple(sequences), task.long_inputs == "windows")
+        half = (stop - start) // 2
+        capped |= half < task.overlap and stop < len(reader.words)
+        start = stop - min(task.overlap, half)
+    return TokenWindows(tuple(sequences), task.long_inputs == "windows", capped)
 
 
 class _Reader:

@@ -62,8 +62,10 @@ def spans(pieces: Sequence[str], normalized: str, sources: Sequence[Span]) -> li
     return result
 
 
-def changes(text: str) -> list[dict[str, object]]:
+def changes(text: str, table: NormalizationTable | None = None) -> list[dict[str, object]]:
     """Return what normalization changes in a text: index, characters by name, result.
+
+    table: that of a vocabulary (`Tokenizer.table`), the Spanish one by default.
 
     A space that is merged with the one beside it, or stripped, is not listed.
 
@@ -71,7 +73,7 @@ def changes(text: str) -> list[dict[str, object]]:
     [{'at': 0, 'from': 'A (U+0041 LATIN CAPITAL LETTER A)', 'to': 'a'}, \
 {'at': 4, 'from': '½ (U+00BD VULGAR FRACTION ONE HALF)', 'to': ' 1/2'}]
     """
-    table = spanish_table()
+    table = table or spanish_table()
     result: list[dict[str, object]] = []
     for begin, end, target in steps(table, text):
         if target != text[begin:end]:

@@ -73,7 +73,8 @@ def pack(table: NormalizationTable) -> PackedTable:
         pairs[ord(pair[0]) << 6 | ord(pair[1]) - FIRST_MARK] = entry_of(letter)
     single = [table.expansions.get(chr(code), "") for code in range(128)]
     # at most how many bytes of the result a byte of text can become: the size of the kernel's buffer
-    growth = max(len(target.encode()) / len(char.encode()) for char, target in table.expansions.items())
+    rules = [*table.expansions.items(), *table.pairs.items()]
+    growth = max((len(target.encode()) / len(source.encode()) for source, target in rules), default=1.0)
     return PackedTable(
         page_of=page_of,
         pages=pages,

@@ -15,11 +15,12 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.options import FieldsAlone
 from spanish_tok.text.alphabet import CODE_POINTS, SURROGATES
 
 
 @dataclass(frozen=True)
-class NormalizationTable:
+class NormalizationTable(FieldsAlone):
     """A normalization: an alphabet, an expansion of each character, and pairs.
 
     alphabet: the characters that normalized text may hold, among them the space.

@@ -3,7 +3,6 @@
 Ours, a spiece.model, a tokenizer.json; and the other fast encoders.
 """
 
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,8 +15,10 @@ import pyarrow as pa
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import sha256_of_file
 from spanish_tok.parallel.threads import available_cores
-from spanish_tok.text.alphabet import SPACE_MARK
+from spanish_tok.tokenization.piece_spelling import PieceSpelling
+from spanish_tok.tokenization.pipeline_check import checked_pipeline, told
 from spanish_tok.tokenization.tokenizer import Tokenizer
+from spanish_tok.vocab.spiece import load_engine, parse_model
 from spanish_tok.vocab.vocabulary import MANIFEST, UNK, Vocabulary
 
 SHIPPED = "es-5000, the one that ships"
@@ -182,12 +183,12 @@ def _ours(path: Path, name: str, threads: int | None) -> TokenizerAdapter:
 
 
 def _sentencepiece(path: Path, name: str, threads: int | None) -> TokenizerAdapter:
-    import sentencepiece
-
     try:
-        engine: Any = sentencepiece.SentencePieceProcessor(model_file=str(path))
-    except (RuntimeError, OSError) as error:
-        raise SpanishTokError(f"{path} cannot be loaded ({_first_line(error)})", "Is it whole?") from None
+        data = path.read_bytes()
+    except OSError as error:
+        raise SpanishTokError(f"{path} cannot be read ({error.strerror})", "Check the path.") from None
+    parse_model(data, str(path), any_kind=True)
+    engine = load_engine(data, str(path))
     size, cores = engine.get_piece_size(), threads or available_cores()
 
     def special() -> frozenset[int]:
@@ -215,10 +216,9 @@ def _sentencepiece(path: Path, name: str, threads: int | None) -> TokenizerAdapt
 def _tokenizers(path: Path, name: str, threads: int | None) -> TokenizerAdapter:  # noqa: ARG001 (set by the environment)
     import tokenizers
 
-    try:
+    pipeline = checked_pipeline(path)
+    with told(path):
         engine: Any = tokenizers.Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises bare Exception
-        raise SpanishTokError(f"{path} cannot be loaded ({_first_line(error)})", "Is it whole?") from None
     engine.encode_special_tokens = True  # `</s>` typed in a text is text
     engine.no_truncation()
     engine.no_padding()
@@ -228,17 +228,25 @@ def _tokenizers(path: Path, name: str, threads: int | None) -> TokenizerAdapter:
         return frozenset(token_id for token_id, token in added.items() if token.special)
 
     def unknown() -> int | None:
-        model = json.loads(engine.to_str())["model"]
-        if model.get("unk_id") is not None:
+        model = pipeline["model"]
+        if isinstance(model.get("unk_id"), int):
             return int(model["unk_id"])
         token_id: int | None = engine.token_to_id(model.get("unk_token") or "<unk>")
         return token_id
 
-    def cut(word: str) -> list[str]:
-        """Cut by offsets into the text, since byte-level pieces cannot be read."""
-        text = " " + word
-        offsets = engine.encode(text, add_special_tokens=False).offsets
-        return [text[begin:end].replace(" ", SPACE_MARK) for begin, end in offsets]
+    spelling = PieceSpelling.of(pipeline)
+
+    def encode(text: str) -> Any:
+        with told(path):
+            return engine.encode(text, add_special_tokens=False)
+
+    def encode_batch(texts: Any) -> Any:
+        with told(path):
+            return engine.encode_batch_fast(texts, add_special_tokens=False)
+
+    def decode(ids: Sequence[int]) -> str:
+        with told(path):
+            return str(engine.decode(list(ids)))
 
     return TokenizerAdapter(
         name=name,
@@ -246,11 +254,11 @@ def _tokenizers(path: Path, name: str, threads: int | None) -> TokenizerAdapter:
         size=engine.get_vocab_size(with_added_tokens=True),
         find_special=special,
         find_unknown=unknown,
-        encode=lambda text: list(engine.encode(text, add_special_tokens=False).ids),
-        encode_batch=lambda texts: engine.encode_batch_fast(texts, add_special_tokens=False),
+        encode=lambda text: list(encode(text).ids),
+        encode_batch=encode_batch,
         lists=lambda rows: pa.array([row.ids for row in rows], LISTS),
-        cut=cut,
-        decode=lambda ids: str(engine.decode(list(ids))),
+        cut=lambda word: spelling.readable(encode(f" {word}").tokens),
+        decode=decode,
         piece=lambda token_id: engine.id_to_token(token_id) or "",
         find_fingerprint=lambda: sha256_of_file(path),
         save=lambda target: _copy_files(path.parent, target),
@@ -306,7 +314,3 @@ def _copy_files(folder: Path, target: Path) -> None:
     for name in TOKENIZER_FILES:
         if (folder / name).exists() and folder.resolve() != target.resolve():
             shutil.copyfile(folder / name, target / name)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

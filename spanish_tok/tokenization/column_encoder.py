@@ -21,6 +21,7 @@ from spanish_tok.parallel.threads import available_cores, map_in_order
 from spanish_tok.text.alphabet import SPACE_MARK
 from spanish_tok.text.arrow import Column, bytes_and_offsets, text_array, text_chunks
 from spanish_tok.tokenization.compiler import CompiledVocabulary, compile_vocabulary
+from spanish_tok.vocab.spiece import load_engine
 from spanish_tok.vocab.vocabulary import EOS, Vocabulary
 
 Arrow: TypeAlias = pa.Array | pa.ChunkedArray
@@ -121,9 +122,7 @@ class ColumnEncoder:
 
     @cached_property
     def _engine(self) -> Any:
-        import sentencepiece
-
-        return sentencepiece.SentencePieceProcessor(model_proto=self.vocabulary.serialized)
+        return load_engine(self.vocabulary.serialized)
 
     @cached_property
     def _texts(self) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:

@@ -14,12 +14,14 @@ from spanish_tok.kernels.text.trie import Automaton, grow_trie, link_states
 from spanish_tok.text.alphabet import CODE_POINTS, FIRST_MARK, LAST_MARK, SPACE_MARK, SURROGATES
 from spanish_tok.text.charsmap import spanish_charsmap
 from spanish_tok.text.packed_table import pack, packed_spanish
-from spanish_tok.text.table import NormalizationTable
-from spanish_tok.vocab.spiece import parse_model
-from spanish_tok.vocab.vocabulary import RESOLUTION, UNK, Vocabulary
+from spanish_tok.text.table import NormalizationTable, spanish_table
+from spanish_tok.vocab.spiece import kinds_are_ours, parse_model
+from spanish_tok.vocab.vocabulary import RESOLUTION, Vocabulary
 
 SMALL = 1 << 16  # states that a uint16 can number
 LARGEST_ALPHABET = 1000
+LONGEST_TARGET = 255  # bytes of an expansion; its length has 8 bits of an entry, and its place 24
+MOST_TARGETS = 1 << 24
 LARGEST_SCORE = 1 << 20  # so that a score times RESOLUTION fits 31 bits
 
 
@@ -51,16 +53,13 @@ def compile_vocabulary(vocabulary: Vocabulary) -> CompiledVocabulary | None:
 def _is_usual(vocabulary: Vocabulary) -> bool:
     """Return whether a model has the options and kinds of pieces that ours have."""
     model = parse_model(vocabulary.serialized, "The model")
-    options, kinds, special = model.normalizer_spec, type(model).SentencePiece, vocabulary.special_ids
+    options = model.normalizer_spec
     if not (options.add_dummy_prefix and options.remove_extra_whitespaces and options.escape_whitespaces):
         return False
     if model.trainer_spec.treat_whitespace_as_suffix or model.denormalizer_spec.precompiled_charsmap:
         return False
-    for number, piece in enumerate(model.pieces):
-        expected = kinds.UNKNOWN if number == UNK else kinds.CONTROL if number in special else kinds.NORMAL
-        if piece.type != expected or abs(piece.score) >= LARGEST_SCORE:
-            return False
-    return True
+    small = all(abs(piece.score) < LARGEST_SCORE for piece in model.pieces)
+    return small and kinds_are_ours(model, vocabulary.special_ids)
 
 
 @cache
@@ -71,8 +70,19 @@ def packed_table(charsmap: bytes) -> PackedTable | None:
     """
     if charsmap == spanish_charsmap():
         return packed_spanish()
-    table = _table_of(_rules_of(charsmap)) if charsmap else None
+    table = table_of(charsmap)
     return pack(table) if table else None
+
+
+@cache
+def table_of(charsmap: bytes) -> NormalizationTable | None:
+    """Return the normalization table that a charsmap holds.
+
+    None if it has rules that a table cannot hold.
+    """
+    if charsmap == spanish_charsmap():
+        return spanish_table()
+    return _table_of(_rules_of(charsmap)) if charsmap else None
 
 
 def _rules_of(charsmap: bytes) -> Iterable[tuple[str, str]]:
@@ -103,11 +113,19 @@ def _table_of(rules: Iterable[tuple[str, str]]) -> NormalizationTable | None:
         else:
             return None
     expansions["\0"] = expansions["\1"]  # NUL can be in no rule; Tokenizer gives it as U+0001
-    alphabet = "".join(sorted({char for target in expansions.values() for char in target}))
+    alphabet = "".join(
+        sorted({char for target in [*expansions.values(), *pairs.values()] for char in target})
+    )
+    targets = {*expansions.values(), *pairs.values()}
     if (
         expansions[" "] != " "
         or len(alphabet) > LARGEST_ALPHABET
-        or any("  " in t for t in expansions.values())
+        or alphabet[-1:] > "\uffff"
+        or any("  " in target or len(target.encode()) > LONGEST_TARGET for target in targets)
+        or sum(len(target.encode()) for target in targets) >= MOST_TARGETS
+        or any(
+            len(expansions[pair[0]].strip().encode()) != 1 for pair in pairs
+        )  # a pair takes its letter's place
     ):
         return None
     kept = {char: target for char, target in expansions.items() if target}

@@ -1,5 +1,6 @@
 """Tokenizer: text to ids and back, one string at a time or a column at once."""
 
+import codecs
 import operator
 import os
 from collections.abc import Iterable, Sequence
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.text.alphabet import SPACE_MARK
-from spanish_tok.text.charsmap import spanish_charsmap
-from spanish_tok.text.table import spanish_table, valid_text
+from spanish_tok.text.table import NormalizationTable, valid_text
+from spanish_tok.vocab.spiece import load_engine
 from spanish_tok.vocab.vocabulary import EOS, PAD, UNK, Vocabulary
 
 if TYPE_CHECKING:
@@ -111,9 +112,7 @@ class Tokenizer:
 
     @cached_property
     def _engine(self) -> Any:
-        import sentencepiece
-
-        return sentencepiece.SentencePieceProcessor(model_proto=self.vocabulary.serialized)
+        return load_engine(self.vocabulary.serialized)
 
     @overload
     def normalize(self, text: str) -> str: ...
@@ -299,9 +298,20 @@ class Tokenizer:
             )
         return token_ids
 
-    def stream(self) -> "Stream":
+    def stream(self, *, inside: bool = False) -> "Stream":
         """Return a decoder for ids that come one after the other."""
-        return Stream(self)
+        return Stream(self, inside=inside)
+
+    @cached_property
+    def _pushed(self) -> list[str | int]:
+        """What each id adds to a stream: a text, or a byte where characters are spelled out in bytes."""
+        kinds, vocabulary = self._engine, self.vocabulary
+        return [
+            int(piece[1:-1], 16) if kinds.is_byte(number)
+            else str(kinds.decode([number])) if number in vocabulary.special_ids or kinds.is_control(number)
+            else piece.replace(SPACE_MARK, " ")
+            for number, piece in enumerate(vocabulary.pieces)
+        ]  # fmt: skip
 
     @overload
     def offsets(self, text: str) -> list[tuple[int, int]]: ...
@@ -322,12 +332,23 @@ class Tokenizer:
             return [self.offsets(one) for one in text]
         from spanish_tok.text.alignment import align, spans
 
-        if self.vocabulary.charsmap != spanish_charsmap():
-            raise SpanishTokError(
-                "Offsets need the table that ships with the package", "Train with the default table."
-            )
-        normalized, sources = align(spanish_table(), _checked(text))
+        normalized, sources = align(self.table, _checked(text))
         return spans(self.tokens(text), normalized, sources)
+
+    @cached_property
+    def table(self) -> "NormalizationTable":
+        """The normalization table of this vocabulary.
+
+        Raises SpanishTokError for a foreign one whose rules a table cannot hold.
+        """
+        from spanish_tok.tokenization.compiler import table_of
+
+        table = table_of(self.vocabulary.charsmap)
+        if table is None:
+            raise SpanishTokError(
+                "The normalization of this vocabulary is no table of characters", "Offsets need one."
+            )
+        return table
 
     def encode_sampled(self, text: str, alpha: float, seed: int) -> list[int]:
         """Return the ids of a segmentation drawn at random.
@@ -370,7 +391,8 @@ class Tokenizer:
 class Stream:
     """Text from ids that arrive one at a time.
 
-    `push` returns what each adds; together they equal `decode`.
+    `push` returns what each adds, `end` what is left; together they equal `decode`. inside: the ids stand inside a
+    text, so that the first piece keeps its space.
 
     >>> tokenizer = Tokenizer.load()
     >>> stream = tokenizer.stream()
@@ -378,20 +400,39 @@ class Stream:
     ['buenos', ' días']
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, *, inside: bool = False) -> None:
         self._tokenizer = tokenizer
-        self._begun = False
+        self._begun = inside
+        self._bytes = b""  # of a character that is not whole yet
 
     def push(self, token_id: int) -> str:
-        """Return the text that one id adds."""
-        vocabulary = self._tokenizer.vocabulary
+        """Return the text that one id adds; bytes of a character wait for its last one."""
         (token_id,) = self._tokenizer._checked_ids([token_id])
-        if token_id in vocabulary.special_ids:
-            return str(self._tokenizer.decode([token_id]))
-        text = vocabulary.pieces[token_id].replace(SPACE_MARK, " ")
-        if not self._begun:
-            text = text.removeprefix(" ")
+        text = self._tokenizer._pushed[token_id]
+        if isinstance(text, int):
             self._begun = True
+            return self._whole_characters(bytes([text]))
+        waiting = self.end()
+        if not self._begun and text:
+            text = text.removeprefix(" ")
+            self._begun = token_id not in self._tokenizer.vocabulary.special_ids
+        return waiting + text
+
+    def end(self) -> str:
+        """Return what waited for the rest of a character: U+FFFD for each byte."""
+        return self._whole_characters(b"", last=True)
+
+    def _whole_characters(self, more: bytes, *, last: bool = False) -> str:
+        waiting, text = self._bytes + more, ""
+        while waiting:
+            try:
+                shown, used = codecs.utf_8_decode(waiting, "strict", last)
+            except UnicodeDecodeError as error:
+                shown, used = waiting[: error.start].decode() + "\ufffd", error.start + 1
+            if not used:
+                break
+            text, waiting = text + shown, waiting[used:]
+        self._bytes = waiting
         return text
 
 

@@ -37,18 +37,22 @@ class Tokens:
 
 
 @overload
-def normalize(texts: str) -> str: ...
+def normalize(texts: str, *, vocab: "VocabOption" = None) -> str: ...
 @overload
 def normalize(
-    texts: "list[str] | None" = None, output: "Location | None" = None, *, files: "Files" = None
+    texts: "list[str] | None" = None,
+    output: "Location | None" = None,
+    *,
+    files: "Files" = None,
+    vocab: "VocabOption" = None,
 ) -> list[str]: ...
-def normalize(texts: Any = None, output: Any = None, *, files: Any = None) -> Any:
-    """Map text into the closed Spanish alphabet.
+def normalize(texts: Any = None, output: Any = None, *, files: Any = None, vocab: Any = None) -> Any:
+    """Map text into the closed alphabet of a vocabulary, by default the Spanish one.
 
     Lower case, accents kept, nothing unknown left.
 
     texts: one text, or a list of texts. files: paths, or "-" for standard input, whose lines are the texts. output: a
-    file for the results, a line each; "-" is standard output.
+    file for the results, a line each; "-" is standard output. vocab: a Tokenizer or a vocabulary folder.
 
     Raises SpanishTokError for both or neither of texts and files, for anything but str, and for a lone surrogate.
 
@@ -57,7 +61,7 @@ def normalize(texts: Any = None, output: Any = None, *, files: Any = None) -> An
     >>> normalize(["hola😀mundo", "Man\\u0303ana"])
     ['hola mundo', 'mañana']
     """
-    return for_each(_normalize, texts, files, output)
+    return for_each(_normalize if vocab is None else tokenizer_of(vocab).normalize, texts, files, output)
 
 
 @overload

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.schema import made, shape_of
 from spanish_tok.t5.model import T5, mask_of
 from spanish_tok.t5.model_folder import save_folder
 from spanish_tok.tasks.batches import ExampleBatch, batch_of, order_of
@@ -108,8 +109,9 @@ class Finetuning(TrainingLoop[FinetuneStep]):
         self.state = FinetuneState()
         self.identity = self._identity()
         if (folder / STATE).exists():
-            notes = load_state(folder / STATE, model, optimizer, self._refuse_another)
-            self.state = FinetuneState(**notes["reached"])
+            shape = {"reached": shape_of(FinetuneState)}
+            notes = load_state(folder / STATE, model, optimizer, self._refuse_another, shape)
+            self.state = made(FinetuneState, notes["reached"])
         self.log = Log(folder, self.state.step, FinetuneStep)
         self._batches: tuple[int, list[list[int]]] = (-1, [])  # the epoch, and its batches as indices
 

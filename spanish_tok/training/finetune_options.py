@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.options import check_seed
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,10 @@ class FinetuneOptions:
         for name in ("epochs", "batch_size", "learning_rate", "clip", "patience", "save_every"):
             if not getattr(self, name) > 0:
                 raise SpanishTokError(f"{name} is {getattr(self, name)}", "Give more than 0.")
+        for name in ("records", "validation_records", "warmup", "weight_decay"):
+            if not getattr(self, name) >= 0:
+                raise SpanishTokError(f"{name} is {getattr(self, name)}", "Give 0 or more.")
+        check_seed(self.seed)
         for name in ("dropout", "validation", "held_out"):
             if not 0 <= getattr(self, name) < 1:
                 raise SpanishTokError(f"{name} is {getattr(self, name)}", "Give a share from 0 to below 1.")

@@ -32,11 +32,11 @@ class HeldOutSplit(NamedTuple):
 
 
 def split(
-    ids: NDArray[np.uint16], offsets: NDArray[np.int64], tokenizer: Tokenizer, share: float
+    ids: NDArray[np.uint16], offsets: NDArray[np.int64], tokenizer: Tokenizer, share: float, closing: int = 0
 ) -> HeldOutSplit:
     """Hold out a `share` of the records.
 
-    Record k is ids[offsets[k]:offsets[k + 1]]; empty ones are in neither part.
+    Record k is ids[offsets[k]:offsets[k + 1]]; empty ones are in neither part. closing: ids that end each record.
     """
     chosen = np.zeros(offsets.size - 1, np.bool_)
     for first in range(0, chosen.size if share else 0, BLOCK):
@@ -44,7 +44,7 @@ def split(
         chosen[first:last] = _hashes(texts_of(ids, offsets, tokenizer, first, last)) < np.uint64(
             share * 2.0**64
         )
-    used = np.diff(offsets) > 0
+    used = np.diff(offsets) > closing
     return HeldOutSplit(np.flatnonzero(used & ~chosen), np.flatnonzero(used & chosen))
 
 

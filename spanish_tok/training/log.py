@@ -87,11 +87,16 @@ def read_log(path: str | os.PathLike[str], kind: type[R] = StepRecord) -> list[R
 
     Raises SpanishTokError for another file.
     """
-    with open(path, newline="", encoding="utf-8") as file:
-        lines = list(csv.reader(file))
-    if not lines or lines[0] != _names(kind):
-        raise SpanishTokError(f"{path} is not the log of such a training", "Choose another folder.")
-    return [_row(line, kind) for line in lines[1:] if len(line) == len(lines[0])]
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            lines = list(csv.reader(file))
+        if not lines or lines[0] != _names(kind):
+            raise ValueError("other columns")
+        return [_row(line, kind) for line in lines[1:] if len(line) == len(lines[0])]
+    except (OSError, ValueError, csv.Error) as error:  # cells that are no numbers; what is not UTF-8
+        raise SpanishTokError(
+            f"{path} is not the log of such a training ({error})", "Choose another folder."
+        ) from None
 
 
 def _names(kind: type[Any]) -> list[str]:
@@ -104,8 +109,11 @@ def _cells(row: Any) -> list[object]:
 
 def _row(line: list[str], kind: type[R]) -> R:
     kinds = {field.name: int if field.type is int else float for field in fields(kind)}
+    may_lack = {field.name for field in fields(kind) if field.default is None}
     pairs = zip(kinds.items(), line, strict=True)
-    row: R = kind(**{name: convert(cell) if cell else None for (name, convert), cell in pairs})
+    row: R = kind(
+        **{name: convert(cell) if cell or name not in may_lack else None for (name, convert), cell in pairs}
+    )
     return row
 
 

@@ -16,13 +16,27 @@ from spanish_tok.training.span_corruption import Batch, SpanCorruption
 from spanish_tok.vocab.vocabulary import EOS
 
 
+def closing_of(ids: NDArray[np.uint16], offsets: NDArray[np.int64]) -> int:
+    """Return 1 if every record ends in `</s>`, 0 if none does.
+
+    Raises SpanishTokError if some do.
+    """
+    last = ids[offsets[1:][np.diff(offsets) > 0] - 1] == EOS
+    if last.any() and not last.all():
+        raise SpanishTokError(
+            f"{last.sum():,} of {last.size:,} records end in </s>", "Make all shards with --eos, or none."
+        )
+    return int(last.any())
+
+
 @dataclass(frozen=True)
 class PackedBatches:
     """All batches of a training.
 
     Nothing is dropped: the last batch and sequence of an epoch may be shorter.
 
-    ids: uint16[tokens]; offsets: int64[all records + 1]; records: int64[those that are used].
+    ids: uint16[tokens]; offsets: int64[all records + 1]; records: int64[those that are used]. closing: 1 where every
+    record ends in `</s>` already, else 0; the batches are the same.
     An epoch is one long sequence, the records in random order with an `</s>` after each, cut into sequences of
     `corruption.tokens_for(input_length)` tokens.
     """
@@ -33,14 +47,11 @@ class PackedBatches:
     corruption: SpanCorruption
     input_length: int = 512
     batch_size: int = 128
+    closing: int = 0
 
     def __post_init__(self) -> None:
         if not self.records.size:
             raise SpanishTokError("There is no record to train on", "Give shards that hold some.")
-        if self.ids[self.offsets[self.records[0] + 1] - 1] == EOS:
-            raise SpanishTokError(
-                "The records end with </s>", "Make the shards without --eos: it is added here."
-            )
 
     @cached_property
     def sequence_length(self) -> int:
@@ -53,7 +64,7 @@ class PackedBatches:
     @cached_property
     def tokens_per_epoch(self) -> int:
         """Tokens of all records, an `</s>` for each included."""
-        return int(np.diff(self.offsets)[self.records].sum()) + self.records.size
+        return int(np.diff(self.offsets)[self.records].sum()) + self.records.size * (1 - self.closing)
 
     @property
     def sequences_per_epoch(self) -> int:
@@ -73,7 +84,7 @@ class PackedBatches:
         last = min(first + self.batch_size, self.sequences_per_epoch)
         offsets = np.minimum(np.arange(first, last + 1) * self.sequence_length, self.tokens_per_epoch)
         packed = np.empty(offsets[-1] - offsets[0], np.uint16)
-        pack(self.ids, self.offsets, order, begins, offsets[0], EOS, packed)
+        pack(self.ids, self.offsets, self.closing, order, begins, offsets[0], EOS, packed)
         return self.corruption.corrupt_rows(packed, offsets - offsets[0], epoch, range(first, last))
 
     def _epoch(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -84,7 +95,7 @@ class PackedBatches:
         kept: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = self.__dict__.setdefault("_kept", {})
         if epoch not in kept:
             order = np.random.default_rng((self.corruption.seed, epoch)).permutation(self.records)
-            lengths = self.offsets[order + 1] - self.offsets[order] + 1
+            lengths = self.offsets[order + 1] - self.offsets[order] + 1 - self.closing
             kept.clear()
             kept[epoch] = order, np.concatenate([[0], np.cumsum(lengths)])
         return kept[epoch]

@@ -15,7 +15,7 @@ from spanish_tok.generation.generator import Generator
 from spanish_tok.options import changed
 from spanish_tok.progress import ProgressOption, progress_of
 from spanish_tok.readers.options import Location
-from spanish_tok.shards.reader import TokenArrays, load_shards
+from spanish_tok.shards.reader import TokenArrays, check_arrays, load_shards
 from spanish_tok.shards.writer import shard
 from spanish_tok.t5.model import torch_device
 from spanish_tok.tokenization.tokenizer import Tokenizer
@@ -24,7 +24,7 @@ from spanish_tok.training.log import Log, StepRecord
 from spanish_tok.training.loop import TrainingLoop
 from spanish_tok.training.losses import loss_of, scorer_of
 from spanish_tok.training.optimizers import autocast, optimizer_for
-from spanish_tok.training.packing import PackedBatches
+from spanish_tok.training.packing import PackedBatches, closing_of
 from spanish_tok.training.pretrain_options import PretrainOptions
 from spanish_tok.training.span_corruption import Batch, SpanCorruption
 from spanish_tok.training.start import model_of
@@ -90,7 +90,7 @@ def pretrain(
 ) -> PretrainResult:
     """Pretrain a T5 by span corruption on token shards.
 
-    The records of the shards must not end with `</s>`.
+    Records that end with `</s>` (`shard --eos`) give the same training as those without: none is added then.
 
     input: a folder that `shard` wrote, or the arrays of `load_shards`; or `texts=` in memory. output: the folder for
     checkpoints, log.csv and the loss curve; without it only the result holds the model. tokenizer: that of the shards,
@@ -107,7 +107,10 @@ def pretrain(
     tokenizer = tokenizer if isinstance(tokenizer, Tokenizer) else Tokenizer.load(tokenizer)
     if texts is not None:
         input = shard(texts=texts, tokenizer=tokenizer).load()  # noqa: A001
-    arrays = input if isinstance(input, TokenArrays) else load_shards(input or "", tokenizer.vocabulary)
+    if isinstance(input, TokenArrays):
+        arrays = check_arrays(input, tokenizer.vocab_size, "The input")
+    else:
+        arrays = load_shards(input or "", tokenizer.vocabulary)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary if output is None else output)
         training = Pretraining(*arrays, tokenizer, options, folder, torch_device(device, threads))
@@ -145,13 +148,16 @@ class Pretraining(TrainingLoop[StepRecord]):
         device: str = "cpu",
     ) -> None:
         self.tokenizer, self.options = tokenizer, options
-        parts = split(ids, offsets, tokenizer, options.held_out)
+        closing = closing_of(ids, offsets)
+        parts = split(ids, offsets, tokenizer, options.held_out, closing)
         corruption = SpanCorruption.of(
             tokenizer.vocabulary, rate=options.masking_rate, mean_span=options.mean_span, seed=options.seed
         )
 
         def packed(records: NDArray[np.int64]) -> PackedBatches:
-            return PackedBatches(ids, offsets, records, corruption, options.input_length, options.batch_size)
+            return PackedBatches(
+                ids, offsets, records, corruption, options.input_length, options.batch_size, closing
+            )
 
         self.batches = packed(parts.training)
         self.validation = None

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.options import assigned, changed, from_toml
+from spanish_tok.options import assigned, changed, check_seed, from_toml
 
 SHIPPED = Path(__file__).with_name("pretrain.toml")  # the defaults, each explained
 ADVICE = f"The shipped recipe explains every entry: {SHIPPED}"
@@ -65,6 +65,9 @@ class PretrainOptions:
             _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "must be from 0 to below 1")
         for name, choices in _choices().items():
             _require(getattr(self, name) in choices, name, getattr(self, name), f"must be one of {choices}")
+        for name in ("validation_records", "weight_decay"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "must be 0 or more")
+        check_seed(self.seed)
         _require(0 <= self.warmup < self.steps, "warmup", self.warmup, f"must be below steps, {self.steps}")
 
     @classmethod

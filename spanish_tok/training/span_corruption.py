@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.options import FieldsAlone, check_seed
+from spanish_tok.vocab.ids import MOST_IDS, check_offsets, ids_array
 from spanish_tok.vocab.vocabulary import EOS, PAD, Vocabulary
 
 IGNORED = -100  # the label that losses in torch skip
@@ -39,7 +41,7 @@ class Batch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class SpanCorruption:
+class SpanCorruption(FieldsAlone):
     """How records are masked.
 
     The draw depends on (seed, epoch, record) alone, on no global state.
@@ -67,6 +69,9 @@ class SpanCorruption:
             raise SpanishTokError(f"The mean span is {self.mean_span}, not 1 or more", ADVICE)
         if not 1 <= self.sentinels <= self.first_sentinel - EOS:
             raise SpanishTokError(f"There are {self.sentinels} sentinels", "Give at least one.")
+        if self.first_sentinel >= MOST_IDS:
+            raise SpanishTokError(f"The first sentinel is {self.first_sentinel}", "Ids go up to 2^31.")
+        check_seed(self.seed)
 
     @classmethod
     def of(cls, vocabulary: Vocabulary, **options: Any) -> "SpanCorruption":
@@ -100,10 +105,25 @@ class SpanCorruption:
         return tokens
 
     def corrupt(self, ids: Sequence[int], epoch: int, record: int) -> tuple[list[int], list[int]]:
-        """Return the ids of input and targets of one record."""
-        row = np.asarray(ids, np.uint16)
+        """Return the ids of input and targets of one record.
+
+        ids: a list, an array or a tensor [tokens], without sentinels and padding.
+
+        Raises SpanishTokError that names the first place that holds anything else.
+        """
+        row = self._checked(ids)
         batch = self.corrupt_rows(row, np.array([0, row.size]), epoch, [record])
         return batch.inputs[0].tolist(), batch.targets[0].tolist()
+
+    def _checked(self, ids: Any) -> NDArray[Any]:
+        """Return ordinary ids as an array."""
+        array = ids_array(ids, self.first_sentinel + 1)
+        if wrong := np.flatnonzero((array == PAD) | (array > self.first_sentinel - self.sentinels)).tolist():
+            kind = "<pad>" if array[wrong[0]] == PAD else "a sentinel"
+            raise SpanishTokError(
+                f"Item {wrong[0]} of the ids is {array[wrong[0]]}, {kind}", "Give the ids of text alone."
+            )
+        return array
 
     def corrupt_rows(
         self, tokens: NDArray[Any], offsets: NDArray[np.int64], epoch: int, records: Sequence[int]
@@ -114,10 +134,15 @@ class SpanCorruption:
 
         An `</s>` inside a row parts two records: no span covers it. records[r] is the number that the draw depends
         on. Rows of packed records so short that T5's number of spans does not fit keep more tokens.
+
+        Raises SpanishTokError for offsets that are out of order or range.
         """
         from spanish_tok.kernels.span_corruption import corrupt_rows
 
         rows = len(records)
+        check_offsets(offsets, tokens.size)
+        if offsets.size != rows + 1:
+            raise SpanishTokError(f"{offsets.size} offsets do not fit {rows} records", "Give one more.")
         longest = int(np.diff(offsets).max(initial=0))
         inputs = np.full((rows, longest + 2), PAD, np.int64)
         targets = np.full((rows, 2 * longest + 2), PAD, np.int64)
@@ -140,13 +165,27 @@ class SpanCorruption:
         [10, 11, 12]
         """
         spans: dict[int, list[int]] = {}
-        for number in _without_end(targets):
+        for place, number in enumerate(_without_end(targets, "targets")):
             if self._is_sentinel(number):
-                spans[number] = []
+                if number in spans:
+                    raise _damaged("targets", place, f"the sentinel {number} for the second time")
+                span = spans[number] = []
+            elif spans:
+                span.append(number)
             else:
-                spans[next(reversed(spans))].append(number)
-        parts = (spans[number] if self._is_sentinel(number) else [number] for number in _without_end(inputs))
-        return [number for part in parts for number in part]
+                raise _damaged("targets", place, f"{number} before any sentinel")
+        rebuilt: list[int] = []
+        for place, number in enumerate(_without_end(inputs, "inputs")):
+            if self._is_sentinel(number) and number not in spans:
+                raise _damaged(
+                    "inputs", place, f"the sentinel {number}, which the targets lack or which came before"
+                )
+            rebuilt += spans.pop(number) if self._is_sentinel(number) else [number]
+        if spans:
+            raise SpanishTokError(
+                f"The inputs lack the sentinel {min(spans)}", "Are the targets another record's?"
+            )
+        return rebuilt
 
     def _is_sentinel(self, number: int) -> bool:
         return self.first_sentinel - self.sentinels < number <= self.first_sentinel
@@ -166,7 +205,9 @@ class SpanCollator:
     tensors: bool = True
 
     def __call__(self, items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        rows = [self.corruption.corrupt(item["input_ids"], self.epoch, _record_of(item)) for item in items]
+        if not items:
+            raise SpanishTokError("The batch is empty", "Give at least one record.")
+        rows = [self._corrupted(place, item) for place, item in enumerate(items)]
         inputs, targets = (padded(column) for column in zip(*rows, strict=True))
         batch = Batch(inputs, targets)
         arrays = {
@@ -180,14 +221,22 @@ class SpanCollator:
 
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
+    def _corrupted(self, place: int, item: Mapping[str, Any]) -> tuple[list[int], list[int]]:
+        """Return inputs and targets of one item; an error names its place."""
+        try:
+            return self.corruption.corrupt(item["input_ids"], self.epoch, _record_of(item))
+        except (KeyError, SpanishTokError) as error:
+            fault = error if isinstance(error, SpanishTokError) else SpanishTokError("It has no input_ids")
+            raise SpanishTokError(f"Record {place} of the batch: {fault.problem}", fault.advice) from None
+
 
 def _record_of(item: Mapping[str, Any]) -> int:
     """Return the number of a record, or a hash of its ids."""
     if "record" in item:
         return operator.index(item["record"])
-    return int.from_bytes(
-        blake2b(np.asarray(item["input_ids"], np.uint16).tobytes(), digest_size=8).digest(), "little"
-    )
+    ids = ids_array(item["input_ids"], MOST_IDS)
+    kind = np.uint16 if ids.max(initial=0) < 1 << 16 else np.uint32
+    return int.from_bytes(blake2b(ids.astype(kind).tobytes(), digest_size=8).digest(), "little")
 
 
 def _seed_of(seed: int, epoch: int, record: int) -> int:
@@ -195,6 +244,8 @@ def _seed_of(seed: int, epoch: int, record: int) -> int:
 
     By NumPy's SeedSequence.
     """
+    if min(epoch, record) < 0:
+        raise SpanishTokError(f"Epoch {epoch} or record {record} is below 0", "Give numbers from 0 up.")
     return int(np.random.SeedSequence((seed, epoch, record)).generate_state(1, np.uint64)[0])
 
 
@@ -206,9 +257,22 @@ def padded(rows: Sequence[Sequence[int]]) -> NDArray[np.int64]:
     return out
 
 
-def _without_end(ids: Sequence[int]) -> list[int]:
-    """Ids without the padding and the `</s>` at the end."""
-    kept = list(ids)
-    while kept and kept[-1] == PAD:
+def _without_end(ids: Any, name: str) -> list[int]:
+    """Return ids without the padding (also as -100) and the `</s>` at the end."""
+    try:
+        kept = list(map(operator.index, ids))
+    except TypeError as error:
+        raise SpanishTokError(f"The {name} are no whole numbers ({error})", "Give lists of ids.") from None
+    while kept and kept[-1] in (PAD, IGNORED):
         kept.pop()
-    return kept[:-1]
+    if not kept or kept.pop() != EOS:
+        raise _damaged(name, len(kept), "no </s> at the end")
+    if wrong := [place for place, number in enumerate(kept) if number < 0 or number == PAD]:
+        raise _damaged(name, wrong[0], str(kept[wrong[0]]))
+    return kept
+
+
+def _damaged(name: str, place: int, what: str) -> SpanishTokError:
+    return SpanishTokError(
+        f"The {name} hold {what} at place {place}", "Give them as `corrupt` returned them."
+    )

@@ -18,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.files import read_json, write_json
+from spanish_tok.files import parse_json, read_json, write_json
+from spanish_tok.schema import COUNT, Shape, made, shape_of
 from spanish_tok.t5.checkpoint import MANIFEST, Checkpoint, read_metadata, read_tensors, write_tensors
 from spanish_tok.t5.model import T5
 from spanish_tok.vocab.vocabulary import Vocabulary
@@ -28,6 +29,12 @@ RANDOM = "random state of "
 WEIGHT = "model."
 STATE = "optimizer.safetensors"
 PROGRESS = "training.json"
+
+
+# the names of the arrays that an optimizer keeps for a parameter: AdamW's, and Adafactor's of matrices and vectors
+STATES = {
+    frozenset(names.split()) for names in ("step exp_avg exp_avg_sq", "step row_var col_var", "step variance")
+}
 
 
 @dataclass
@@ -49,6 +56,15 @@ class TrainingState:
     def shown(self) -> str:
         """Return what is done, in a few words."""
         return f"{self.step:,} steps, {self.tokens:,} tokens, {self.cpu_seconds / 60:.0f} minutes of CPU time"
+
+
+NOTES = {name.removesuffix("?"): shape for name, shape in shape_of(TrainingState).items()} | {
+    "recipe": dict,
+    "vocabulary": str,
+    "records": COUNT,
+    "tokens_per_epoch": COUNT,
+    "start?": (dict, None),
+}
 
 
 def save_checkpoint(
@@ -84,10 +100,11 @@ def load_checkpoint(folder: Path, model: T5, optimizer: torch.optim.Optimizer) -
 
     Returns how far it was.
     """
-    reached = notes_of(folder)
-    model.load_state_dict(T5.from_checkpoint(Checkpoint.load(folder)).state_dict())
-    _restore(optimizer, read_tensors(folder / STATE))
-    return TrainingState(**{name: reached[name] for name in TrainingState.__dataclass_fields__})
+    reached = made(TrainingState, notes_of(folder))
+    weights = T5.from_checkpoint(Checkpoint.load(folder)).state_dict()
+    _load_weights(model, weights, folder)
+    _restore(optimizer, read_tensors(folder / STATE), folder / STATE)
+    return reached
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
@@ -104,11 +121,9 @@ def remove_older(folder: Path, keep: int) -> None:
 def notes_of(folder: Path) -> dict[str, Any]:
     """Return what training.json of a checkpoint holds.
 
-    Raises SpanishTokError if it is not a JSON object.
+    Raises SpanishTokError if it holds something else.
     """
-    notes = read_json(folder / PROGRESS)
-    if not isinstance(notes, dict):
-        raise SpanishTokError(f"{folder / 'training.json'} is not a JSON object", "Resume from another one.")
+    notes: dict[str, Any] = read_json(folder / PROGRESS, NOTES)
     return notes
 
 
@@ -118,7 +133,7 @@ def notes_at(folder: Path) -> dict[str, Any]:
     Nothing if another library wrote the folder.
     """
     path = folder / MANIFEST
-    return dict(read_json(path).get("notes", {})) if path.exists() else {}
+    return dict(read_json(path, {"notes?": dict}).get("notes", {})) if path.exists() else {}
 
 
 def _checkpoints(folder: Path) -> list[Path]:
@@ -151,20 +166,57 @@ def restore_random_state(states: Mapping[str, torch.Tensor]) -> None:
             torch.cuda.set_rng_state(state)
 
 
-def _restore(optimizer: torch.optim.Optimizer, arrays: Mapping[str, NDArray[Any]]) -> None:
+def _load_weights(model: T5, weights: Mapping[str, torch.Tensor], path: Path) -> None:
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:  # names or shapes
+        raise _damaged(path, f"weights of another model: {' '.join(str(error).split())[:200]}") from None
+
+
+def _restore(optimizer: torch.optim.Optimizer, arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
     """Put named arrays back into the optimizer and the generators.
 
     They are named as `_flat` and `_random_state` name them.
+
+    Raises SpanishTokError that names the file and the array which does not fit.
     """
     states: dict[int, dict[str, torch.Tensor]] = {}
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for name, array in arrays.items():
         tensor = torch.tensor(array)
         if name.startswith(RANDOM):
-            restore_random_state({name: tensor})
-        else:
-            number, _, key = name.partition(".")
-            states.setdefault(int(number), {})[key] = tensor
+            try:
+                restore_random_state({name: tensor})
+            except (RuntimeError, TypeError) as error:
+                raise _damaged(path, f"{name}: {error}") from None
+            continue
+        number, _, key = name.partition(".")
+        if not number.isdecimal() or int(number) >= len(parameters):
+            raise _damaged(path, f"{name} belongs to no parameter")
+        if not _fits(key, tensor, parameters[int(number)]):
+            raise _damaged(path, f"{name} is {tensor.dtype} of the shape {tuple(tensor.shape)}")
+        states.setdefault(int(number), {})[key] = tensor
+    kinds = {frozenset(state) for state in states.values()}
+    if states and (len(states) < len(parameters) or not kinds <= STATES):
+        raise _damaged(path, "some of the optimizer's arrays are missing")
     optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
+
+
+def _fits(key: str, tensor: torch.Tensor, parameter: torch.Tensor) -> bool:
+    """Return whether an array of an optimizer fits its parameter; means over rows or columns have a length of 1."""
+    if not tensor.is_floating_point():
+        return False
+    if key == "step":
+        return tensor.numel() == 1
+    shape = list(parameter.shape)
+    shape[-1] = 1 if key == "row_var" else shape[-1]
+    if key == "col_var":
+        shape[-2] = 1
+    return list(tensor.shape) == shape
+
+
+def _damaged(path: Path, fault: str) -> SpanishTokError:
+    return SpanishTokError(f"{path} is damaged or of another training ({fault})", "Resume from another one.")
 
 
 def save_state(path: Path, model: T5, optimizer: torch.optim.Optimizer, notes: dict[str, Any]) -> None:
@@ -183,15 +235,18 @@ def load_state(
     model: T5,
     optimizer: torch.optim.Optimizer,
     check: Callable[[dict[str, Any]], None],
+    shape: Shape = dict,
 ) -> dict[str, Any]:
-    """Load a state that `save_state` wrote, once `check` passes its notes.
+    """Load a state that `save_state` wrote, once its notes have their shape and pass `check`.
 
     Returns the notes.
     """
     arrays = read_tensors(path)
-    notes: dict[str, Any] = json.loads(read_metadata(path).get("notes", "{}"))
+    name = f"The metadata of {path}"
+    notes: dict[str, Any] = parse_json(read_metadata(path).get("notes", "{}"), name, shape)
     check(notes)
     weights = {name: arrays.pop(name) for name in list(arrays) if name.startswith(WEIGHT)}
-    model.load_state_dict({name.removeprefix(WEIGHT): torch.tensor(array) for name, array in weights.items()})
-    _restore(optimizer, arrays)
+    tensors = {name.removeprefix(WEIGHT): torch.tensor(array) for name, array in weights.items()}
+    _load_weights(model, tensors, path)
+    _restore(optimizer, arrays, path)
     return notes

@@ -23,12 +23,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.files import atomic_path
+from spanish_tok.files import atomic_path, parse_json
 from spanish_tok.interrupts import interruptible
 from spanish_tok.kernels.text.count import SEEN_AT_FIRST, count_records, finish_counting
 from spanish_tok.kernels.text.runs import merge_runs, new_runs
 from spanish_tok.parallel.threads import Shared, available_cores, thread_pool
 from spanish_tok.readers.options import ReadOptions
+from spanish_tok.schema import COUNT, shape_of
 from spanish_tok.text.arrow import Column, bytes_and_offsets, text_array, text_chunks
 from spanish_tok.text.packed_table import pack, packed_spanish
 from spanish_tok.text.table import NormalizationTable
@@ -37,6 +38,9 @@ from spanish_tok.vocab.word_lists import MOST, TOTAL, added, runs_of_words, word
 
 SCHEMA = pa.schema([("run", pa.large_string()), ("count", pa.int64())])
 METADATA_KEY = b"spanish-tok"
+NOTES = {  # the shape of what it holds
+    "fingerprint?": str, "records?": COUNT, "cut?": COUNT, "sources?": [shape_of(Source)], "dropped?": {str: COUNT},
+}  # fmt: skip
 SLICE = 1 << 22  # bytes of text that a thread takes at a time
 
 
@@ -139,14 +143,19 @@ class Counts:
         """
         try:
             table = pq.read_table(path)
-        except (pa.ArrowInvalid, OSError) as error:
+            table.validate(full=True)
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise SpanishTokError(f"{path} cannot be read as Parquet ({error})", "Count again.") from None
         if not is_counts(table.schema):
             raise SpanishTokError(
                 f"{path} has the columns {', '.join(table.column_names)}",
                 "A table of counts has run and count.",
             )
-        notes = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
+        notes = parse_json(
+            (table.schema.metadata or {}).get(METADATA_KEY, b"{}"),
+            f"The metadata of {path}",
+            NOTES,
+        )
         counts = merge([Counts(_whole(table.select(SCHEMA.names), path))])
         if notes.get("fingerprint", counts.fingerprint) != counts.fingerprint:
             raise SpanishTokError(f"The counts in {path} are not those that were saved", "Count again.")
@@ -166,7 +175,7 @@ def _whole(table: pa.Table, path: str | os.PathLike[str]) -> pa.Table:
     """
     try:
         table = table.cast(SCHEMA)
-    except pa.ArrowInvalid as error:
+    except pa.ArrowException as error:
         raise SpanishTokError(f"{path} holds no counts ({error})", "Counts are whole numbers.") from None
     if any(column.null_count for column in table.columns) or pc.any(pc.equal(table["run"], "")).as_py():
         raise SpanishTokError(f"{path} holds a run or a count that is empty", "Count again.")

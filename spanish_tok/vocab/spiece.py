@@ -1,17 +1,20 @@
 """Read a spiece.model that may be foreign, cut off or hostile."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Sequence
+from typing import Any
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.text.charsmap import spanish_charsmap
+from spanish_tok.vocab.charsmap_check import charsmap_fault
 
-if TYPE_CHECKING:
-    pass
+UNKNOWN, CONTROL, NORMAL, BYTE = 2, 3, 1, 6  # kinds of pieces
+BYTES = {f"<0x{byte:02X}>" for byte in range(256)}  # the pieces that stand for bytes
 
 
-def parse_model(data: bytes, name: str) -> Any:
+def parse_model(data: bytes, name: str, *, any_kind: bool = False) -> Any:
     """Return a ModelProto from a spiece.model that may be foreign or hostile.
 
+    any_kind: not only of Unigram models.
     Checked before any tokenizer sees it: the loaders crash or accept nonsense on some of these.
     Raises SpanishTokError that names `name` and what is wrong.
     """
@@ -20,21 +23,49 @@ def parse_model(data: bytes, name: str) -> Any:
 
     try:
         model = proto.ModelProto.FromString(data)
-    except (DecodeError, UnicodeDecodeError) as error:
+        pieces = [piece.piece for piece in model.pieces]
+    except (DecodeError, UnicodeDecodeError, TypeError) as error:
         raise _bad(name, f"is not a SentencePiece model ({error})") from None
-    pieces = [piece.piece for piece in model.pieces]
     if not pieces:
         raise _bad(name, "holds no pieces")
-    if model.trainer_spec.model_type != proto.TrainerSpec.UNIGRAM:
+    if not all(isinstance(piece, str) for piece in pieces):
+        raise _bad(name, "holds a piece that is not UTF-8")
+    if model.trainer_spec.model_type != proto.TrainerSpec.UNIGRAM and not any_kind:
         raise _bad(name, "is no Unigram model", "Byte-pair and other models cannot be used here.")
-    for fault, problem in _piece_faults(pieces, [piece.score for piece in model.pieces]):
+    scores, kinds = [piece.score for piece in model.pieces], [piece.type for piece in model.pieces]
+    for fault, problem in [
+        *_piece_faults(pieces, scores),
+        *_kind_faults(pieces, kinds, model.trainer_spec.byte_fallback),
+    ]:
         if fault:
             raise _bad(name, problem)
-    kinds = proto.ModelProto.SentencePiece
-    if sum(piece.type == kinds.UNKNOWN for piece in model.pieces) != 1:
-        raise _bad(name, "must have exactly one unknown piece")
-    check_charsmap(model.normalizer_spec.precompiled_charsmap, name)
+    for spec in (model.normalizer_spec, model.denormalizer_spec):
+        charsmap = spec.precompiled_charsmap
+        if charsmap != spanish_charsmap() and (problem := charsmap_fault(charsmap)):
+            raise _bad(name, f"holds a damaged normalization table ({problem})")
     return model
+
+
+def load_engine(data: bytes, name: str = "The model") -> Any:
+    """Return sentencepiece's processor of a model that `parse_model` has checked.
+
+    Raises SpanishTokError that names `name` where the library refuses it.
+    """
+    import sentencepiece
+
+    try:
+        return sentencepiece.SentencePieceProcessor(model_proto=data)
+    except (RuntimeError, ValueError) as error:
+        raise _bad(name, f"is not one that sentencepiece loads ({str(error).strip()})") from None
+
+
+def kinds_are_ours(model: Any, special: Collection[int]) -> bool:
+    """Return whether the pieces of a ModelProto have the kinds that ours have; `special` are the special ids."""
+    expected = (
+        UNKNOWN if number == 2 else CONTROL if number in special else NORMAL
+        for number in range(len(model.pieces))
+    )  # fmt: skip
+    return all(piece.type == kind for piece, kind in zip(model.pieces, expected, strict=True))
 
 
 def _piece_faults(pieces: Sequence[str], scores: Sequence[float]) -> list[tuple[bool, str]]:
@@ -48,29 +79,13 @@ def _piece_faults(pieces: Sequence[str], scores: Sequence[float]) -> list[tuple[
     ]
 
 
-def check_charsmap(charsmap: bytes, name: str) -> None:
-    """Refuse a charsmap whose double array could be walked out of its bounds.
-
-    Layout: uint32 size of the trie in bytes, the trie's uint32 units, then NUL-terminated expansions.
-    A unit of darts-clone is a leaf where bit 31 is set (bits 0-30: a value), else bits 10-30 shifted by 8
-    where bit 9 is set are the offset to its children's block.
-    """
-    import numpy as np
-
-    if not charsmap:
-        return
-    size = int.from_bytes(charsmap[:4], "little")
-    if len(charsmap) < 4 or size % 1024 or size == 0 or 4 + size >= len(charsmap) or charsmap[-1] != 0:
-        raise _bad(name, "holds a damaged normalization table")
-    units = np.frombuffer(charsmap, "<u4", size // 4, 4)
-    inner = units[units >> 31 == 0]
-    offsets = (inner >> 10).astype(np.int64) << ((inner & 0x200) >> 6)
-    blocks = (np.flatnonzero(units >> 31 == 0) ^ offsets) | 0xFF
-    values = units[units >> 31 == 1] & 0x7FFFFFFF
-    if (inner.size and blocks.max() >= len(units)) or (
-        values.size and values.max() >= len(charsmap) - 4 - size
-    ):
-        raise _bad(name, "holds a damaged normalization table")
+def _kind_faults(pieces: Sequence[str], kinds: Sequence[int], falls_back: bool) -> list[tuple[bool, str]]:
+    of_bytes = {piece for piece, kind in zip(pieces, kinds, strict=True) if kind == BYTE}
+    return [
+        (kinds.count(UNKNOWN) != 1, "must have exactly one unknown piece"),
+        (NORMAL not in kinds, "holds no pieces of text"),
+        (of_bytes != BYTES and bool(of_bytes or falls_back), "does not hold the 256 pieces of bytes"),
+    ]
 
 
 def _bad(name: str, problem: str, advice: str = "Get it again, or train one.") -> SpanishTokError:

@@ -16,11 +16,13 @@ from typing import Any
 from spanish_tok._version import __version__
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import atomic_path, check_files, read_json, shipped, write_json
+from spanish_tok.options import FieldsAlone
+from spanish_tok.schema import fault_of
 from spanish_tok.text.charsmap import compile_charsmap, spanish_charsmap
 from spanish_tok.text.table import NormalizationTable, spanish_table
 from spanish_tok.vocab import formats
 from spanish_tok.vocab.formats import EOS, PAD, SPECIALS, UNK
-from spanish_tok.vocab.spiece import parse_model
+from spanish_tok.vocab.spiece import kinds_are_ours, parse_model
 
 __all__ = ["EOS", "PAD", "RESOLUTION", "SPECIALS", "UNK", "Vocabulary"]
 
@@ -28,10 +30,11 @@ RESOLUTION = 1024  # scores are multiples of 1 / RESOLUTION
 MODEL = "spiece.model"
 MANIFEST = "manifest.json"
 FORMAT = 1
+SHAPE = {"format": object, "fingerprint": str, "pairs": {str: str}, "files": {str: str, MODEL: str}}
 
 
 @dataclass(frozen=True)
-class Vocabulary:
+class Vocabulary(FieldsAlone):
     """Pieces and scores by id, the number of sentinels, and the normalization.
 
     The sentinels come last.
@@ -161,8 +164,15 @@ class Vocabulary:
         manifest = check_folder(folder)
         reserved = {"format", "spanish_tok", "size", "sentinels", "fingerprint", "pairs", "files"}
         notes = {name: value for name, value in manifest.items() if name not in reserved}
-        vocabulary = Vocabulary.from_model(folder / MODEL)
-        return replace(vocabulary, pairs=manifest["pairs"], notes=notes)
+        data, model = _read_model(folder / MODEL)
+        vocabulary = replace(_of_model(data, model), pairs=manifest["pairs"], notes=notes)
+        ours = kinds_are_ours(model, vocabulary.special_ids)
+        if vocabulary.fingerprint != manifest["fingerprint"] or not ours:
+            raise SpanishTokError(
+                f"{folder / MODEL} is not the model that {folder / MANIFEST} describes",
+                "Copy the whole folder again.",
+            )
+        return vocabulary
 
     @staticmethod
     def from_model(path: str | os.PathLike[str]) -> "Vocabulary":
@@ -172,25 +182,33 @@ class Vocabulary:
 
         A foreign model keeps its ids and scores; `exact` tells whether the promise of equal ids holds.
         """
-        try:
-            data = Path(path).read_bytes()
-        except OSError as error:
-            raise SpanishTokError(f"{path} cannot be read ({error.strerror})", "Check the path.") from None
-        model = parse_model(data, str(path))
-        pieces = tuple(piece.piece for piece in model.pieces)
-        sentinels = 0
-        while sentinels < len(pieces) and pieces[-1 - sentinels] == f"<extra_id_{sentinels}>":
-            sentinels += 1
-        charsmap = bytes(model.normalizer_spec.precompiled_charsmap)
-        ours = charsmap == spanish_charsmap()
-        return Vocabulary(
-            pieces=pieces,
-            scores=tuple(piece.score for piece in model.pieces),
-            sentinels=sentinels,
-            charsmap=charsmap,
-            pairs=dict(spanish_table().pairs) if ours else {},
-            model=data,
-        )
+        return _of_model(*_read_model(path))
+
+
+def _read_model(path: str | os.PathLike[str]) -> tuple[bytes, Any]:
+    """Return the bytes of a spiece.model, and what they say, checked."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise SpanishTokError(f"{path} cannot be read ({error.strerror})", "Check the path.") from None
+    return data, parse_model(data, str(path))
+
+
+def _of_model(data: bytes, model: Any) -> Vocabulary:
+    pieces = tuple(piece.piece for piece in model.pieces)
+    sentinels = 0
+    while sentinels < len(pieces) and pieces[-1 - sentinels] == f"<extra_id_{sentinels}>":
+        sentinels += 1
+    charsmap = bytes(model.normalizer_spec.precompiled_charsmap)
+    ours = charsmap == spanish_charsmap()
+    return Vocabulary(
+        pieces=pieces,
+        scores=tuple(piece.score for piece in model.pieces),
+        sentinels=sentinels,
+        charsmap=charsmap,
+        pairs=dict(spanish_table().pairs) if ours else {},
+        model=data,
+    )
 
 
 def check_folder(folder: Path) -> dict[str, Any]:
@@ -205,14 +223,13 @@ def check_folder(folder: Path) -> dict[str, Any]:
             f"{folder} has no {MANIFEST}: its writing did not end", "Train the vocabulary again."
         )
     manifest: dict[str, Any] = read_json(folder / MANIFEST)
-    files = manifest.get("files") if isinstance(manifest, dict) else None
-    if not isinstance(files, dict) or MODEL not in files or not isinstance(manifest.get("pairs"), dict):
+    if fault := fault_of(manifest, SHAPE):
         raise SpanishTokError(
-            f"{folder / MANIFEST} is not a vocabulary's manifest", "Train the vocabulary again."
+            f"{folder / MANIFEST} is not a vocabulary's manifest: {fault}", "Train the vocabulary again."
         )
-    if manifest.get("format") != FORMAT:
+    if manifest["format"] != FORMAT:
         raise SpanishTokError(
             f"{folder} has format {manifest.get('format')}", f"This version reads format {FORMAT}."
         )
-    check_files(folder, files)
+    check_files(folder, manifest["files"])
     return manifest

@@ -33,7 +33,7 @@ class UploadServer(HubServer):
 class UploadHandler(Handler):
     server: UploadServer
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self._note()
         if self.path == "/api/repos/create":
@@ -60,7 +60,7 @@ class UploadHandler(Handler):
         else:
             self._send(b"{}", 404)
 
-    def do_PUT(self) -> None:  # noqa: N802
+    def do_PUT(self) -> None:
         chunked = "chunked" in self.headers.get("Transfer-Encoding", "")
         content = (
             b"".join(self._chunks()) if chunked else self.rfile.read(int(self.headers["Content-Length"]))

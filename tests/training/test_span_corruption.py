@@ -5,8 +5,10 @@ import random
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spanish_tok import SpanishTokError, Tokenizer
-from spanish_tok.training.packing import PackedBatches
+from spanish_tok.training.packing import PackedBatches, closing_of
 from spanish_tok.training.span_corruption import IGNORED, SpanCollator, SpanCorruption
 from spanish_tok.vocab.vocabulary import EOS, PAD
 from tests.conftest import TOP
@@ -239,9 +241,18 @@ def test_no_record_is_an_error() -> None:
         PackedBatches(np.zeros(0, np.uint16), np.zeros(1, np.int64), np.zeros(0, np.int64), T5)
 
 
-def test_records_that_end_with_eos_are_an_error() -> None:
-    with pytest.raises(SpanishTokError, match="end with </s>"):
-        PackedBatches(np.array([7, EOS], np.uint16), np.array([0, 2]), np.array([0]), T5)
+def test_records_that_end_with_eos_give_the_same_batches() -> None:
+    plain = packed([5, 1, 9], 2)
+    ids = np.insert(plain.ids, plain.offsets[1:], EOS)
+    closed = replace(plain, ids=ids, offsets=plain.offsets + np.arange(4), closing=1)
+    assert (closing_of(plain.ids, plain.offsets), closing_of(ids, closed.offsets)) == (0, 1)
+    assert closed.tokens_per_epoch == plain.tokens_per_epoch
+    for step in range(3):
+        for ours, theirs in zip(closed.batch(step), plain.batch(step), strict=True):
+            assert (ours == theirs).all()
+    ids[closed.offsets[1] - 1] = 7
+    with pytest.raises(SpanishTokError, match="2 of 3 records end in </s>"):
+        closing_of(ids, closed.offsets)
 
 
 def test_collator_pads_and_draws_by_record_and_epoch(tokenizer: Tokenizer) -> None:
@@ -310,3 +321,94 @@ def test_nothing_here_loads_torch() -> None:
     imports = "\n".join(f"import spanish_tok.{name}" for name in modules.split())
     code = f"{imports}\nimport sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=TOP)
+
+
+BIG = SpanCorruption(first_sentinel=250_099)
+
+
+@pytest.mark.parametrize("kind", [list, np.array, lambda ids: np.array(ids, np.uint32), "torch"])
+def test_A5_ids_above_65535_stay_what_they_are(kind: Any) -> None:
+    if kind == "torch":
+        kind = pytest.importorskip("torch").tensor
+    ids = [70_000, 11, 12, 249_999, 65_536]
+    inputs, targets = BIG.corrupt(kind(ids), 0, 1)
+    assert BIG.rebuild(inputs, targets) == ids
+    batch = SpanCollator(BIG, tensors=False)([{"input_ids": kind(ids)}, {"input_ids": kind(ids[:2])}])
+    for place, expected in enumerate([ids, ids[:2]]):
+        assert BIG.rebuild(batch["input_ids"][place], batch["labels"][place]) == expected
+    largest = SpanCorruption(first_sentinel=2**31 - 1)
+    assert largest.rebuild(*largest.corrupt([2**31 - 101, 5], 0, 0)) == [2**31 - 101, 5]
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        [5, -100, 7],
+        [5, 6.0, 7],
+        np.array([5.0, 6.0]),
+        [5, FIRST + 1, 7],
+        [5, FIRST, 7],
+        [5, FIRST - 99, 7],
+        [5, PAD, 7],
+        [[5, 6]],
+        [5, None],
+        ["5"],
+        "567",
+        7,
+        None,
+        [True, False],
+        [5, 2**70],
+        np.array([5, 2**63], np.uint64),
+    ],
+)
+def test_A5_what_is_no_id_of_a_text_is_refused_by_its_place(ids: Any) -> None:
+    with pytest.raises(SpanishTokError) as caught:
+        T5.corrupt(ids, 0, 0)
+    if isinstance(ids, list) and ids[0] == 5:
+        assert "tem 1 " in str(caught.value) or "place 1" in str(caught.value)
+    with pytest.raises(SpanishTokError, match="Record 1 of the batch"):
+        SpanCollator(T5)([{"input_ids": [5]}, {"input_ids": ids}])
+
+
+def test_A5_offsets_seeds_and_empty_batches_are_checked() -> None:
+    row = np.arange(10, 20, dtype=np.uint16)
+    for offsets in ([0, 11], [5, 3], [-1, 10], [0], [0, 5, 10]):
+        with pytest.raises(SpanishTokError):
+            T5.corrupt_rows(row, np.array(offsets), 0, [0])
+    for epoch, record in ((-1, 0), (0, -1)):
+        with pytest.raises(SpanishTokError):
+            T5.corrupt(row.tolist(), epoch, record)
+    with pytest.raises(SpanishTokError):
+        SpanCorruption(FIRST, seed=-1)
+    for batch in range(2):
+        with pytest.raises(SpanishTokError):
+            SpanCollator(T5)([{}] * batch)
+
+
+def test_A6_rebuild_takes_the_collators_own_labels() -> None:
+    records = [[10, 11, 12, 13], [20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32]]
+    batch = SpanCollator(T5, tensors=False)([{"input_ids": ids} for ids in records])
+    assert (batch["labels"] == IGNORED).any()
+    rebuilt = [T5.rebuild(*pair) for pair in zip(batch["input_ids"], batch["labels"], strict=True)]
+    assert rebuilt == records
+
+
+@pytest.mark.parametrize(
+    ("inputs", "targets"),
+    [
+        ([10, FIRST, 12, EOS], [11, EOS]),
+        ([10, FIRST, 12, EOS], [FIRST - 1, 11, EOS]),
+        ([10, FIRST, 12, EOS], [FIRST, 11, FIRST - 1, 13, EOS]),
+        ([10, FIRST, 12, EOS], [FIRST, 11, FIRST, 13, EOS]),
+        ([10, FIRST, FIRST, EOS], [FIRST, 11, EOS]),
+        ([10, FIRST, 12], [FIRST, 11, EOS]),
+        ([10, FIRST, 12, EOS], [FIRST, 11]),
+        ([10, FIRST, 12, EOS], []),
+        ([10, FIRST, 12, EOS], [FIRST, IGNORED, 11, EOS]),
+        ([10, FIRST, 12, EOS], [FIRST, 11.5, EOS]),
+        ([10, FIRST, 12, EOS], None),
+    ],
+)
+def test_A6_damaged_inputs_and_targets_are_refused(inputs: Any, targets: Any) -> None:
+    with pytest.raises(SpanishTokError):
+        T5.rebuild(inputs, targets)

@@ -1,0 +1,58 @@
+"""A tokenizer.json that may be hostile: what its library panics at is refused before, and a panic is an error."""
+
+import base64
+import binascii
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.files import read_json
+from spanish_tok.vocab.charsmap_check import charsmap_fault
+
+STEP = {"type?": (str, None)}
+SHAPE = {
+    "model": {"type?": (str, None), "continuing_subword_prefix?": (str, None), "unk_token?": (str, None)},
+    "normalizer?": (STEP, None),
+    "pre_tokenizer?": ({**STEP, "pretokenizers?": [STEP]}, None),
+    "decoder?": ({**STEP, "decoders?": [STEP]}, None),
+}
+
+
+def checked_pipeline(path: Path) -> Any:
+    """Return the content of a tokenizer.json.
+
+    Raises SpanishTokError that names the file if it is not one, or holds a charsmap that cannot be used.
+    """
+    pipeline = read_json(path, SHAPE)
+    for charsmap in _charsmaps(pipeline.get("normalizer")):
+        try:
+            fault = charsmap_fault(base64.b64decode(charsmap, validate=True))
+        except (binascii.Error, TypeError, ValueError) as error:
+            fault = str(error)
+        if fault:
+            raise SpanishTokError(f"{path} holds a damaged normalization table ({fault})", "Get it again.")
+    return pipeline
+
+
+def _charsmaps(step: Any) -> Iterator[Any]:
+    """Yield the charsmaps of a normalizer and of those inside it."""
+    if isinstance(step, dict):
+        if step.get("type") == "Precompiled":
+            yield step.get("precompiled_charsmap")
+        for inner in step.get("normalizers") or []:
+            yield from _charsmaps(inner)
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Let what tokenizers raises, bare Exceptions and panics, be a SpanishTokError that names the file."""
+    try:
+        yield
+    except BaseException as error:
+        # a PanicException is no Exception, so that `except Exception` does not catch it
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise SpanishTokError(f"{path} is not one that tokenizers can use ({line})", "Is it whole?") from None
