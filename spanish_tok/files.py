@@ -101,7 +101,9 @@ def parse_json(content: str | bytes, name: str, shape: Shape = object) -> Any:
 
 
 def check_shape(value: Any, shape: Shape, name: str) -> None:
-    """Raise SpanishTokError unless a value of JSON has a shape (see schema.py); it is called `name`."""
+    """Raise SpanishTokError, which calls it `name`, unless a value has a shape.
+
+    For shapes see schema.py."""
     if fault := fault_of(value, shape):
         raise SpanishTokError(f"{name} is damaged or of another kind: {fault}", "Get it or write it again.")
 

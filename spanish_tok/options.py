@@ -39,14 +39,15 @@ def changed(kind: type[Options], options: Options | None, changes: Mapping[str, 
 
 
 def check_seed(seed: int) -> None:
-    """Raise SpanishTokError for a seed that not every generator of random numbers takes."""
+    """Raise SpanishTokError for a seed that not every random generator takes."""
     if not isinstance(seed, int) or not 0 <= seed < 1 << 63:
         raise SpanishTokError(f"The seed is {seed!r}", "Give a whole number from 0 up, below 2^63.")
 
 
 class FieldsAlone:
-    """A dataclass that pickles as its fields alone, never with what it has computed and kept.
+    """A dataclass that pickles as its fields alone.
 
+    Never with what it has computed and kept.
     So its bytes are the same before and after use: caches that hash them, as `datasets.map` does, find it again.
     """
 

@@ -65,7 +65,9 @@ def fault_of(value: Any, shape: Shape, place: str = "it") -> str:
 
 
 def shape_of(kind: type[Any]) -> dict[str, Shape]:
-    """Return the shape of a dataclass of texts, numbers and truth values; whole numbers are not below 0."""
+    """Return the shape of a dataclass of texts, numbers and truth values.
+
+    Whole numbers are not below 0."""
     hints = get_type_hints(kind)
     entries: dict[str, Shape] = {}
     for field in fields(kind):
@@ -76,7 +78,9 @@ def shape_of(kind: type[Any]) -> dict[str, Shape]:
 
 
 def made(kind: type[Made], value: dict[str, Any]) -> Made:
-    """Return a dataclass from an object of JSON of its shape; what other versions added is left out."""
+    """Return a dataclass from an object of JSON that has its shape.
+
+    What other versions added is left out."""
     return kind(**{field.name: value[field.name] for field in fields(kind) if field.name in value})  # type: ignore[arg-type]
 
 

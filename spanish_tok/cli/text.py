@@ -15,7 +15,7 @@ from spanish_tok.cli.options import FILES, lines, vocab_option
 @FILES
 @vocab_option
 def normalize(files: tuple[str, ...], vocab: Path | None) -> None:
-    """Map lines of text into the closed alphabet of a vocabulary, by default the Spanish one.
+    """Map lines of text into the closed alphabet of a vocabulary.
 
     Reads FILES, or standard input; writes a line for each line.
     """

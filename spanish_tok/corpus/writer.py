@@ -81,7 +81,9 @@ class RecordWriter:
             self._check_shards()
 
     def _check_shards(self) -> None:
-        """Raise SpanishTokError unless the finished shards, and the hashes of their records, lie there."""
+        """Raise SpanishTokError unless the finished shards lie there.
+
+        With the hashes of their records."""
         for shard in self.shards:
             path = self.folder.path / Path(shard["file"]).name
             if not path.is_file() or path.stat().st_size != shard["bytes"]:

@@ -1,4 +1,4 @@
-"""How the pieces of a tokenizer.json are spelled, and the same pieces as people read them."""
+"""Pieces of a tokenizer.json as people read them, however they are spelled."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from spanish_tok.text.alphabet import SPACE_MARK
 
 @dataclass(frozen=True)
 class PieceSpelling:
-    """The spelling of pieces: as bytes (GPT-2's), with a prefix inside a word (BERT's), or plain.
+    """The spelling of pieces: bytes as GPT-2, a prefix as BERT, or plain.
 
     >>> PieceSpelling(byte_level=True).readable(["Ġma", "Ã±ana"]), PieceSpelling(inner="##").readable(["ma", "##ñana"])
     (['▁ma', 'ñana'], ['▁ma', 'ñana'])
@@ -30,7 +30,7 @@ class PieceSpelling:
         return cls(any(step.get("type") == "ByteLevel" for step in steps), prefix or "")
 
     def readable(self, pieces: Sequence[str]) -> list[str]:
-        """Return the pieces of a word behind a space with one `▁` for that space, however it is spelled."""
+        """Return the pieces of a word behind a space, with one `▁` for that space."""
         shown = [_of_bytes(piece) if self.byte_level else piece for piece in pieces]
         shown = [piece.removeprefix(self.inner).replace(" ", SPACE_MARK) for piece in shown]
         while len(shown) > 1 and shown[0].endswith(SPACE_MARK) and shown[1].startswith(SPACE_MARK):
@@ -39,7 +39,9 @@ class PieceSpelling:
 
 
 def _of_bytes(piece: str) -> str:
-    """Return a byte-level piece as text; bytes that are no whole character are written as <0xC3>."""
+    """Return a byte-level piece as text.
+
+    Bytes that are no whole character are written as <0xC3>."""
     table = _bytes_of_letters()
     if any(letter not in table for letter in piece):  # a piece that was added as text
         return piece
@@ -49,7 +51,7 @@ def _of_bytes(piece: str) -> str:
 
 @cache
 def _bytes_of_letters() -> dict[str, int]:
-    """Return GPT-2's letter of each byte, by letter: printable ones stand for themselves."""
+    """Return the byte of each of GPT-2's letters; printable ones are themselves."""
     plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in plain]
     return {chr(byte): byte for byte in plain} | {chr(0x100 + i): byte for i, byte in enumerate(others)}

@@ -1,4 +1,4 @@
-"""A tokenizer.json that may be hostile: what its library panics at is refused before, and a panic is an error."""
+"""A tokenizer.json that may be hostile: checked first, and a panic is an error."""
 
 import base64
 import binascii
@@ -47,7 +47,9 @@ def _charsmaps(step: Any) -> Iterator[Any]:
 
 @contextmanager
 def told(path: Path) -> Iterator[None]:
-    """Let what tokenizers raises, bare Exceptions and panics, be a SpanishTokError that names the file."""
+    """Turn what tokenizers raises, panics too, into a SpanishTokError.
+
+    It names the file."""
     try:
         yield
     except BaseException as error:

@@ -304,7 +304,7 @@ class Tokenizer:
 
     @cached_property
     def _pushed(self) -> list[str | int]:
-        """What each id adds to a stream: a text, or a byte where characters are spelled out in bytes."""
+        """What each id adds to a stream: a text, or a byte of a character."""
         kinds, vocabulary = self._engine, self.vocabulary
         return [
             int(piece[1:-1], 16) if kinds.is_byte(number)

@@ -203,7 +203,9 @@ def _restore(optimizer: torch.optim.Optimizer, arrays: Mapping[str, NDArray[Any]
 
 
 def _fits(key: str, tensor: torch.Tensor, parameter: torch.Tensor) -> bool:
-    """Return whether an array of an optimizer fits its parameter; means over rows or columns have a length of 1."""
+    """Return whether an array of an optimizer fits its parameter.
+
+    Means over rows or columns have a length of 1."""
     if not tensor.is_floating_point():
         return False
     if key == "step":
@@ -237,7 +239,7 @@ def load_state(
     check: Callable[[dict[str, Any]], None],
     shape: Shape = dict,
 ) -> dict[str, Any]:
-    """Load a state that `save_state` wrote, once its notes have their shape and pass `check`.
+    """Load a state of `save_state`, once its notes have their shape and pass `check`.
 
     Returns the notes.
     """

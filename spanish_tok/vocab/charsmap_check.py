@@ -1,4 +1,4 @@
-"""Is a charsmap one that can be used? Sizes, offsets and loops, checked before anything walks through it.
+"""Is a charsmap one that can be used? Checked before anything walks through it.
 
 Layout: uint32 size of the trie in bytes, the trie's uint32 units, then NUL-terminated expansions. The trie is a
 double array of darts-clone: from node n the byte b leads to node n ^ offset(n) ^ b if the low byte of that unit is b.
@@ -41,7 +41,7 @@ def _children_at(units: NDArray[np.uint32], nodes: Nodes) -> Nodes:
 
 
 def _values(units: NDArray[np.uint32]) -> tuple[NDArray[np.int64], str]:
-    """Return the values of all keys, and what is wrong with the trie: keys without end, or too many.
+    """Return the values of all keys, and what is wrong with the trie.
 
     Keys with equal ends and values share nodes, so the ways to a node are counted, level by level.
     """

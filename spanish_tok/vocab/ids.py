@@ -1,4 +1,4 @@
-"""Arrays of ids that come from a user or a file, checked before a kernel sees them."""
+"""Arrays of ids from a user or a file, checked before a kernel sees them."""
 
 from typing import Any
 

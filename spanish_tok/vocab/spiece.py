@@ -60,7 +60,9 @@ def load_engine(data: bytes, name: str = "The model") -> Any:
 
 
 def kinds_are_ours(model: Any, special: Collection[int]) -> bool:
-    """Return whether the pieces of a ModelProto have the kinds that ours have; `special` are the special ids."""
+    """Return whether the pieces of a ModelProto have the kinds that ours have.
+
+    special: the special ids."""
     expected = (
         UNKNOWN if number == 2 else CONTROL if number in special else NORMAL
         for number in range(len(model.pieces))
