@@ -1,6 +1,7 @@
 """What must not follow a text: repeated n-grams, an early end.
 
-What was written is less welcome, too. As transformers' logits processors of these names do it; the start id counts as written.
+What was written is less welcome, too. As transformers' logits processors of these names do it; the start id counts
+as written.
 """
 
 from collections.abc import Sequence

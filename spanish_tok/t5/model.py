@@ -138,19 +138,27 @@ class T5(nn.Module):
         attention_mask: Tensor | None = None,
         reduction: str = "mean",
         allowed: Tensor | None = None,
+        smoothing: float = 0.0,
     ) -> Tensor:
         """Return the cross-entropy in nats of the labels that are not -100.
 
         Their mean, "sum", or "none" (one each).
 
         allowed: bool (real labels, vocab_size), True for the ids that the probabilities are to be shared among.
+        smoothing: the share of each label's probability that is spread over all ids that are allowed.
         """
         hidden = self._decode(input_ids, labels, attention_mask, None)
         real = labels != IGNORED
         logits = self.logits(hidden[real])
         if allowed is not None:
             logits = logits.masked_fill(~allowed, -torch.inf)
-        return F.cross_entropy(logits, labels[real], reduction=reduction)
+        if allowed is None or not smoothing:
+            return F.cross_entropy(logits, labels[real], reduction=reduction, label_smoothing=smoothing)
+        logarithms = logits.log_softmax(-1).masked_fill(~allowed, 0)
+        spread = logarithms.sum(-1) / allowed.sum(-1)
+        right = F.nll_loss(logarithms, labels[real], reduction="none")
+        nats = (1 - smoothing) * right - smoothing * spread
+        return nats if reduction == "none" else getattr(nats, reduction)()
 
     def save(
         self,

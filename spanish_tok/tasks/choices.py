@@ -70,12 +70,14 @@ class TargetTrie:
         return positions
 
 
-def candidate_spans(text: str, codec: TokenizerAdapter, end: int, longest: int) -> TargetTrie:
+def candidate_spans(
+    text: str, codec: TokenizerAdapter, end: int, longest: int, no_answer: str = ""
+) -> TargetTrie:
     """Return the stretches of a text that may be answers.
 
     Up to 16 whole words without the punctuation around them, of up to `longest` ids.
 
-    Of a text without words, the empty one.
+    Of a text without words, the empty one. `no_answer` may be chosen too.
 
     >>> from spanish_tok import Tokenizer
     >>> codec = TokenizerAdapter.of(Tokenizer.load())
@@ -87,7 +89,8 @@ def candidate_spans(text: str, codec: TokenizerAdapter, end: int, longest: int) 
         " ".join(words[first : first + count]).strip(AROUND)
         for first in range(len(words))
         for count in range(1, LONGEST_SPAN + 1)
-    } - {""}
+    } | {no_answer}
+    texts -= {""}
     spans = {(*ids, end) for ids in codec.encode_all(sorted(texts))}
     return TargetTrie(tuple(sorted(ids for ids in spans if len(ids) <= longest)) or ((end,),))
 
@@ -106,7 +109,8 @@ class SpanTargets:
         text = example.fields[self._task.spans]
         key = (text, example.labels)
         if key not in self._known:
-            spans = candidate_spans(text, self._codec, self._end, self._task.target_tokens)
+            task = self._task
+            spans = candidate_spans(text, self._codec, self._end, task.target_tokens, task.no_answer)
             self._known[key] = spans.beside(example.labels)
         return self._known[key]
 

@@ -23,6 +23,7 @@ class Example:
     The text is "" if unknown.
 
     inputs: one sequence, or one for each window. window: the one that holds the answer, which training reads.
+    references: all targets that are right, where the data give several; training reads the first.
     """
 
     row: int
@@ -31,6 +32,12 @@ class Example:
     inputs: tuple[Ids, ...]
     labels: Ids
     window: int = 0
+    references: tuple[str, ...] = ()
+
+    @property
+    def right(self) -> tuple[str, ...]:
+        """All targets that are right."""
+        return self.references or (self.target,)
 
     @property
     def input(self) -> Ids:
@@ -77,7 +84,8 @@ def read_examples(
     or is dropped and counted if `malformed` is "reject".
     """
     name = source if isinstance(source, str | os.PathLike) else "texts"
-    for row in rows_of(source, *columns_of(task, with_target=True)):
+    targets = map(task.column, task.target_fields)
+    for row in rows_of(source, *columns_of(task, with_target=True), targets):
         report.rows += 1
         if row.fault and malformed == "error":
             raise SpanishTokError(
@@ -131,9 +139,23 @@ def example_of(
     if not with_target:
         return Example(row.number, values, "", inputs, ())
     target, labels = _target_of(values, task, codec, end, noted)
+    if target == task.no_answer:
+        return Example(row.number, values, target, inputs, labels)
     if task.spans and codec.readable(target) not in codec.readable(values[task.spans]):
         noted[f"targets that are no part of {task.spans}"] += 1
-    return Example(row.number, values, target, inputs, labels, _window(inputs, target, codec, noted))
+    window = _window(inputs, target, codec, noted)
+    return Example(row.number, values, target, inputs, labels, window, _references(row, values, task))
+
+
+def _references(row: Row, values: Mapping[str, str], task: Task) -> tuple[str, ...]:
+    """Return each target of a row that has several, once."""
+    references = [
+        task.render_target({**values, name: text})
+        for name in task.target_fields
+        for text in row.lists.get(task.column(name), ())
+        if text.strip()
+    ]
+    return tuple(dict.fromkeys(references)) if len(references) > 1 else ()
 
 
 def _is_empty(text: str, codec: TokenizerAdapter) -> bool:
@@ -146,7 +168,10 @@ def _target_of(
 ) -> tuple[str, Ids]:
     target = task.render_target(values)
     if not "".join(values[name] for name in task.target_fields).strip():
-        raise UnusableError("empty target")
+        if not task.no_answer:
+            raise UnusableError("empty target")
+        noted[f"without an answer ({task.no_answer!r})"] += 1
+        target = task.no_answer
     if not task.classifies and not codec.readable(target):  # such a label is refused by its name instead
         raise UnusableError("target of unknown characters only")
     ids = codec.encode(target)

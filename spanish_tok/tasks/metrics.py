@@ -12,11 +12,12 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeAlias
 
 from spanish_tok.text.table import normalize
 
 ARTICLES = frozenset({"el", "la", "los", "las", "un", "una", "unos", "unas"})
+References: TypeAlias = str | Sequence[str]  # of one record: a text, or several that are right
 WORD = re.compile(r"[a-záéíóúüñºª0-9]+")
 
 
@@ -61,20 +62,33 @@ def score_answer(prediction: str, reference: str) -> tuple[float, float]:
     return exact, 2 * common / (len(predicted) + len(expected)) if common else exact
 
 
-def score_answers(predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+def score_answers(predictions: Sequence[str], references: Sequence[References]) -> dict[str, float]:
     """Exact match and F1, averages over the records, from 0 to 1.
 
-    >>> score_answers(["la luna", "no"], ["Luna", "sí"])
-    {'exact_match': 0.5, 'f1': 0.5}
+    Of several references of a record the best counts, for each metric.
+
+    >>> score_answers(["la luna", "no"], ["Luna", ["sí", "no, nunca", "no sé"]])
+    {'exact_match': 0.5, 'f1': 0.8333333333333333}
     """
-    pairs = [score_answer(*pair) for pair in zip(predictions, references, strict=True)]
-    return {"exact_match": fmean(exact for exact, _ in pairs), "f1": fmean(f1 for _, f1 in pairs)}
+    best = [
+        [
+            max(figures)
+            for figures in zip(*(score_answer(answer, right) for right in several(rights)), strict=True)
+        ]
+        for answer, rights in zip(predictions, references, strict=True)
+    ]
+    return {"exact_match": fmean(exact for exact, _ in best), "f1": fmean(f1 for _, f1 in best)}
 
 
-def score_summaries(predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+def several(references: References) -> Sequence[str]:
+    """Return the references of a record, one or several, as a list."""
+    return [references] if isinstance(references, str) else references
+
+
+def score_summaries(predictions: Sequence[str], references: Sequence[References]) -> dict[str, float]:
     """Return ROUGE-1, 2 and L: F1 measures, averaged over the records, 0 to 1.
 
-    Lin 2004.
+    Lin 2004. Of several references of a record the best counts, for each metric.
 
     >>> score_summaries(["el año nuevo"], ["¡El AÑO nuevo!"])
     {'rouge1': 1.0, 'rouge2': 1.0, 'rougeL': 1.0}
@@ -84,7 +98,8 @@ def score_summaries(predictions: Sequence[str], references: Sequence[str]) -> di
     keys = ("rouge1", "rouge2", "rougeL")
     scores: dict[str, Any] = rouge_score(
         list(predictions),
-        [[reference] for reference in references],
+        [list(several(rights)) for rights in references],
+        accumulate="best",
         rouge_keys=keys,
         normalizer=normalize,
         tokenizer=WORD.findall,

@@ -201,7 +201,12 @@ class Predictor:
     def _write(self, inputs: Sequence[Ids], texts: Sequence[str], backend: TorchBackend) -> list[Prediction]:
         longest, spans = self.task.target_tokens, bool(self.task.spans)
         options = GenerateOptions(longest, num_beams=self.beams, scores=True, renormalize=spans)
-        choices = {text: candidate_spans(text, self.codec, self.end, longest) for text in set(texts) if spans}
+        no_answer = self.task.no_answer
+        choices = {
+            text: candidate_spans(text, self.codec, self.end, longest, no_answer)
+            for text in set(texts)
+            if spans
+        }
         rules = [choices[text].allowed for text in texts] if spans else None
         found = search(backend, inputs, options, rules, self.codec.size)
         return [Prediction(self.codec.decode(one.ids).strip(), one.score or 0.0) for one in found]

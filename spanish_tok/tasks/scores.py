@@ -79,10 +79,11 @@ def score(
     if not examples:
         raise SpanishTokError("There is no record to evaluate", "Give data with inputs and targets.")
     scores = SCORES[task.family]
-    references = [example.target for example in examples]
+    targets = [example.target for example in examples]
+    references: Sequence[Any] = targets if task.classifies else [example.right for example in examples]
     trivial = baseline(task, examples, labels)
     unseen: dict[str, int] = {}
-    for reference in references if task.classifies else ():
+    for reference in targets if task.classifies else ():
         if reference not in labels:
             unseen[reference] = unseen.get(reference, 0) + 1
     shown = (*labels, *sorted(unseen)) if task.classifies else ()
@@ -94,6 +95,6 @@ def score(
         rule=RULES[task.family],
         baseline=scores(trivial, references),
         labels=shown,
-        confusion=confusion(predictions, references, shown) if shown else (),
+        confusion=confusion(predictions, targets, shown) if shown else (),
         unseen=unseen,
     )

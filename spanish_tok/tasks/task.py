@@ -51,6 +51,8 @@ class Task(FieldsAlone):
     group: records with the same value of this field (or column) fall into the same part when data are split;
         empty: those with the same input.
     labels: the classes, as they stand in the data; empty: those of the training data.
+    no_answer: of a task of answers, what stands for the answer where the data give none, such as "sin respuesta": the
+        model may then choose it; empty: such records are not used.
 
     >>> task = Task("origen", "texto: {texto}", "{origen}", "accuracy")
     >>> task.render({"texto": "¡Che, vení!"}), task.input_fields, task.classifies
@@ -71,6 +73,7 @@ class Task(FieldsAlone):
     overlap: int = 48
     group: str = ""
     labels: tuple[str, ...] = ()
+    no_answer: str = ""
 
     def __post_init__(self) -> None:
         if self.metric not in METRICS:
@@ -92,10 +95,12 @@ class Task(FieldsAlone):
                 f"The input has no field {', '.join(sorted(stray))}",
                 f"Its fields are {', '.join(self.input_fields)}.",
             )
-        if self.spans and self.family != "answers":
-            raise SpanishTokError(
-                f"spans is {self.spans!r}, but {self.metric} does not measure answers", "Leave it out."
-            )
+        for name in ("spans", "no_answer"):
+            if getattr(self, name) and self.family != "answers":
+                raise SpanishTokError(
+                    f"{name} is {getattr(self, name)!r}, but {self.metric} does not measure answers",
+                    "Leave it out.",
+                )
 
     @cached_property
     def input_fields(self) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from spanish_tok.errors import SpanishTokError
 from spanish_tok.schema import made, shape_of
 from spanish_tok.t5.model import T5, mask_of
 from spanish_tok.t5.model_folder import save_folder
-from spanish_tok.tasks.batches import ExampleBatch, batch_of, order_of
+from spanish_tok.tasks.batches import IGNORED, ExampleBatch, batch_of, order_of
 from spanish_tok.tasks.bundle import TaskBundle
 from spanish_tok.tasks.choices import SpanTargets
 from spanish_tok.tasks.evaluate import evaluate_examples
@@ -126,20 +126,29 @@ class Finetuning(TrainingLoop[FinetuneStep]):
         """How many batches the training examples make."""
         return -(-len(self.parts.training) // self.options.batch_size)
 
-    def next_batch(self) -> ExampleBatch:
-        """Return the next batch of the epoch."""
+    def next_batch(self) -> list[ExampleBatch]:
+        """Return the next batch of the epoch, in the parts to accumulate."""
         if self._batches[0] != self.state.epoch:
             lengths = [len(example.input) for example in self.parts.training]
             batches = order_of(lengths, self.options.batch_size, self.options.seed, self.state.epoch)
             self._batches = self.state.epoch, [list(batch) for batch in batches]
         indices = self._batches[1][self.state.position]
-        return self._batch([self.parts.training[index] for index in indices])
+        size = -(-len(indices) // self.options.accumulation)
+        parts = [indices[first : first + size] for first in range(0, len(indices), size)]
+        return [self._batch([self.parts.training[index] for index in part]) for part in parts]
 
-    def loss(self, batch: ExampleBatch) -> torch.Tensor:
-        return self._loss(batch, "mean")
+    def differentiate(self, batch: list[ExampleBatch]) -> torch.Tensor:
+        """Differentiate the loss of each part; return their sum, the mean of all labels."""
+        labels = sum(int((part.labels != IGNORED).sum()) for part in batch)
+        losses = []
+        for part in batch:
+            loss = self._loss(part, "sum", self.options.label_smoothing) / labels
+            loss.backward()  # type: ignore[no-untyped-call]
+            losses.append(loss.detach())
+        return torch.stack(losses).sum()
 
-    def tokens_of(self, batch: ExampleBatch) -> int:
-        return batch.tokens
+    def tokens_of(self, batch: list[ExampleBatch]) -> int:
+        return sum(part.tokens for part in batch)
 
     def learning_rate(self) -> float:
         return self.options.rate_at(self.state.step)
@@ -184,14 +193,14 @@ class Finetuning(TrainingLoop[FinetuneStep]):
     def _batch(self, examples: Sequence[Example]) -> ExampleBatch:
         return batch_of(examples, self.model.config.pad_token_id, self._allowed)
 
-    def _loss(self, batch: ExampleBatch, reduction: str) -> torch.Tensor:
+    def _loss(self, batch: ExampleBatch, reduction: str, smoothing: float = 0.0) -> torch.Tensor:
         device = self.model.shared.weight.device
         inputs, mask, labels = (torch.from_numpy(array).to(device) for array in batch[:3])
         allowed = None
         if batch.allowed is not None:
             allowed = mask_of(batch.allowed, self.model.config.vocab_size).to(device)
         with self.autocast():
-            return self.model.loss(inputs, labels, mask, reduction, allowed)
+            return self.model.loss(inputs, labels, mask, reduction, allowed, smoothing)
 
     def _validation(self) -> tuple[float | None, float | None]:
         """Return loss and metric on the validation records; None without any."""

@@ -24,6 +24,9 @@ class FinetuneOptions:
     precision: "bf16" (autocast), "fp32", or "auto": bf16 where the processor computes with it.
     seed: of the division, of order and dropout, and of random weights.
     malformed: whether a damaged row is an error or is dropped and counted.
+    label_smoothing: the share of a target's probability that is spread over all ids that it could be.
+    accumulation: into how many parts a step's records are divided, computed one behind the other: less memory, the
+        same gradients.
     save_every: steps between two saved states, beside the one after every epoch.
     """
 
@@ -44,16 +47,19 @@ class FinetuneOptions:
     seed: int = 0
     malformed: Literal["error", "reject"] = "error"
     save_every: int = 500
+    label_smoothing: float = 0.0
+    accumulation: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "learning_rate", "clip", "patience", "save_every"):
+        positive = ("epochs", "batch_size", "learning_rate", "clip", "patience", "save_every", "accumulation")
+        for name in positive:
             if not getattr(self, name) > 0:
                 raise SpanishTokError(f"{name} is {getattr(self, name)}", "Give more than 0.")
         for name in ("records", "validation_records", "warmup", "weight_decay"):
             if not getattr(self, name) >= 0:
                 raise SpanishTokError(f"{name} is {getattr(self, name)}", "Give 0 or more.")
         check_seed(self.seed)
-        for name in ("dropout", "validation", "held_out"):
+        for name in ("dropout", "validation", "held_out", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise SpanishTokError(f"{name} is {getattr(self, name)}", "Give a share from 0 to below 1.")
         if self.validation + self.held_out >= 1:

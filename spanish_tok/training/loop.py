@@ -90,9 +90,15 @@ class TrainingLoop(ABC, Generic[R]):
     def next_batch(self) -> Any:
         """Return the batch of the next step."""
 
-    @abstractmethod
     def loss(self, batch: Any) -> torch.Tensor:
         """Return the mean loss of a batch in nats a token, a scalar to differentiate."""
+        raise NotImplementedError
+
+    def differentiate(self, batch: Any) -> torch.Tensor:
+        """Add the gradients of a batch to those of the parameters; return its loss."""
+        loss = self.loss(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
 
     @abstractmethod
     def tokens_of(self, batch: Any) -> int:
@@ -179,8 +185,7 @@ class TrainingLoop(ABC, Generic[R]):
             group["lr"] = rate
         self.model.train()
         self.optimizer.zero_grad()
-        loss = self.loss(batch)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = self.differentiate(batch)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.clip).item()
         self._refuse_nan(loss.item(), norm, rate)
         tokens = self.tokens_of(batch)

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from spanish_tok.readers.rows import Row, read_rows
 from spanish_tok.tasks.batches import IGNORED, batch_of, order_of
 from spanish_tok.tasks.choices import Labels, candidate_spans
 from spanish_tok.tasks.examples import Example, RowReport, divide, example_of, read_examples
+from spanish_tok.tasks.scores import score
 from spanish_tok.tasks.task import PRESETS, Task
 from spanish_tok.tasks.windows import inputs_of
 from spanish_tok.tokenization.adapters import TokenizerAdapter, adapter_of_model_folder
@@ -333,3 +335,49 @@ def test_a_foreign_tokenizer_is_read_from_its_file(
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(SpanishTokError, match=r"tokenizer\.json cannot be loaded"):
         adapter_of_model_folder(tmp_path)
+
+
+SQUAD = [
+    {"question": "¿Dónde?", "context": "En Lima.", "answers": {"text": ["Lima", "En Lima"], "answer_start": [3, 0]}},
+    {"question": "¿Quién?", "context": "En Lima.", "answers": {"text": [], "answer_start": []}},
+    {"question": "¿Dónde?", "context": "En Quito.", "answers": {"text": ["Quito"], "answer_start": [3]}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["memory", "parquet", "jsonl"])
+def test_answers_in_the_form_of_squad_are_read(kind: str, codec: TokenizerAdapter, tmp_path: Path) -> None:
+    source: Any = SQUAD
+    if kind != "memory":
+        source = tmp_path / f"squad.{kind}"
+        pq.write_table(pa.Table.from_pylist(SQUAD), source) if kind == "parquet" else source.write_text(
+            "".join(json.dumps(row) + "\n" for row in SQUAD)
+        )
+    report, answering = RowReport(), Task.load("question-answering")
+    found = list(read_examples(source, answering, codec, END, report))
+    assert [(one.target, one.right) for one in found] == [
+        ("Lima", ("Lima", "En Lima")),
+        ("Quito", ("Quito",)),
+    ]
+    assert report.dropped == {"empty target": 1}
+    report = RowReport()
+    found = list(read_examples(source, replace(answering, no_answer="sin respuesta"), codec, END, report))
+    assert [one.target for one in found] == ["Lima", "sin respuesta", "Quito"]
+    assert report.noted == {"without an answer ('sin respuesta')": 1}
+
+
+def test_several_references_in_a_column_of_its_name(codec: TokenizerAdapter) -> None:
+    rows = [{"text": "El gato duerme.", "summary": ["un gato", "el gato"]}, {"text": "a", "summary": [3]}]
+    report = RowReport()
+    with pytest.raises(SpanishTokError, match="row 2: its 'summary' is a list"):
+        list(read_examples(rows, task(), codec, END, report))
+    (one,) = read_examples(rows[:1], task(), codec, END, report)
+    assert one.right == ("un gato", "el gato")
+    evaluation = score(task(), [one], ["el gato"], {})
+    assert evaluation.value == 1.0
+
+
+def test_no_answer_may_be_chosen(codec: TokenizerAdapter) -> None:
+    spans = candidate_spans("En Lima.", codec, END, 48, "sin respuesta")
+    assert {codec.decode(ids) for ids in spans.ids} == {"en", "en lima", "lima", "sin respuesta"}
+    with pytest.raises(SpanishTokError, match="no_answer is 'nada', but rougeL"):
+        task(no_answer="nada")

@@ -32,6 +32,8 @@ from spanish_tok.tasks.examples import RowReport  # noqa: E402
 from spanish_tok.tasks.predictor import Predictor  # noqa: E402
 from spanish_tok.text.table import spanish_table  # noqa: E402
 from spanish_tok.tokenization.adapters import TokenizerAdapter, adapter_of_model_folder  # noqa: E402
+from spanish_tok.training.finetune_loop import FinetuneStep  # noqa: E402
+from spanish_tok.training.log import read_log  # noqa: E402
 
 
 def finetune(
@@ -437,3 +439,30 @@ def test_the_verbs(start: Path, data: Path, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "e.json").read_text())["records"] == 2
     done = run("evaluate", tmp_path / "m", tmp_path / "nothing.jsonl")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch(start: Path, data: Path, tmp_path: Path) -> None:
+    losses = []
+    for parts in (1, 3):
+        options = replace(OPTIONS, epochs=1, accumulation=parts, batch_size=5)
+        finetune(start, data, Task.load("question-answering"), tmp_path / str(parts), options)
+        losses.append([row.loss for row in read_log(tmp_path / str(parts) / "log.csv", FinetuneStep)])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_label_smoothing_is_torchs_and_stays_among_what_is_allowed(start: Path) -> None:
+    model = T5.load(start)
+    inputs, labels = torch.tensor([[20, 21, 1]]), torch.tensor([[30, 1]])
+    plain, smooth = (model.loss(inputs, labels, smoothing=share) for share in (0.0, 0.1))
+    everything = torch.ones((2, 5000), dtype=torch.bool)
+    assert smooth.item() != pytest.approx(plain.item())
+    assert model.loss(inputs, labels, allowed=everything, smoothing=0.1).item() == pytest.approx(
+        smooth.item()
+    )
+    few = torch.zeros((2, 5000), dtype=torch.bool)
+    few[0, [30, 40]] = few[1, 1] = True
+    nats = model.loss(inputs, labels, allowed=few, smoothing=0.2, reduction="none")
+    right = model.loss(inputs, labels, allowed=few, reduction="none")
+    other = model.loss(inputs, torch.tensor([[40, 1]]), allowed=few, reduction="none")
+    assert nats[0].item() == pytest.approx(0.9 * right[0].item() + 0.1 * other[0].item())
+    assert nats[1].item() == pytest.approx(0.0, abs=1e-6)
