@@ -34,11 +34,11 @@ def test_the_examples_of_the_old_readme(tmp_path: Path) -> None:
     )
 
     tokenizer = Tokenizer.load()
-    assert tokenizer.encode("¡Qué mañana tan FRÍA!") == [101, 285, 1010, 171, 217, 169, 66]
+    assert tokenizer.encode("¡Qué mañana tan FRÍA!") == [388, 523, 740, 216, 398, 163, 229]
     assert tokenizer.tokens("¡Qué mañana tan FRÍA!") == ["▁¡", "qué", "▁mañana", "▁tan", "▁f", "ría", "!"]
     assert tokenizer.offsets("Buenos   días") == [(0, 6), (6, 13)]
     assert tokenizer.sentinel_id(0) == 4999
-    assert tokenizer.encode_sampled("mañana", alpha=0.1, seed=2) == [343, 3108, 94]
+    assert tokenizer.encode_sampled("mañana", alpha=0.1, seed=2) == [188, 430, 84]
     assert len(tokenizer.encode_column(["Buenos días", "Adiós"])) == 2
     assert normalize("El 21½ % de la CIGÜEÑA… hola😀mundo") == "el 21 1/2 % de la cigüeña... hola mundo"
 

@@ -140,7 +140,7 @@ class Tokenizer:
         surrogate.
 
         >>> Tokenizer.load().encode(["Hola", "Mundo"])
-        [[598, 52], [623]]
+        [[1884], [340]]
         """
         if isinstance(text, list):
             return [self.encode(one, append_eos) for one in text]

@@ -85,7 +85,7 @@ def encode(
     texts, files, output: as for `normalize`. vocab: a Tokenizer or a vocabulary folder; the shipped one by default.
 
     >>> encode("Hola Mundo")
-    [598, 52, 623]
+    [1884, 340]
     """
     tokenizer = tokenizer_of(vocab)
 
@@ -110,7 +110,7 @@ def decode(ids: Any = None, output: Any = None, *, files: Any = None, vocab: Any
 
     ids: the ids of one text, or a list of such lists. files: lines of ids separated by spaces.
 
-    >>> decode([598, 52, 623]), decode([[598, 52], [623]])
+    >>> decode([1884, 340]), decode([[1884], [340]])
     ('hola mundo', ['hola', 'mundo'])
     """
     tokenizer = tokenizer_of(vocab)
@@ -142,7 +142,7 @@ def tokenize(texts: Any = None, output: Any = None, *, files: Any = None, vocab:
     Written as JSON lines.
 
     >>> tokenize("Hola").pieces
-    ['▁ho', 'la']
+    ['▁hola']
     """
     tokenizer = tokenizer_of(vocab)
 

@@ -6,6 +6,7 @@ One training passes through all sizes.
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from math import ceil, log
 from pathlib import Path
 from typing import Any, overload
@@ -23,12 +24,14 @@ from spanish_tok.readers.inputs import InputOption
 from spanish_tok.readers.options import Location, ReadOptions
 from spanish_tok.text.alphabet import SPACE_MARK
 from spanish_tok.text.table import NormalizationTable, spanish_table
+from spanish_tok.vocab.audit import best_other_score, shadowed_pieces
 from spanish_tok.vocab.count_files import count
 from spanish_tok.vocab.counts import Counts
 from spanish_tok.vocab.unigram import UnigramModel, rank, run_em, seed_model
-from spanish_tok.vocab.vocabulary import SPECIALS, Vocabulary
+from spanish_tok.vocab.vocabulary import SPECIALS, Vocabulary, rounded
 from spanish_tok.vocab.word_lists import TOTAL
 
+TRAINER = 2  # its version: 1 left pieces that no text could reach
 WORDS_ONLY = (
     "Lists of words are all that this vocabulary is trained from: they hold no punctuation and few digits. "
     "Add counts of text, say with --weights."
@@ -166,7 +169,7 @@ def train_vocabularies(
     notes: dict[str, Any] = {"counts": counts.fingerprint}
     if counts.sources:
         notes["sources"] = [source.to_dict() for source in counts.sources]
-    notes["training"] = asdict(options)
+    notes |= {"trainer": TRAINER, "training": asdict(options)}
     return {size: Vocabulary.build(scores[size - reserved], sentinels, table, notes) for size in sizes}
 
 
@@ -213,12 +216,30 @@ def _finish(
 ) -> dict[str, float]:
     """Prune to the headroom, estimate once more, and choose the pieces.
 
-    Those are all characters and the most probable others.
+    Those are all characters and the most probable others, none of which is shadowed.
     """
     room = min(int(target * options.headroom), max(useful, target))
     model.keep(np.isin(np.arange(len(model)), order[:room]))
     run_em(model, options.steps, keep_all=True)
     alone = len(model.characters)
-    ranked = alone + np.argsort(-model.score[alone:], kind="stable")
-    chosen = [*range(alone), *ranked[: target - alone]]
-    return {model.piece(index): float(model.score[index]) for index in chosen}
+    ranked = [*range(alone), *(alone + np.argsort(-model.score[alone:], kind="stable"))]
+    return _reachable({model.piece(index): rounded(float(model.score[index])) for index in ranked}, target)
+
+
+def _reachable(ranked: dict[str, float], size: int) -> dict[str, float]:
+    """Return the first `size` pieces of which a text can reach each.
+
+    The next in rank take the places of those that are shadowed. Where too few are left, as in counts of a few words,
+    a shadowed piece gets the score of the path that shadows it.
+    """
+    while True:
+        chosen = dict(islice(ranked.items(), size))
+        if not (shadowed := shadowed_pieces(chosen)):
+            return chosen
+        if len(ranked) - len(shadowed) < size:
+            break
+        for piece in shadowed:
+            del ranked[piece]
+    for piece in sorted(chosen, key=len):  # a path that shadows it is of shorter pieces
+        chosen[piece] = max(chosen[piece], best_other_score(piece, chosen))
+    return chosen

@@ -72,12 +72,12 @@ class Vocabulary(FieldsAlone):
         >>> vocabulary.scores[3], vocabulary.sentinel_id(0)
         (-1.5, 6)
         """
-        rounded = {piece: round(score * RESOLUTION) / RESOLUTION for piece, score in scores.items()}
-        ordered = sorted(rounded, key=lambda piece: (-rounded[piece], piece))
+        kept = {piece: rounded(score) for piece, score in scores.items()}
+        ordered = sorted(kept, key=lambda piece: (-kept[piece], piece))
         last = [f"<extra_id_{k}>" for k in reversed(range(sentinels))]
         return Vocabulary(
             pieces=(*SPECIALS, *ordered, *last),
-            scores=(*(0.0 for _ in SPECIALS), *(rounded[piece] for piece in ordered), *(0.0 for _ in last)),
+            scores=(*(0.0 for _ in SPECIALS), *(kept[piece] for piece in ordered), *(0.0 for _ in last)),
             sentinels=sentinels,
             charsmap=spanish_charsmap() if table is spanish_table() else compile_charsmap(table),
             pairs=dict(table.pairs),
@@ -209,6 +209,11 @@ def _of_model(data: bytes, model: Any) -> Vocabulary:
         pairs=dict(spanish_table().pairs) if ours else {},
         model=data,
     )
+
+
+def rounded(score: float) -> float:
+    """Return a score as a vocabulary holds it: a multiple of 1 / RESOLUTION."""
+    return round(score * RESOLUTION) / RESOLUTION
 
 
 def check_folder(folder: Path) -> dict[str, Any]:

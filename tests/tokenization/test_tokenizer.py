@@ -89,8 +89,8 @@ def test_what_is_no_text_is_named(text: Any) -> None:
 def test_lone_surrogates_are_named_and_nul_vanishes() -> None:
     with pytest.raises(SpanishTokError, match=r"U\+D800 at character 4"):
         SHIPPED.encode("hola\ud800")
-    assert SHIPPED.encode("ho\0la") == SHIPPED.encode("hola")
-    assert SHIPPED.offsets("ho\0la") == [(0, 2), (3, 5)]
+    assert SHIPPED.encode("lo\0bo") == SHIPPED.encode("lobo")
+    assert SHIPPED.offsets("lo\0bo") == [(0, 2), (3, 5)]
 
 
 def test_text_beyond_float32_is_exact() -> None:

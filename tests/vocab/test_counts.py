@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanish_tok import Counts, SpanishTokError, merge, normalize
+from spanish_tok import Counts, SpanishTokError, count, merge, normalize
 from spanish_tok.files import shipped
 from spanish_tok.kernels.text.count import RUN_LIMIT, SEEN_AT_MOST
 from spanish_tok.old_names import count_files
@@ -77,11 +77,22 @@ def test_the_real_corpus_is_counted_as_defined(corpus: pa.ChunkedArray) -> None:
     assert as_dict(count_runs(texts)) == slow_counts(texts.to_pylist())
 
 
-def test_the_shipped_counts_are_those_of_the_corpus(corpus: pa.ChunkedArray) -> None:
-    shipped_counts = Counts.load(shipped("corpus/es-counts.parquet"))
+def test_the_shipped_counts_are_those_of_the_corpus(shared: Path, tmp_path: Path) -> None:
+    various = "various: see corpus/README.md"
+    inputs = [shared / "corpus", shared / "corpus-modern", shared / "corpus-words" / "wordfreq-es.parquet"]
+    output = tmp_path / "es-counts.parquet"
+    counts = count(inputs, output, weights=[0.5, 1, 1], licence=[various, various, "CC-BY-SA-4.0"])
+    assert counts.records == 870_576
+    assert counts.fingerprint == Counts.load(shipped("corpus/es-counts.parquet")).fingerprint
+    assert output.read_bytes() == shipped("corpus/es-counts.parquet").read_bytes()
+
+
+def test_the_counts_of_the_corpus_do_not_depend_on_threads(corpus: pa.ChunkedArray) -> None:
     counted = [count_runs(corpus, threads=threads) for threads in (1, 3)]
-    assert {counts.fingerprint for counts in counted} == {shipped_counts.fingerprint}
-    assert counted[0].records == shipped_counts.records == 651_201
+    first = next(
+        one for one in Counts.load(shipped("corpus/es-counts.parquet")).sources if one.name == "corpus"
+    )
+    assert {counts.fingerprint for counts in counted} == {first.fingerprint}
 
 
 def test_order_batches_and_threads_do_not_matter() -> None:

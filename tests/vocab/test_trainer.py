@@ -1,5 +1,6 @@
 """Training: sizes, determinism, independence of the other sizes, errors that say what to do."""
 
+import math
 import random
 import re
 import subprocess
@@ -7,13 +8,16 @@ import sys
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
+import sentencepiece
 
-from spanish_tok import Counts, SpanishTokError, Tokenizer, TrainOptions, merge
+from spanish_tok import Counts, SpanishTokError, Tokenizer, TrainOptions, Vocabulary, merge, verify
 from spanish_tok.files import shipped
 from spanish_tok.old_names import train_vocabularies, train_vocabulary
 from spanish_tok.progress import Bar
 from spanish_tok.text.alphabet import SPANISH
+from spanish_tok.vocab.audit import unreachable_pieces
 from spanish_tok.vocab.counts import SCHEMA, count_runs
 
 
@@ -79,6 +83,85 @@ def test_all_characters_are_pieces_and_no_piece_crosses_a_run(tokenizer: Tokeniz
     assert all((score * 1024).is_integer() for score in tokenizer.vocabulary.scores)
 
 
+def slowly_shadowed(pieces: dict[str, int]) -> set[str]:
+    """The definition: some other way to cut a piece's own characters scores higher than the piece."""
+
+    def best(text: str, whole: str) -> float:
+        if not text:
+            return 0
+        ways = [
+            pieces[text[:end]] + best(text[end:], whole)
+            for end in range(1, len(text) + 1)
+            if text[:end] in pieces and text[:end] != whole
+        ]
+        return max(ways, default=-math.inf)
+
+    return {piece for piece, score in pieces.items() if best(piece, piece) > score}
+
+
+def isolated(piece: str) -> str:
+    """A text in which the piece stands alone between characters of another kind, which no piece joins."""
+    word = piece.removeprefix("▁")
+    other = "1" if not word[:1].isdigit() else "a"
+    return (" " if piece.startswith("▁") else other) + word + other
+
+
+def assert_all_are_reached(vocabulary: Vocabulary) -> None:
+    """By the exact definition, and by sentencepiece, which finds each piece in a text."""
+    ordinary = slice(3, len(vocabulary) - vocabulary.sentinels)
+    pieces = vocabulary.pieces[ordinary]
+    scores = {
+        p: int(s * 1024) for p, s in zip(pieces, vocabulary.scores[ordinary], strict=True) if len(p) <= 9
+    }
+    assert unreachable_pieces(vocabulary) == []
+    if len(vocabulary) <= 5000:
+        assert slowly_shadowed(scores) == set()
+    engine = sentencepiece.SentencePieceProcessor(model_proto=vocabulary.serialized)
+    rows = engine.encode([isolated(piece) for piece in pieces], out_type=str)
+    lost = [piece for piece, row in zip(pieces, rows, strict=True) if piece not in row]
+    assert lost in ([], ["▁"])  # which longer pieces join in so short a text
+
+
+def test_no_piece_is_shadowed_at_any_size(counts: Counts) -> None:
+    for vocabulary in train_vocabularies(counts, [300, 1000, 2000, 5000, 8000]).values():
+        assert_all_are_reached(vocabulary)
+
+
+def test_the_released_vocabulary_reaches_all_pieces_and_the_first_does_not(tokenizer: Tokenizer) -> None:
+    assert_all_are_reached(tokenizer.vocabulary)
+    first = Vocabulary.load(shipped("models/es-tiny"))
+    scores = dict(zip(first.pieces[3:-100], first.scores[3:-100], strict=True))
+    assert unreachable_pieces(first) == ["▁os"]
+    assert slowly_shadowed({p: int(s * 1024) for p, s in scores.items() if len(p) <= 9}) == {"▁os"}
+    assert verify(shipped("models/es-tiny")).ok
+    assert "note  pieces that a text can reach" in "\n".join(
+        map(str, verify(shipped("models/es-tiny")).checks)
+    )
+
+
+def test_counts_of_a_few_words_reach_all_pieces_too() -> None:
+    counts = count_runs(["el perro come y la perra duerme", "perros perrito os vosotros"] * 5)
+    with pytest.raises(SpanishTokError, match="these counts allow") as caught:
+        train_vocabulary(counts, 5000)
+    largest = int(str(caught.value).split("allow ")[1].split()[0])
+    for vocabulary in train_vocabularies(counts, [*range(190, largest + 1, 7), largest]).values():
+        assert_all_are_reached(vocabulary)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["shipped", "flattened", "words"])
+def test_no_piece_is_shadowed_from_1000_to_32000_ids(shipped_counts: Counts, kind: str) -> None:
+    table = shipped_counts.table
+    if kind == "flattened":  # another distribution of the same runs
+        roots = pc.cast(pc.ceil(pc.sqrt(table["count"])), pa.int64())
+        table = table.set_column(1, "count", roots)
+    elif kind == "words":  # letters alone
+        table = table.filter(pc.match_substring_regex(table["run"], "^▁[a-záéíóúüñ]+$"))
+    sizes = [1000, 2000, 4000, 5000, 8000, 16_000, 32_000]
+    for vocabulary in train_vocabularies(merge([Counts(table)]), sizes).values():
+        assert_all_are_reached(vocabulary)
+
+
 def test_ids_go_by_score(tokenizer: Tokenizer) -> None:
     scores = tokenizer.vocabulary.scores[3:-100]
     assert list(scores) == sorted(scores, reverse=True)
@@ -134,7 +217,7 @@ def test_options_change_the_result_and_are_recorded(counts: Counts) -> None:
     vocabulary = train_vocabulary(counts, 1000, options=options)
     assert vocabulary.fingerprint != train_vocabulary(counts, 1000).fingerprint
     assert vocabulary.notes["training"]["shrink"] == 0.9
-    assert vocabulary.notes["counts"] == counts.fingerprint
+    assert (vocabulary.notes["counts"], vocabulary.notes["trainer"]) == (counts.fingerprint, 2)
 
 
 def test_progress_tells_rounds_and_loss(counts: Counts) -> None:
