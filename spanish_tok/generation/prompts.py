@@ -59,7 +59,7 @@ class Prompt:
     def ids(self) -> list[int]:
         """What the model reads: the texts' ids, a sentinel for each gap, `</s>`.
 
-        >>> Prompt.parse("ma<extra_id_0>na", Tokenizer.load()).ids == [*Tokenizer.load().encode("ma"), 4999, 94, 1]
+        >>> Prompt.parse("ma<extra_id_0>na", Tokenizer.load()).ids == [*Tokenizer.load().encode("ma"), 4999, 84, 1]
         True
         """
         tokenizer = self.tokenizer
