@@ -77,12 +77,17 @@ def bench(
     show_default=True,
     help="Compare on an even sample of so much.",
 )
+@click.option(
+    "--group", default="", metavar="COLUMN",
+    help="A column of the files, such as a variety of Spanish: what each of its groups costs.",
+)  # fmt: skip
 @JSON
 @HTML
 def compare(
     vocabularies: tuple[Path, ...],
     texts: tuple[str, ...],
     megabytes: int,
+    group: str,
     json_file: str | None,
     html_file: Path | None,
     **options: Any,
@@ -92,8 +97,9 @@ def compare(
     VOCAB is a folder or file: ours, any spiece.model, any tokenizer.json. One alone is compared with the shipped one.
     """
     result = st.compare(
-        list(vocabularies), list(texts) or None, reading=reading(options), megabytes=megabytes, progress=True
-    )
+        list(vocabularies), list(texts) or None, group=group, reading=reading(options), megabytes=megabytes,
+        progress=True,
+    )  # fmt: skip
     _show(result, json_file, html_file)
 
 

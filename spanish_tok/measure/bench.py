@@ -27,6 +27,7 @@ from spanish_tok.text.charsmap import spanish_charsmap
 from spanish_tok.text.packed_table import normalize_column
 from spanish_tok.tokenization.adapters import SHIPPED, TokenizerAdapter
 from spanish_tok.tokenization.tokenizer import Tokenizer
+from spanish_tok.vocab.audit import unreachable_pieces
 
 if TYPE_CHECKING:
     from spanish_tok.measure.model import ModelFigures
@@ -87,6 +88,7 @@ def bench(
             model=_model(checkpoint, str(model), text.column, bar) if checkpoint else None,
             machine=describe("spanish-tok", "numpy", "numba", "pyarrow"),
             seconds=time.perf_counter() - start,
+            unreachable=tuple(unreachable_pieces(tokenizer.vocabulary)),
             folder=str(folder) if vocabulary or model else None,
         )
     if compare:

@@ -5,7 +5,7 @@ Each is used in its own library.
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,26 @@ import pyarrow as pa
 
 from spanish_tok._version import __version__
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.measure.groups import (
+    GroupFigures,
+    Groups,
+    group_plots,
+    group_table,
+    groups_of,
+    measure_groups,
+)
 from spanish_tok.measure.html import Reported
 from spanish_tok.measure.quality import Quality, count_ids, measure_quality, word_counts
 from spanish_tok.measure.svg import Plot, bars, line
 from spanish_tok.measure.tables import ReportTable, percent
-from spanish_tok.measure.texts import TextSummary, sampled, size_of, texts_of
+from spanish_tok.measure.texts import Texts, TextSummary, sampled, size_of, texts_of
 from spanish_tok.progress import ProgressOption, progress_of
-from spanish_tok.readers.inputs import InputOption, inputs_of
+from spanish_tok.readers.inputs import InputOption, Inputs, inputs_of
 from spanish_tok.readers.options import Location, ReadOptions
+from spanish_tok.readers.records import format_of
 from spanish_tok.text.packed_table import normalize_column
 from spanish_tok.tokenization.adapters import TokenizerAdapter, load_adapter
+from spanish_tok.vocab.audit import unreachable_pieces
 from spanish_tok.vocab.vocabulary import Vocabulary
 
 MOST_WORDS = 20_000  # most frequent ones, whose pieces are compared
@@ -34,6 +44,9 @@ class Compared:
     """The figures of one vocabulary.
 
     On the normalized text; and tokens and `<unk>` on the raw text.
+
+    pieces: all that text could become. unreachable: those that no text can reach, None where the library does not
+    tell. unused: how many this text does not use. groups: the figures of each group, if there are groups.
     """
 
     name: str
@@ -42,6 +55,10 @@ class Compared:
     normalized: Quality
     raw_tokens: int
     raw_unknown: int
+    pieces: int
+    unreachable: list[str] | None
+    unused: int
+    groups: list[GroupFigures]
 
 
 @dataclass(frozen=True)
@@ -50,6 +67,7 @@ class Comparison(Reported):
 
     raw_bytes: of the text as it was given. differing: share of running words that are not cut alike by all.
     words: those that are cut differently, by frequency: (word, times, pieces of each vocabulary).
+    group: the column that records are grouped by, "" for none.
     live: the folder whose vocabulary the page's box uses, None for the shipped one.
     """
 
@@ -59,16 +77,21 @@ class Comparison(Reported):
     vocabularies: list[Compared]
     differing: float
     words: list[tuple[str, int, list[str]]]
+    group: str = ""
     live: str | None = None
 
     def title(self) -> str:
         return "spanish-tok compare"
 
     def tables(self) -> list[ReportTable]:
-        return [_normalized_table(self), _raw_table(self), _words_table(self)]
+        groups = [group_table(self.group, self._groups())] if self.group else []
+        return [_normalized_table(self), _raw_table(self), *groups, _pieces_table(self), _words_table(self)]
 
     def plots(self) -> list[Plot]:
-        return comparison_plots(self)
+        return comparison_plots(self) + (group_plots(self.group, self._groups()) if self.group else [])
+
+    def _groups(self) -> list[tuple[str, list[GroupFigures]]]:
+        return [(one.name, one.groups) for one in self.vocabularies]
 
     def live_vocabulary(self) -> Vocabulary:
         return Vocabulary.load(self.live)
@@ -85,6 +108,7 @@ def compare(
     output: Location | None = None,
     *,
     texts: Any = None,
+    group: str = "",
     reading: ReadOptions | None = None,
     megabytes: float = 16,
     progress: ProgressOption = None,
@@ -94,8 +118,9 @@ def compare(
     By default of the sentences that ship.
 
     vocabularies: folders or files, ours, any spiece.model, any tokenizer.json; None is the shipped one, which a single
-    one is compared with. input, texts: what to read, as for `count`; at most `megabytes` of it are compared. output: a
-    file for the report (.html) or the figures (.json).
+    one is compared with. input, texts: what to read, as for `count`; at most `megabytes` of it are compared. group: a
+    column of the files, such as a variety of Spanish: what each of its groups costs is shown too. output: a file for
+    the report (.html) or the figures (.json).
 
     Every library gets the text twice: as this package normalizes it, the same characters for all, and as it was
     given, where each normalizes by itself. Raises SpanishTokError for what cannot be loaded or read.
@@ -105,37 +130,68 @@ def compare(
         raise SpanishTokError("There is nothing to compare", "Give two vocabularies or more.")
     paths = [path if path is None else Path(path) for path in (given if len(given) > 1 else [None, *given])]
     adapters = [load_adapter(path) for path in paths]
-    inputs = None if input is None and texts is None else inputs_of(input, reading, texts=texts)
+    inputs = None if input is None and texts is None else inputs_of(input, _by(group, reading), texts=texts)
     with progress_of(progress).phase("comparing", len(adapters)) as bar:
         bar.note("reading")
-        text = texts_of(inputs)
-        raw = sampled(text.column, int(megabytes * 1_000_000))
+        text, most = texts_of(inputs, with_ids=bool(group)), int(megabytes * 1_000_000)
+        raw = sampled(text.column, most)
+        groups = groups_of(sampled(text.column, most, _values(group, text, inputs)), group) if group else None
         normalized = normalize_column(raw)
         words = word_counts(normalized)
         compared = []
         for adapter in adapters:
             bar.note(adapter.name)
-            compared.append(_compared(adapter, raw, normalized, words))
+            compared.append(_compared(adapter, raw, normalized, words, groups))
             bar.advance()
     differing, shown = cut_differently(adapters, words.slice(0, MOST_WORDS))
     live = next((str(path) for path in paths if path and (path / "manifest.json").exists()), None)
-    result = Comparison(text.source, len(raw), size_of(raw), compared, differing, shown, live)
+    result = Comparison(text.source, len(raw), size_of(raw), compared, differing, shown, group, live)
     if output is not None:
         result.write(output)
     return result
 
 
+def _by(group: str, reading: ReadOptions | None) -> ReadOptions | None:
+    """Return how files are read so that the group of each record is its id."""
+    return replace(reading or ReadOptions(), id=group) if group else reading
+
+
+def _values(group: str, text: Texts, inputs: Inputs | None) -> pa.ChunkedArray:
+    """Return the group of each record; raise SpanishTokError for text without columns."""
+    for item in inputs.items if inputs else ():
+        if item.reads_one_file and (item.options.format or format_of(item.name)) == "tsv" and group != "id":
+            raise SpanishTokError(
+                f"{item.name} has no names of columns", "Its first column is the group with --group id."
+            )
+    return text.ids if text.ids is not None else pa.chunked_array([pa.nulls(len(text.column), pa.string())])
+
+
+def unreachable_in(adapter: TokenizerAdapter) -> list[str] | None:
+    """Return the pieces that no text can reach; None where the library does not tell scores."""
+    unigram = adapter.find_unigram()
+    return unreachable_pieces(unigram) if unigram else None
+
+
 def _compared(
-    adapter: TokenizerAdapter, raw: pa.ChunkedArray, normalized: pa.ChunkedArray, words: pa.Table
+    adapter: TokenizerAdapter,
+    raw: pa.ChunkedArray,
+    normalized: pa.ChunkedArray,
+    words: pa.Table,
+    groups: Groups | None,
 ) -> Compared:
     counts, _ = count_ids(adapter, raw)
+    quality = measure_quality(adapter, normalized, normalized, words)
     return Compared(
         name=adapter.name,
         kind=adapter.kind,
         size=adapter.size,
-        normalized=measure_quality(adapter, normalized, normalized, words),
+        normalized=quality,
         raw_tokens=int(counts.sum()),
         raw_unknown=int(counts[adapter.unknown]) if adapter.unknown is not None else 0,
+        pieces=adapter.ordinary,
+        unreachable=unreachable_in(adapter),
+        unused=round(adapter.ordinary * (1 - quality.coverage)),
+        groups=measure_groups(adapter, normalized, groups) if groups else [],
     )
 
 
@@ -203,6 +259,32 @@ def _raw_table(comparison: Comparison) -> ReportTable:
         "that others drop says more with its tokens."
     )
     return ReportTable("On the raw text", columns, rows, note)
+
+
+def _pieces_table(comparison: Comparison) -> ReportTable:
+    rows = tuple(
+        (
+            one.name,
+            f"{one.pieces:,}",
+            "-" if one.unreachable is None else f"{len(one.unreachable):,}",
+            " ".join(one.unreachable or [])[:60],
+            f"{one.unused:,}",
+            " ".join(piece for piece, times in one.normalized.rarest if not times)[:60],
+            *([f"{sum(group.alone for group in one.groups):,}"] if comparison.group else []),
+        )
+        for one in comparison.vocabularies
+    )
+    columns = (
+        "vocabulary",
+        "pieces",
+        "that no text can reach",
+        "these",
+        "that this text does not use",
+        "such as",
+        *(["used in one group alone"] if comparison.group else []),
+    )
+    note = "No text reaches a piece where other pieces over its characters always score higher."
+    return ReportTable("Pieces", columns, rows, note)
 
 
 def _words_table(comparison: Comparison) -> ReportTable:

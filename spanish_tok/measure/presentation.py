@@ -1,5 +1,6 @@
 """The figures of `bench`, and how they are shown: tables and plots."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,8 @@ MOST_BINS = 30  # of a plot of lengths
 class Bench(Reported):
     """All figures of one run of `bench`.
 
-    folder: of the vocabulary, None for the shipped one. comparison: with other vocabularies, if asked for.
+    unreachable: pieces that no text can reach. folder: of the vocabulary, None for the shipped one. comparison: with
+    other vocabularies, if asked for.
     """
 
     vocabulary: str
@@ -41,6 +43,7 @@ class Bench(Reported):
     model: "ModelFigures | None"
     machine: str
     seconds: float
+    unreachable: tuple[str, ...] = ()
     folder: str | None = None
     comparison: Comparison | None = None
 
@@ -71,7 +74,7 @@ def bench_tables(bench: Bench) -> list[ReportTable]:
     return [
         overview(bench),
         round_trips(bench),
-        quality_figures(bench.quality),
+        quality_figures(bench.quality, bench.unreachable),
         words_that_split(bench.quality),
         long_and_rare(bench.quality),
         speeds(bench),
@@ -113,7 +116,7 @@ def _sampled(bench: Bench) -> bool:
     return any(parity.tried < bench.round_trip.tried for parity in bench.round_trip.parities)
 
 
-def quality_figures(quality: Quality) -> ReportTable:
+def quality_figures(quality: Quality, unreachable: Sequence[str] = ()) -> ReportTable:
     """Return how well the pieces fit the text."""
     quantiles = ", ".join(f"{q} %: {n}" for q, n in zip(QUANTILES, quality.quantiles, strict=True))
     rows = (
@@ -123,6 +126,7 @@ def quality_figures(quality: Quality) -> ReportTable:
         ("tokens per word", f"{quality.tokens_per_word:.3f}"),
         ("words in one piece", percent(quality.whole_words)),
         ("pieces that occur", percent(quality.coverage)),
+        ("pieces that no text can reach", " ".join([f"{len(unreachable):,}", *unreachable[:8]])),
         ("Rényi efficiency (alpha 2.5)", f"{quality.renyi:.4f}"),
         ("tokens a record", quantiles),
     )

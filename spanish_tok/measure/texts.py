@@ -43,13 +43,19 @@ class TextSummary:
 
 @dataclass(frozen=True)
 class Texts:
-    """Records to measure: a large_string column, one entry a record, no nulls."""
+    """Records to measure: a large_string column, one entry a record, no nulls.
+
+    ids: what the readers gave beside each text, if it was asked for.
+    """
 
     source: TextSummary
     column: pa.ChunkedArray
+    ids: pa.ChunkedArray | None = None
 
 
-def texts_of(inputs: Inputs | None = None, most_bytes: int = MOST_BYTES, bar: Bar = SILENT) -> Texts:
+def texts_of(
+    inputs: Inputs | None = None, most_bytes: int = MOST_BYTES, bar: Bar = SILENT, *, with_ids: bool = False
+) -> Texts:
     """Return the records of inputs, at most about `most_bytes` of text.
 
     Without inputs the sentences that ship.
@@ -60,7 +66,7 @@ def texts_of(inputs: Inputs | None = None, most_bytes: int = MOST_BYTES, bar: Ba
         lines = shipped(SENTENCES).read_text(encoding="utf-8").splitlines()
         column = pa.chunked_array([pa.array(lines, pa.large_string())])
         return Texts(TextSummary("the sentences that ship", len(lines), size_of(column)), column)
-    reports, chunks, size = list[FileReport](), list[pa.LargeStringArray](), 0
+    reports, chunks, ids, size = list[FileReport](), list[pa.LargeStringArray](), list[pa.StringArray](), 0
     for item in inputs.items:
         if size >= most_bytes:
             break
@@ -69,6 +75,7 @@ def texts_of(inputs: Inputs | None = None, most_bytes: int = MOST_BYTES, bar: Ba
             text = batch.column("text").cast(pa.large_string())
             _refuse_binary(text, item.name)
             chunks.append(text)
+            ids += [batch.column("id")] * with_ids
             bar.advance(len(text))
             size += size_of(text)
             if size >= most_bytes:
@@ -84,7 +91,8 @@ def texts_of(inputs: Inputs | None = None, most_bytes: int = MOST_BYTES, bar: Ba
         rejected=sum(report.rejected for report in reports),
         whole=len(reports) == len(inputs.items) and reports[-1].complete,
     )
-    return Texts(source, pa.chunked_array(chunks, pa.large_string()))
+    beside = pa.chunked_array(ids, pa.string()) if with_ids else None
+    return Texts(source, pa.chunked_array(chunks, pa.large_string()), beside)
 
 
 def _refuse_binary(text: pa.LargeStringArray, name: str) -> None:
@@ -102,13 +110,16 @@ def size_of(column: pa.Array | pa.ChunkedArray) -> int:
     return int(pc.sum(pc.binary_length(column)).as_py() or 0)
 
 
-def sampled(column: pa.ChunkedArray, most_bytes: int) -> pa.ChunkedArray:
+def sampled(
+    column: pa.ChunkedArray, most_bytes: int, beside: pa.ChunkedArray | None = None
+) -> pa.ChunkedArray:
     """Return records at even distances, about `most_bytes` of them.
 
-    All if they are fewer.
+    All if they are fewer. With `beside`, the values of that column at the same places.
 
     >>> sampled(pa.chunked_array([["uno", "dos", "tres", "cuatro"]]), 9).to_pylist()
     ['uno', 'tres']
     """
     step = -(-size_of(column) // most_bytes)
+    column = column if beside is None else beside
     return column.take(pa.array(np.arange(0, len(column), step))) if step > 1 else column

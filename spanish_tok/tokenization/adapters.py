@@ -47,6 +47,7 @@ class TokenizerAdapter:
     cut: one word as it stands inside a sentence -> its pieces, `▁` for the space before it.
     decode: ids -> text; specials leave no trace. piece: id -> its piece, for people.
     save: writes the files that loading a folder needs.
+    find_unigram: how the pieces and scores of a Unigram model are found; None for another model.
     vocabulary: the Vocabulary, if it is one of ours.
     """
 
@@ -64,6 +65,7 @@ class TokenizerAdapter:
     decode: Callable[[Sequence[int]], str] = _unsupported
     piece: Callable[[int], str] = _unsupported
     save: Callable[[Path], None] = _unsupported
+    find_unigram: Callable[[], Vocabulary | None] = lambda: None
     vocabulary: Vocabulary | None = field(default=None, repr=False)
 
     @cached_property
@@ -130,6 +132,7 @@ class TokenizerAdapter:
             piece=vocabulary.pieces.__getitem__,
             find_fingerprint=lambda: vocabulary.fingerprint,
             save=vocabulary.save,
+            find_unigram=lambda: vocabulary,
             vocabulary=vocabulary,
         )
 
@@ -195,6 +198,12 @@ def _sentencepiece(path: Path, name: str, threads: int | None) -> TokenizerAdapt
         tests = (engine.is_control, engine.is_unknown, engine.is_unused)
         return frozenset(token_id for token_id in range(size) if any(test(token_id) for test in tests))
 
+    def unigram() -> Vocabulary | None:
+        try:
+            return Vocabulary.from_model(path)
+        except SpanishTokError:
+            return None  # byte pairs have no scores to compare
+
     return TokenizerAdapter(
         name=name,
         kind="sentencepiece",
@@ -209,6 +218,7 @@ def _sentencepiece(path: Path, name: str, threads: int | None) -> TokenizerAdapt
         decode=lambda ids: str(engine.decode(list(ids))),
         piece=engine.id_to_piece,
         find_fingerprint=lambda: sha256_of_file(path),
+        find_unigram=unigram,
         save=lambda target: _copy_files(path.parent, target),
     )
 
