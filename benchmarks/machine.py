@@ -1,5 +1,5 @@
 """What every benchmark prints first: processor, versions, sizes."""
 
-from spanish_tok.measure.system import describe
+from spanish_tok.measure.peers import describe
 
 __all__ = ["describe"]

@@ -196,6 +196,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_the_map_says_where_things_are(verb: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     texts = [f"El perro número {n} duerme en la casa de la niña." for n in range(60)]
     (tmp_path / "es.tsv").write_text("".join(f"{n}\t{text}\n" for n, text in enumerate(texts)), "utf-8")
+    (tmp_path / "groups.csv").write_text("text,variedad\nhola vos,ar\nhola tú,es\n", "utf-8")
     (tmp_path / "words.csv").write_text("word,count\nperro,3\n", "utf-8")
 
     def generate(_: Path) -> None:
@@ -227,7 +228,9 @@ def test_the_map_says_where_things_are(verb: str, tmp_path: Path, request: pytes
         "export": lambda out: st.export(output=out, to="int8"),
         "pretrain": pretrain,
         "finetune": finetune,
-        "compare": lambda out: st.compare(TOP / "vocab" / "es-5000").to_html(out.with_suffix(".html")),
+        "compare": lambda out: st.compare(
+            TOP / "vocab" / "es-5000", tmp_path / "groups.csv", group="variedad"
+        ).to_html(out.with_suffix(".html")),
         "verify": lambda _: st.verify(),
     }
     wanted = {(file, function) for file, function, row_verb in map_rows() if row_verb == verb}

@@ -13,12 +13,11 @@ import pyarrow as pa
 
 from spanish_tok.files import shipped
 from spanish_tok.measure import compare as comparing
-from spanish_tok.measure.peers import chosen_peers
+from spanish_tok.measure.peers import chosen_peers, describe
 from spanish_tok.measure.presentation import Bench
 from spanish_tok.measure.quality import measure_quality, slices, word_counts
 from spanish_tok.measure.round_trip import check_round_trip
 from spanish_tok.measure.speed import SAMPLE_BYTES, measure_speed
-from spanish_tok.measure.system import describe
 from spanish_tok.measure.texts import sampled, size_of, texts_of
 from spanish_tok.progress import Bar, ProgressOption, progress_of
 from spanish_tok.readers.inputs import InputOption, inputs_of

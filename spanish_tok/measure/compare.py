@@ -167,7 +167,7 @@ def _values(group: str, text: Texts, inputs: Inputs | None) -> pa.ChunkedArray:
 
 
 def unreachable_in(adapter: TokenizerAdapter) -> list[str] | None:
-    """Return the pieces that no text can reach; None where the library does not tell scores."""
+    """Return the pieces that no text can reach; None where no scores are known."""
     unigram = adapter.find_unigram()
     return unreachable_pieces(unigram) if unigram else None
 

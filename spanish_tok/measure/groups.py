@@ -1,4 +1,7 @@
-"""Parity: what the records of each group cost, such as the varieties of Spanish, sources or years."""
+"""Parity: what the records of each group cost.
+
+Groups are the varieties of Spanish, sources, years.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

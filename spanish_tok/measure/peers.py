@@ -1,12 +1,15 @@
-"""The encoders that speed and ids are compared with.
+"""The encoders that speed and ids are compared with, and the machine they run on.
 
-Each has the same vocabulary folder.
+Each has the same vocabulary folder. Every figure of speed needs processor, cores and versions beside it.
 """
 
+import platform
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from spanish_tok._version import __version__
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.tokenization.adapters import LIBRARIES, OURS, TokenizerAdapter
 
@@ -43,3 +46,29 @@ def chosen_peers(names: Sequence[str]) -> list[str]:
         if not find_spec(name):
             raise SpanishTokError(f"{name} is not installed", f"pip install {name}")
     return list(names) or installed_peers()
+
+
+def describe(*packages: str) -> str:
+    """Return one line: processor, cores, Python, and versions of packages.
+
+    >>> describe("numpy", "no-such-package").endswith("no-such-package not installed")
+    True
+    """
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if "model name" in line]
+    parts = [
+        f"{names[0]} x {len(names)}" if names else platform.processor() or platform.machine(),
+        f"Python {platform.python_version()}",
+    ]
+    return ", ".join(parts + [f"{package} {version_of(package)}" for package in packages])
+
+
+def version_of(package: str) -> str:
+    """Return the version of an installed package, or "not installed"."""
+    if package == "spanish-tok":
+        return __version__  # also where it runs from a checkout
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

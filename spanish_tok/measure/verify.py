@@ -144,7 +144,7 @@ def _code_points(tokenizer: Tokenizer) -> Check:
 
 
 def _reachable_pieces(vocabulary: Vocabulary) -> Check:
-    """Tell the pieces that no text can reach; earlier trainers left some, which waste an id each."""
+    """Tell the pieces that no text can reach, as earlier trainers left some."""
     lost = unreachable_pieces(vocabulary)
     ordinary = len(vocabulary) - len(vocabulary.special_ids)
     return Check("pieces that a text can reach", ordinary, len(lost), " ".join(lost[:8]), note=True)
