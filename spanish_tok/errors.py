@@ -1,8 +1,9 @@
 """The errors that a user may meet: one type with advice.
 
-And what stands in for a name whose extra is missing.
+And what stands in for a name whose extra is missing, and the warning of a name that goes with the next version.
 """
 
+import warnings
 from typing import Any, NoReturn
 
 # package -> the extra of pyproject.toml that installs it
@@ -71,3 +72,8 @@ class MissingExtra:
         if name.startswith("__"):  # what inspect and doctest ask of every object
             raise AttributeError(name)
         raise self._error
+
+
+def warn_deprecated(old: str, new: str, *, stacklevel: int = 3) -> None:
+    """Warn that `old` will go with the next version, and name what replaces it."""
+    warnings.warn(f"{old} is deprecated: use {new}.", DeprecationWarning, stacklevel=stacklevel)

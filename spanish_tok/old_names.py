@@ -13,7 +13,7 @@ from typing import Any, Literal
 from spanish_tok.corpus import pipeline
 from spanish_tok.corpus.cleaning import CleanOptions
 from spanish_tok.corpus.pipeline import SampleOptions, sample
-from spanish_tok.deprecated import warn_deprecated
+from spanish_tok.errors import warn_deprecated
 from spanish_tok.parallel.local import Local
 from spanish_tok.parallel.ray_engine import Ray
 from spanish_tok.progress import SILENT, Bar, Progress

@@ -7,8 +7,7 @@ import os
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from spanish_tok.deprecated import warn_deprecated
-from spanish_tok.errors import SpanishTokError
+from spanish_tok.errors import SpanishTokError, warn_deprecated
 from spanish_tok.files import write_json
 from spanish_tok.progress import SILENT, Bar, ProgressOption, progress_of
 from spanish_tok.readers.options import Location

@@ -17,8 +17,7 @@ from typing import Any, overload
 import torch
 from torch import Tensor
 
-from spanish_tok.deprecated import warn_deprecated
-from spanish_tok.errors import SpanishTokError
+from spanish_tok.errors import SpanishTokError, warn_deprecated
 from spanish_tok.files import text_output
 from spanish_tok.generation.beam_search import search
 from spanish_tok.generation.sampling import GenerateOptions

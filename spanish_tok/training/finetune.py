@@ -8,8 +8,7 @@ from typing import Any
 
 import torch
 
-from spanish_tok.deprecated import warn_deprecated
-from spanish_tok.errors import SpanishTokError
+from spanish_tok.errors import SpanishTokError, warn_deprecated
 from spanish_tok.files import write_json
 from spanish_tok.generation.generator import SHIPPED_MODEL, model_folder
 from spanish_tok.options import changed
