@@ -68,20 +68,26 @@ def generate(
     """
     options |= st.assigned(assignments)
     if not stream:
-        st.generate(
+        failed = st.generate(
             **lines((), texts), output="-", model=model, backend=backend, precision=precision,
-            batch_size=batch_size, **options,
+            batch_size=batch_size, progress=True, **options,
         )  # fmt: skip
-        return
+        raise click.exceptions.Exit(1 if failed else 0)
     if options.pop("scores"):
         raise click.UsageError("--stream cannot write scores before the text is known.")
     generator = st.Generator.load(model, backend, precision)
     source: Iterable[str] = texts or sys.stdin
-    for text in source:
-        for piece in generator.stream(text.removesuffix("\n"), **options):
-            sys.stdout.write(piece)
-            sys.stdout.flush()
+    status = 0
+    for number, text in enumerate(source, 1):
+        try:
+            for piece in generator.stream(text.removesuffix("\n"), **options):
+                sys.stdout.write(piece)
+                sys.stdout.flush()
+        except st.SpanishTokError as error:
+            click.echo(f"Text {number}: {error}", err=True)
+            status = 1
         click.echo()
+    raise click.exceptions.Exit(status)
 
 
 @click.command()

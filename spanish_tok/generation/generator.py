@@ -29,6 +29,7 @@ from spanish_tok.readers.options import Location
 from spanish_tok.readers.streams import lines_of
 from spanish_tok.t5.checkpoint import Checkpoint, Precision
 from spanish_tok.tokenization.tokenizer import Tokenizer
+from spanish_tok.vocab.ids import ids_array
 
 __all__ = ["Backend", "GenerateOptions", "Generation", "Generator", "Hypothesis", "State"]
 
@@ -43,13 +44,14 @@ class Generation:
 
     `text` is the prompt with its gaps filled, or, where it has none, what the model wrote. `ids` are the ids
     written, sentinels included, without `</s>`. `score` is the sum of their log-probabilities, None unless asked
-    for. `complete` tells whether the model ended by itself.
+    for. `complete` tells whether the model ended by itself. `error` says why a line of a file has no answer.
     """
 
     text: str
     ids: tuple[int, ...]
     score: float | None
     complete: bool
+    error: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields, ready for JSON."""
@@ -136,18 +138,27 @@ class Generator:
         'es madrid .'
         """
         options = changed(GenerateOptions, options, changes)
-        prompts = [
-            Prompt.parse(text, self.tokenizer) for text in ([texts] if isinstance(texts, str) else texts)
-        ]
-        rows = [prompt.ids for prompt in prompts]
-        found = self._write_all(rows, options, allowed, batch_size)
-        generations = [
-            Generation(prompt.fill(one.ids), one.ids, one.score, one.complete)
-            for prompt, several in zip(prompts, found, strict=True)
-            for one in several
-        ]
+        given = [texts] if isinstance(texts, str) else texts
+        found = self._generate_all(
+            [Prompt.parse(text, self.tokenizer) for text in given], options, allowed, batch_size
+        )
+        generations = [one for several in found for one in several]
         single = isinstance(texts, str) and options.num_return_sequences == 1
         return generations[0] if single else generations
+
+    def _generate_all(
+        self,
+        prompts: Sequence[Prompt],
+        options: GenerateOptions,
+        allowed: PrefixConstraint | None,
+        batch_size: int,
+    ) -> list[list[Generation]]:
+        """Write for prompts; return the texts of each."""
+        found = self._write_all([prompt.ids for prompt in prompts], options, allowed, batch_size)
+        return [
+            [Generation(prompt.fill(one.ids), one.ids, one.score, one.complete) for one in several]
+            for prompt, several in zip(prompts, found, strict=True)
+        ]
 
     @overload
     def fill(self, text: str, options: GenerateOptions | None = None, **changes: Any) -> str: ...
@@ -218,11 +229,8 @@ class Generator:
     ) -> list[list[Hypothesis]]:
         """Write for rows of ids; return the texts of each."""
         for index, row in enumerate(rows):
-            if not len(row) or not 0 <= min(row) <= max(row) < self.tokenizer.vocab_size:
-                raise SpanishTokError(
-                    f"Row {index} is empty or holds something that is not an id of the vocabulary",
-                    f"Ids go from 0 to {self.tokenizer.vocab_size - 1}.",
-                )
+            if not ids_array(row, self.tokenizer.vocab_size, f"row {index}").size:
+                raise SpanishTokError(f"Row {index} is empty", "Give ids, </s> last.")
         if batch_size < 1:
             raise SpanishTokError(f"batch_size is {batch_size}", "Give a number from 1 up.")
         order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
@@ -230,7 +238,14 @@ class Generator:
         for begin in range(0, len(order), batch_size):
             indices = order[begin : begin + batch_size]
             batch = [rows[index] for index in indices]
-            found = search_all(self.backend, batch, options, allowed, self.tokenizer.vocab_size)
+            try:
+                found = search_all(self.backend, batch, options, allowed, self.tokenizer.vocab_size)
+            except MemoryError:
+                raise SpanishTokError(
+                    f"{len(batch)} texts of {options.num_beams} beams and {options.max_new_tokens:,} tokens do not fit "
+                    "into memory",
+                    "Give a smaller batch size, fewer beams or fewer tokens.",
+                ) from None
             written.update(zip(indices, found, strict=True))
         return [written[index] for index in range(len(rows))]
 
@@ -265,6 +280,9 @@ def generate(
     the texts, a line each, with the log-probability and a tab before it if `scores`; "-" is standard output. model:
     a folder or a Generator; the shipped model by default. changes: fields of GenerateOptions.
 
+    A line that is no prompt, as one that names a gap twice, does not stop the others: with `output` it is told by
+    `progress`, its line stays empty, and the failed Generations, which say why, are returned.
+
     Raises SpanishTokError for both or neither of texts and files, and for a damaged model.
 
     >>> generate("los archivos que <extra_id_0> encuentran <extra_id_1> directorio indicado .").text
@@ -274,25 +292,47 @@ def generate(
     if (texts is None) == (files is None):
         raise SpanishTokError("Nothing or two things are given to read", "Give either texts or files=.")
     generator = model if isinstance(model, Generator) else Generator.load(model, backend, precision)
-    if isinstance(texts, str) and output is None:
+    if files is None and output is None:
         return generator.generate(texts, options, batch_size=batch_size)
-    lines = iter([texts] if isinstance(texts, str) else texts) if files is None else (
-        line for _, _, line in lines_of(files)
+    given = enumerate([texts] if isinstance(texts, str) else texts or [], 1)
+    named = ((f"Text {number}", text) for number, text in given) if files is None else (
+        (f"{name}, line {number}", line) for name, number, line in lines_of(files)
     )  # fmt: skip
-    with progress_of(progress).phase("writing") as bar, text_output(output) as out:
-        results = _in_batches(generator, lines, options, batch_size, bar)
+    shown, failed = progress_of(progress), list[Generation]()
+    with shown.phase("writing") as bar, text_output(output) as out:
+        results = _in_batches(generator, named, options, batch_size, bar)
         if out is None:
             return list(results)
         for one in results:
-            print(f"{one.score:.4f}\t{one.text}" if options.scores else one.text, file=out, flush=True)
-    return []
+            if one.error:
+                shown.tell(one.error)
+                failed.append(one)
+            score = f"{one.score or 0:.4f}\t" if options.scores and not one.error else ""
+            print(score + one.text, file=out, flush=True)
+    return failed
 
 
 def _in_batches(
-    generator: Generator, lines: Iterator[str], options: GenerateOptions, batch_size: int, bar: Bar
+    generator: Generator,
+    named: Iterator[tuple[str, str]],
+    options: GenerateOptions,
+    batch_size: int,
+    bar: Bar,
 ) -> Iterator[Generation]:
-    while batch := list(islice(lines, batch_size)):
-        yield from generator.generate(batch, options, batch_size=batch_size)
+    """Yield what is written for texts, each with its name.
+
+    One that is no prompt gives a Generation with an error."""
+    while batch := list(islice(named, batch_size)):
+        prompts: list[Prompt] = []
+        failed: dict[int, list[Generation]] = {}
+        for place, (name, text) in enumerate(batch):
+            try:
+                prompts.append(Prompt.parse(text, generator.tokenizer))
+            except SpanishTokError as error:
+                failed[place] = [Generation("", (), None, False, f"{name}: {error}")]
+        answers = iter(generator._generate_all(prompts, options, None, batch_size))
+        for place in range(len(batch)):
+            yield from failed.get(place) or next(answers)
         bar.advance(len(batch))
 
 

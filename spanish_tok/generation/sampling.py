@@ -27,6 +27,10 @@ PrefixConstraints = (
 )  # the same for all rows of a batch, or one for each
 
 
+# far above what anybody writes: memory grows with the first two, and length ** penalty must be a number
+MOST_TOKENS, MOST_BEAMS, MOST_PENALTY = 1 << 16, 1000, 10
+
+
 class State(Protocol):
     """A batch being decoded; all rows are at the same step."""
 
@@ -100,16 +104,24 @@ class GenerateOptions:
 
     def __post_init__(self) -> None:
         checks = [
-            ("max_new_tokens", self.max_new_tokens >= 1, "from 1 up"),
+            ("max_new_tokens", 1 <= self.max_new_tokens <= MOST_TOKENS, f"from 1 to {MOST_TOKENS:,}"),
             ("temperature", 0 <= self.temperature < np.inf, "from 0 (greedy) up"),
             ("top_k", self.top_k >= 0, "from 0 (all) up"),
             ("top_p", 0 < self.top_p <= 1, "above 0, up to 1 (all)"),
-            ("num_beams", self.num_beams >= 1, "from 1 (no beam search) up"),
-            ("length_penalty", abs(self.length_penalty) < np.inf, "that is finite"),
+            ("num_beams", 1 <= self.num_beams <= MOST_BEAMS, f"from 1 (no beam search) to {MOST_BEAMS:,}"),
+            (
+                "length_penalty",
+                abs(self.length_penalty) <= MOST_PENALTY,
+                f"up to {MOST_PENALTY}, below 0 too",
+            ),
             ("no_repeat_ngram_size", self.no_repeat_ngram_size >= 0, "from 0 (any may be repeated) up"),
             ("repetition_penalty", 0 < self.repetition_penalty < np.inf, "above 0 (1: none)"),
             ("min_new_tokens", 0 <= self.min_new_tokens <= self.max_new_tokens, "from 0 to max_new_tokens"),
-            ("num_return_sequences", self.num_return_sequences >= 1, "from 1 up"),
+            (
+                "num_return_sequences",
+                1 <= self.num_return_sequences <= MOST_BEAMS,
+                f"from 1 to {MOST_BEAMS:,}",
+            ),
         ]
         for name, holds, advice in checks:
             if not holds:

@@ -18,7 +18,7 @@ from spanish_tok.measure.presentation import Bench
 from spanish_tok.measure.quality import measure_quality, slices, word_counts
 from spanish_tok.measure.round_trip import check_round_trip
 from spanish_tok.measure.speed import SAMPLE_BYTES, measure_speed
-from spanish_tok.measure.texts import sampled, size_of, texts_of
+from spanish_tok.measure.texts import check_words, sampled, size_of, texts_of
 from spanish_tok.progress import Bar, ProgressOption, progress_of
 from spanish_tok.readers.inputs import InputOption, inputs_of
 from spanish_tok.readers.options import Location, ReadOptions
@@ -71,6 +71,7 @@ def bench(
         round_trip = check_round_trip(folder, text.column)
         bar.note("quality")
         normalized = normalized_by(tokenizer, text.column)
+        check_words(normalized, text.source.name)
         adapter, words = TokenizerAdapter.of(tokenizer, name), word_counts(normalized)
         quality = measure_quality(adapter, text.column, normalized, words)
         sample = sampled(text.column, SAMPLE_BYTES)

@@ -25,7 +25,7 @@ from spanish_tok.measure.html import Reported
 from spanish_tok.measure.quality import Quality, count_ids, measure_quality, word_counts
 from spanish_tok.measure.svg import Plot, bars, line
 from spanish_tok.measure.tables import ReportTable, percent
-from spanish_tok.measure.texts import Texts, TextSummary, sampled, size_of, texts_of
+from spanish_tok.measure.texts import Texts, TextSummary, check_words, sampled, size_of, texts_of
 from spanish_tok.progress import ProgressOption, progress_of
 from spanish_tok.readers.inputs import InputOption, Inputs, inputs_of
 from spanish_tok.readers.options import Location, ReadOptions
@@ -137,6 +137,7 @@ def compare(
         raw = sampled(text.column, most)
         groups = groups_of(sampled(text.column, most, _values(group, text, inputs)), group) if group else None
         normalized = normalize_column(raw)
+        check_words(normalized, text.source.name)
         words = word_counts(normalized)
         compared = []
         for adapter in adapters:

@@ -105,6 +105,14 @@ def _refuse_binary(text: pa.LargeStringArray, name: str) -> None:
         )
 
 
+def check_words(normalized: pa.ChunkedArray, name: str) -> None:
+    """Raise SpanishTokError where nothing is left of a normalized text.
+
+    As of emoji alone."""
+    if not size_of(normalized):
+        raise SpanishTokError(f"{name} holds no word once it is normalized", "Give text in Spanish.")
+
+
 def size_of(column: pa.Array | pa.ChunkedArray) -> int:
     """Return the bytes of UTF-8 of a text column."""
     return int(pc.sum(pc.binary_length(column)).as_py() or 0)

@@ -90,8 +90,7 @@ class Checkpoint:
         tensor that is missing, unexpected, of another shape, or not finite; another vocabulary.
         """
         folder = Path(folder)
-        if not folder.is_dir():
-            raise SpanishTokError(f"{folder} is not a folder", "Give the folder of a model.")
+        check_model_folder(folder)
         manifest = checked_manifest(folder)
         config = T5Config.from_json(folder / CONFIG)
         if vocabulary is None:
@@ -270,6 +269,16 @@ def _drop_copies(tensors: dict[str, NDArray[Any]]) -> None:
     for name in COPIES:
         if name in tensors and np.array_equal(tensors[name], tensors.get("shared.weight", ())):
             del tensors[name]
+
+
+def check_model_folder(folder: Path) -> None:
+    """Raise SpanishTokError for what is not the folder of a model.
+
+    It names the checkpoint of a training."""
+    if not folder.is_dir():
+        raise SpanishTokError(f"{folder} is not a folder", "Give the folder of a model.")
+    if not (folder / CONFIG).exists() and (found := sorted(folder.glob("checkpoint-*"))):
+        raise SpanishTokError(f"{folder} is the folder of a training, not of a model", f"Give {found[-1]}.")
 
 
 def checked_manifest(folder: Path) -> dict[str, Any]:

@@ -215,9 +215,16 @@ def torch_device(device: str, threads: int | None = None) -> str:
 
     Raises SpanishTokError for a device that is not here.
     """
-    if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
+    check_device(device)
+    torch.set_num_threads(threads or available_cores())
+    return device
+
+
+def check_device(device: str) -> None:
+    """Raise SpanishTokError for a device that is not here."""
+    names = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    names += [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    if device not in names:
         raise SpanishTokError(
             f"There is no device {device!r} here", "Leave --device out to compute on the CPU."
         )
-    torch.set_num_threads(threads or available_cores())
-    return device

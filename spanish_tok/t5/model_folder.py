@@ -15,6 +15,7 @@ from spanish_tok.t5.checkpoint import (
     MANIFEST,
     WEIGHTS,
     Checkpoint,
+    check_model_folder,
     checked_manifest,
     generation_config,
     read_weights,
@@ -37,8 +38,7 @@ def load_folder(
     With `random_weights` only the shape and the tokenizer are taken from the folder; torch's seed decides the rest.
     Raises SpanishTokError for a path that is not a folder, a damaged one, or one that holds another model's tokenizer.
     """
-    if not folder.is_dir():
-        raise SpanishTokError(f"{folder} is not a folder", "Give the folder of a model.")
+    check_model_folder(folder)
     ours = (folder / MANIFEST).exists()
     if ours:
         codec = TokenizerAdapter.of(Tokenizer(vocabulary_of(folder, checked_manifest(folder))))

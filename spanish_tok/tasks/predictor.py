@@ -24,7 +24,7 @@ from spanish_tok.generation.sampling import GenerateOptions
 from spanish_tok.progress import SILENT, Bar, ProgressOption, progress_of
 from spanish_tok.readers.options import Location
 from spanish_tok.readers.rows import Row, rows_of
-from spanish_tok.t5.model import T5, mask_of, torch_device
+from spanish_tok.t5.model import T5, check_device, mask_of, torch_device
 from spanish_tok.t5.model_folder import load_folder
 from spanish_tok.t5.torch_backend import TorchBackend
 from spanish_tok.tasks.batches import padded
@@ -121,6 +121,7 @@ class Predictor:
 
         Raises SpanishTokError for another folder.
         """
+        check_device(device)
         bundle = TaskBundle.load(Path(folder))
         model, codec = load_folder(Path(folder))
         return cls(model.to(device), codec, bundle, batch_size, beams)

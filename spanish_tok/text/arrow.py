@@ -45,8 +45,25 @@ def _large_string(chunk: pa.Array) -> pa.LargeStringArray:
     kind = chunk.type.value_type if pa.types.is_dictionary(chunk.type) else chunk.type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
         raise SpanishTokError(f"The column holds {chunk.type}, not text", "Give a column of strings.")
+    if not (pa.types.is_string(chunk.type) or pa.types.is_large_string(chunk.type)):
+        check_arrow(chunk, full=True)  # before their views or indices are followed
     chunk = chunk.cast(pa.large_string())
+    check_arrow(chunk)
+    data, offsets = bytes_and_offsets(chunk)
+    if (offsets[1:] < offsets[:-1]).any() or not 0 <= offsets[0] <= offsets[-1] <= data.size:
+        raise SpanishTokError("The offsets of the column are out of order or range", "Write it again.")
     return chunk.fill_null("") if chunk.null_count else chunk
+
+
+def check_arrow(array: pa.Array, *, full: bool = False) -> None:
+    """Raise SpanishTokError for an array whose buffers do not fit its type and length.
+
+    full: look at every offset and index, and at the bytes of text, too.
+    """
+    try:
+        array.validate(full=full or not pa.types.is_large_string(array.type))
+    except pa.ArrowInvalid as error:
+        raise SpanishTokError(f"The column is damaged ({error})", "Write it again.") from None
 
 
 def bytes_and_offsets(chunk: pa.LargeStringArray) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -19,7 +19,7 @@ from spanish_tok.kernels.text.decode import decode_records
 from spanish_tok.kernels.text.encode import encode_records
 from spanish_tok.parallel.threads import available_cores, map_in_order
 from spanish_tok.text.alphabet import SPACE_MARK
-from spanish_tok.text.arrow import Column, bytes_and_offsets, text_array, text_chunks
+from spanish_tok.text.arrow import Column, bytes_and_offsets, check_arrow, text_array, text_chunks
 from spanish_tok.tokenization.compiler import CompiledVocabulary, compile_vocabulary
 from spanish_tok.vocab.spiece import load_engine
 from spanish_tok.vocab.vocabulary import EOS, Vocabulary
@@ -87,6 +87,8 @@ class ColumnEncoder:
 
         Raises SpanishTokError, which names the row, for an id that the vocabulary does not have.
         """
+        if not isinstance(lists, pa.Array | pa.ChunkedArray):
+            lists = _of_python(lists)
         if isinstance(lists, pa.ChunkedArray):
             return pa.chunked_array([self._decode(chunk) for chunk in lists.chunks], pa.large_string())
         return self._decode(lists)
@@ -96,6 +98,7 @@ class ColumnEncoder:
         nested = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
         if not nested or not pa.types.is_integer(kind.value_type):
             raise SpanishTokError(f"The column holds {kind}, not ids", "Give a column of lists of integers.")
+        check_arrow(lists)
         offsets = np.zeros(len(lists) + 1, np.int64)
         np.cumsum(pc.fill_null(pc.list_value_length(lists), 0).to_numpy(), out=offsets[1:])
         ids = lists.flatten()
@@ -136,6 +139,18 @@ class ColumnEncoder:
         starts = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
         skipped = np.array([piece.startswith(SPACE_MARK) for piece in self.vocabulary.pieces], np.int64)
         return np.frombuffer(b"".join(encoded), np.uint8), starts, skipped
+
+
+def _of_python(lists: Any) -> Arrow:
+    """Return lists of ids in Python as a column.
+
+    Their type must be seen: a cast would make 1 of 1.5."""
+    try:
+        column = pa.array(lists if isinstance(lists, str | bytes) else list(lists))
+        empty = pa.types.is_null(column.type) or column.type == pa.list_(pa.null())
+        return column.cast(pa.list_(pa.int64())) if empty else column
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        raise SpanishTokError(f"The lists hold something else ({error})", "Give [[5, 6], [7]].") from None
 
 
 def _list_array(ids: NDArray[np.uint16], ends: NDArray[np.int64]) -> pa.ListArray:

@@ -377,8 +377,10 @@ class Tokenizer:
         lists = self._column_encoder.encode(column, append_eos=append_eos, threads=threads)
         return type(column)(lists) if type(column).__module__.startswith("polars.") else lists  # type: ignore[call-arg]
 
-    def decode_column(self, lists: "pa.Array | pa.ChunkedArray") -> Any:
-        """Return the texts of a column of lists of ids; equal to `decode` of each."""
+    def decode_column(self, lists: "pa.Array | pa.ChunkedArray | Sequence[Sequence[int]]") -> Any:
+        """Return the texts of a column of lists of ids; equal to `decode` of each.
+
+        Lists in Python will do, too."""
         return self._column_encoder.decode(lists)
 
     @cached_property

@@ -121,7 +121,7 @@ def train(
         )  # fmt: skip
     if counts.words_only:
         _warn(WORDS_ONLY, shown if progress else None)
-    sizes = [size] if isinstance(size, int) else list(size)
+    sizes = [size] if isinstance(size, int) else list(size) if isinstance(size, list | tuple) else size
     with shown.phase("training", 1, unit="share") as bar:
         vocabularies = train_vocabularies(
             counts, sizes, sentinels, options=options, table=table, threads=engine.threads_here, bar=bar
@@ -140,6 +140,16 @@ def _warn(message: str, shown: Progress | None) -> None:
         warnings.warn(message, stacklevel=3)
 
 
+def _check_types(counts: Any, sizes: Any) -> None:
+    """Raise SpanishTokError for what is not Counts, or no whole numbers."""
+    if not isinstance(counts, Counts):
+        raise SpanishTokError(
+            f"The counts are of the type {type(counts).__name__}", "Give count(...), or texts=."
+        )
+    if not isinstance(sizes, list | tuple) or not sizes or not all(type(size) is int for size in sizes):
+        raise SpanishTokError(f"size is {sizes!r}", "Give a whole number such as 5000, or a list of them.")
+
+
 def train_vocabularies(
     counts: Counts,
     sizes: Sequence[int],
@@ -151,6 +161,7 @@ def train_vocabularies(
     bar: Bar = SILENT,
 ) -> dict[int, Vocabulary]:
     """Train vocabularies of several sizes from counts in one run; see `train`."""
+    _check_types(counts, sizes)
     options, table = options or TrainOptions(), table or spanish_table()
     characters = sorted(table.alphabet.replace(" ", SPACE_MARK))
     reserved = len(SPECIALS) + sentinels

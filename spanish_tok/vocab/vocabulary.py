@@ -224,6 +224,11 @@ def check_folder(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise SpanishTokError(f"{folder} is not a folder", "Give the folder that `spanish-tok train` wrote.")
     if not (folder / MANIFEST).exists():
+        if sizes := sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST}")):
+            raise SpanishTokError(
+                f"{folder} holds several vocabularies: {', '.join(sizes[:9])}",
+                f"Give one: {folder / sizes[0]}.",
+            )
         raise SpanishTokError(
             f"{folder} has no {MANIFEST}: its writing did not end", "Train the vocabulary again."
         )
