@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,21 +49,6 @@ def atomic_text(path: str | os.PathLike[str]) -> Iterator[TextIO]:
     """Open a UTF-8 text file that appears when the block succeeds."""
     with atomic_path(path) as partial, open(partial, "w", encoding="utf-8", newline="\n") as file:
         yield file
-
-
-@contextmanager
-def text_output(output: str | os.PathLike[str] | None) -> Iterator[TextIO | None]:
-    """Open what the option `output` of a verb means.
-
-    A file, "-" for standard output, or None for neither.
-    """
-    if output is None:
-        yield None
-    elif str(output) == "-":
-        yield sys.stdout
-    else:
-        with atomic_text(output) as file:
-            yield file
 
 
 def write_json(path: str | os.PathLike[str], value: Any, *, durable: bool = True) -> None:

@@ -12,8 +12,9 @@ The same call resumes an interrupted job. A folder of another job, or with files
 
 import errno
 import os
+import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ from spanish_tok.schema import Shape
 
 LOCK = ".lock"
 MANIFEST = "manifest.json"
+OURS = re.compile(
+    r"manifest\.json|report\.json|unfinished\.json|(part|tokens|text)-[\d-]+\.parquet|.*\.npy|\.gitattributes"
+)
 OLD_MARK = "unfinished.json"  # where earlier versions described an unfinished job of token shards
 
 
@@ -62,6 +66,8 @@ class OutputFolder:
     job: all that decides the bytes of the output. The manifest holds it, as the entry `under`, or entry by entry.
     inputs: what shows that an input changed while the job was unfinished, such as times of change.
     shape, state_shape: of the manifest and of the state (see schema.py), which are checked when they are read.
+    reads: the files that the job reads, which never lie in its output. force: replace the work of another job, or of
+    this one if it is finished; an unfinished one is resumed.
 
     >>> import tempfile
     >>> folder = OutputFolder(Path(tempfile.mkdtemp()) / "salida", {"size": 2}, under="job")
@@ -81,8 +87,11 @@ class OutputFolder:
         inputs: Mapping[str, Any] | None = None,
         shape: Shape = dict,
         state_shape: Shape = object,
+        reads: Iterable[str] = (),
+        force: bool = False,
     ) -> None:
         self.path, self.job, self.inputs = Path(path), dict(job), dict(inputs or {})
+        self._reads, self._force = list(reads), force
         self.state: Any = None  # what `save_state` wrote last, here or in a call that was interrupted
         self.unfinished = self.path / "unfinished"
         self._under, self._shape, self._state_shape = under, shape, state_shape
@@ -92,7 +101,9 @@ class OutputFolder:
 
         Raises SpanishTokError if the manifest is of another job.
         """
-        if not (self.path / MANIFEST).exists():
+        if self.path.exists() and not self.path.is_dir():
+            raise SpanishTokError(f"{self.path} is a file", "Give a folder.")
+        if self._force or not (self.path / MANIFEST).exists():
             return None
         manifest = read_json(self.path / MANIFEST)
         self._refuse_another(manifest)
@@ -108,6 +119,8 @@ class OutputFolder:
 
         Raises SpanishTokError if the folder holds another job or other files, or another process is at work in it.
         """
+        if self._force and not self._is_begun():
+            self._clear()
         marked = self._check()
         with claim(self.path):
             if not marked:
@@ -138,6 +151,35 @@ class OutputFolder:
         for partial in self.path.glob(".*.partial"):  # of workers that were killed
             partial.unlink(missing_ok=True)
         return manifest
+
+    def _is_begun(self) -> bool:
+        """Return whether an unfinished job of this kind lies here."""
+        try:
+            return self._check() and not (self.path / MANIFEST).exists()
+        except SpanishTokError:
+            return False
+
+    def _clear(self) -> None:
+        """Remove the work of an earlier job.
+
+        Raises SpanishTokError if anything else lies here.
+        """
+        found = [path for path in self.path.rglob("*") if _is_foreign(path)]
+        marks = (self.path / MANIFEST, self.unfinished / "job.json", self.path / OLD_MARK)
+        if not found:
+            return
+        inside = [name for name in self._reads if self.path.resolve() in Path(name).resolve().parents]
+        strange = [path for path in found if not _is_ours(path.relative_to(self.path))]
+        if inside or strange or not any(mark.exists() for mark in marks):
+            raise SpanishTokError(
+                f"{self.path} holds other files, such as {(inside or strange or found)[0]}",
+                "Give a new folder.",
+            )
+        with claim(self.path):
+            (self.path / MANIFEST).unlink(missing_ok=True)
+            for path in found:
+                path.unlink(missing_ok=True)
+            self._remove_marks()
 
     def _check(self) -> bool:
         """Return whether the folder is marked as this job's.
@@ -173,13 +215,25 @@ class OutputFolder:
             earlier = {}
         if other := [name for name, value in self.job.items() if earlier.get(name) != value]:
             raise SpanishTokError(
-                f"{self.path} holds the work of another {' and another '.join(other)}",
-                "Give another folder, or remove this one.",
+                f"{self.path} holds the work of another {' and another '.join(map(_spelled, other))}",
+                "Give another folder, or --force to replace it.",
             )
 
     def _remove_marks(self) -> None:
         shutil.rmtree(self.unfinished, ignore_errors=True)
         (self.path / OLD_MARK).unlink(missing_ok=True)
+
+
+def _spelled(name: str) -> str:
+    """Return an entry of a job as people call it."""
+    return {"inputs": "input", "rows": "number of rows", "clean": "cleaning"}.get(
+        name, name.replace("_", " ")
+    )
+
+
+def _is_ours(path: Path) -> bool:
+    """Return whether a job of this package writes a path of its folder."""
+    return path.parts[0] == "unfinished" or bool(OURS.fullmatch(path.name))
 
 
 def _is_foreign(path: Path) -> bool:

@@ -25,7 +25,7 @@ kernels
 errors progress _version
 schema
 files
-options jobs
+options jobs outputs
 parallel
 text readers
 vocab

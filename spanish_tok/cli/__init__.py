@@ -6,7 +6,9 @@ One short command a verb; each imports what it needs when it runs.
 import errno
 import os
 import sys
+from difflib import get_close_matches
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any
 
 import click
@@ -64,7 +66,19 @@ class Verbs(click.Group):
             sys.stdout.flush()
             os._exit(130)
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        close = get_close_matches(args[0], VERBS)
+        if args[0] not in VERBS and close:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {' or '.join(close)}?")
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
+        for stream in (
+            sys.stdout,
+            sys.stderr,
+        ):  # what a terminal's encoding lacks is shown as a question mark
+            if isinstance(stream, TextIOWrapper) and stream.encoding.lower().replace("-", "") != "utf8":
+                stream.reconfigure(errors="replace")
         try:
             return super().invoke(ctx)
         except SpanishTokError as error:

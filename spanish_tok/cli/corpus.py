@@ -10,6 +10,7 @@ import spanish_tok as st
 from spanish_tok.cli.options import (
     FOLDER,
     engine,
+    force_option,
     given,
     reading,
     reads_files,
@@ -25,7 +26,9 @@ RULE = click.option(
     "rules",
     multiple=True,
     metavar="NAME=VALUE",
-    help="The parameter of a rule of cleaning, or off: short=1, spanish=off. May be given several times.",
+    help="The parameter of a rule of cleaning, or off: short=1, spanish=off. May be given several times. The rules: "
+    "mojibake, entities, tags, subtitles, control, empty, signs, repeated, letters, short, long, spanish, duplicate, "
+    "near_duplicate.",
 )
 ROWS = click.option("--rows", type=click.IntRange(0), help="How many rows there must be, or it is an error.")
 
@@ -34,10 +37,11 @@ ROWS = click.option("--rows", type=click.IntRange(0), help="How many rows there 
 def recipes() -> None:
     """List the data sets that are known by name."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table("recipe", "what", "rows", "licence", box=None, pad_edge=False)
+    wide = [Column(name, overflow="fold") for name in ("what", "rows", "licence")]
+    table = Table(Column("recipe", no_wrap=True), *wide, box=None, pad_edge=False)
     for dataset in st.recipes():
         rows = f"{dataset.rows:,}" if dataset.rows else ""
         table.add_row(*map(Text, (dataset.name, dataset.title, rows, dataset.licence)))
@@ -50,6 +54,7 @@ def recipes() -> None:
 @click.option("--size", type=click.IntRange(1), required=True, help="Records to draw.")
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True)
 @OUTPUT
+@force_option
 @click.option("--at-most", is_flag=True, help="Fewer records than --size are no error.")
 @click.option("--no-clean", is_flag=True, help="Take records as they are.")
 @click.option(
@@ -90,6 +95,7 @@ def sample(
 @click.command()
 @FILES
 @OUTPUT
+@force_option
 @click.option("--explain", metavar="TEXT", help="Show what each rule does to a text, and write nothing.")
 @RULE
 @set_option
@@ -99,6 +105,7 @@ def sample(
 def clean(
     files: tuple[str, ...],
     output: Path | None,
+    force: bool,
     explain: str | None,
     rules: tuple[str, ...],
     assignments: tuple[str, ...],
@@ -112,7 +119,10 @@ def clean(
         _explain(explain, changes)
         return
     how, runner = reading(options, rows), st.Local(threads)
-    _tell(st.clean(list(files), _needed(output), reading=how, engine=runner, progress=True, **changes))
+    records = st.clean(
+        list(files), _needed(output), reading=how, engine=runner, progress=True, force=force, **changes
+    )
+    _tell(records)
 
 
 def _needed(output: Path | None) -> Path:
@@ -122,8 +132,13 @@ def _needed(output: Path | None) -> Path:
 
 
 def _rules(rules: tuple[str, ...]) -> dict[str, Any]:
-    changes = st.assigned(rules, flag="--rule")
     known = [rule.name for rule in fields(st.CleanOptions)]
+    if bare := [rule for rule in rules if "=" not in rule]:
+        raise st.SpanishTokError(
+            f"--rule {bare[0]} is not NAME=VALUE",
+            f"Write, say, --rule short=1. The rules: {', '.join(known)}.",
+        )
+    changes = st.assigned(rules, flag="--rule")
     if wrong := [name for name in changes if name not in known]:
         raise st.SpanishTokError(f"There is no rule {wrong[0]!r}", f"Give one of: {', '.join(known)}.")
     return changes

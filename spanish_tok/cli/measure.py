@@ -1,13 +1,15 @@
 """The verbs that measure: bench, compare."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
 import spanish_tok as st
-from spanish_tok.cli.options import FOLDER, reading, reads_files, vocab_option
+from spanish_tok.cli.options import FOLDER, force_option, reading, reads_files, vocab_option
+from spanish_tok.outputs import check_new_file
 
 TEXT = click.option(
     "--text", "texts", multiple=True, type=click.Path(), metavar="FILE",
@@ -43,6 +45,7 @@ HTML = click.option("--html", "html_file", type=FOLDER, help="Write the report: 
 )  # fmt: skip
 @JSON
 @HTML
+@force_option
 def bench(
     files: tuple[str, ...],
     vocab: Path | None,
@@ -53,12 +56,14 @@ def bench(
     others: tuple[Path, ...],
     json_file: str | None,
     html_file: Path | None,
+    force: bool,
     **options: Any,
 ) -> None:
     """Measure a vocabulary on text: round trips, quality, speed; and a model.
 
     FILES are more files of text, so that `--text *.parquet` works.
     """
+    _check((json_file, html_file), [*texts, *files], force)
     result = st.bench(
         vocab, [*texts, *files] or None, reading=reading(options), model=model, against=against,
         compare=others, megabytes=megabytes, progress=True,
@@ -83,6 +88,7 @@ def bench(
 )  # fmt: skip
 @JSON
 @HTML
+@force_option
 def compare(
     vocabularies: tuple[Path, ...],
     texts: tuple[str, ...],
@@ -90,17 +96,24 @@ def compare(
     group: str,
     json_file: str | None,
     html_file: Path | None,
+    force: bool,
     **options: Any,
 ) -> None:
     """Put vocabularies side by side on the same text, each through its own library.
 
     VOCAB is a folder or file: ours, any spiece.model, any tokenizer.json. One alone is compared with the shipped one.
     """
+    _check((json_file, html_file), [*texts, *vocabularies], force)
     result = st.compare(
         list(vocabularies), list(texts) or None, group=group, reading=reading(options), megabytes=megabytes,
         progress=True,
     )  # fmt: skip
     _show(result, json_file, html_file)
+
+
+def _check(outputs: Iterable[str | Path | None], inputs: list[str | Path], force: bool) -> None:
+    for output in outputs:
+        check_new_file(output, inputs, force=force)
 
 
 def _show(result: "st.Bench | st.Comparison", json_file: str | None, html_file: Path | None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 import spanish_tok as st
-from spanish_tok.cli.options import FOLDER, folder_size, lines, set_option
+from spanish_tok.cli.options import FOLDER, folder_size, force_option, lines, set_option
 
 
 @click.command()
@@ -100,12 +100,13 @@ def generate(
     help="The library that reads it.",
 )
 @click.option("--output", required=True, type=FOLDER, help="Folder to write.")
+@force_option
 @click.option(
     "--precision",
     help="transformers: float32 (default) or bfloat16; ctranslate2: float32 (default), int8, bfloat16, ...; "
     "gguf: f32 (default), f16 or q8_0.",
 )
-def export(folder: Path, form: str, output: Path, precision: str | None) -> None:
+def export(folder: Path, form: str, output: Path, force: bool, precision: str | None) -> None:
     """Write the model in FOLDER for another library."""
-    st.export(folder, output, to=form, precision=precision)
+    st.export(folder, output, to=form, precision=precision, force=force)
     click.echo(f"{form}, {folder_size(output) / 1e6:.1f} MB: {output}")

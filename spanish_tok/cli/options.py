@@ -26,6 +26,9 @@ malformed_option = click.option(
     show_default=True,
     help="Stop at a damaged row, or drop and count it.",
 )
+force_option = click.option(
+    "--force", is_flag=True, help="Replace what --output holds, if it is of the same kind."
+)
 set_option = click.option(
     "--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Change an option; several times."
 )

@@ -9,6 +9,7 @@ import spanish_tok as st
 from spanish_tok.cli.options import (
     FOLDER,
     engine,
+    force_option,
     reading,
     reads_files,
     runs_on_engines,
@@ -33,6 +34,7 @@ from spanish_tok.cli.options import (
 @set_option
 @click.option("--decode", is_flag=True, help="Turn a folder of token shards back into shards of text.")
 @click.option("--output", required=True, type=FOLDER, help="Folder to write.")
+@force_option
 def shard(
     files: tuple[str, ...],
     vocab: Path | None,
@@ -41,6 +43,7 @@ def shard(
     assignments: tuple[str, ...],
     decode: bool,
     output: Path,
+    force: bool,
     **options: Any,
 ) -> None:
     """Turn FILES of text into shards of ids, with a manifest.
@@ -58,10 +61,14 @@ def shard(
     if decode and len(files) > 1:
         raise st.SpanishTokError("--decode takes one folder", "Give a folder that `spanish-tok shard` wrote.")
     if decode:
-        result = st.decode_shards(files[0], output, vocab, engine=st.Local(runner.threads), progress=True)
+        result = st.decode_shards(
+            files[0], output, vocab, engine=st.Local(runner.threads), progress=True, force=force
+        )
     else:
         changes = st.assigned(assignments) | {"append_eos": eos, "shard_bytes": shard_bytes}
-        result = st.shard(list(files), output, vocab, reading=how, engine=runner, progress=True, **changes)
+        result = st.shard(
+            list(files), output, vocab, reading=how, engine=runner, progress=True, force=force, **changes
+        )
     manifest = result.to_dict()
     for what in ("rejected", "repaired"):
         if manifest.get(what):

@@ -11,6 +11,7 @@ from spanish_tok.cli.options import (
     FILES,
     FOLDER,
     device_option,
+    force_option,
     given,
     malformed_option,
     set_option,
@@ -138,6 +139,7 @@ def _columns(pairs: tuple[str, ...]) -> dict[str, str]:
 @click.argument("model", type=FOLDER)
 @FILES
 @click.option("--output", type=FOLDER, help="A .jsonl file; default: standard output.")
+@force_option
 @click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True)
 @click.option("--beams", type=click.IntRange(1), default=1, show_default=True, help="1 is greedy.")
 @device_option
@@ -167,6 +169,7 @@ def predict(model: Path, files: tuple[str, ...], output: Path | None, **options:
     help="The part that the fine-tuning made of the same DATA.",
 )
 @click.option("--output", type=FOLDER, help="Write the figures as JSON too.")
+@force_option
 @malformed_option
 @device_option
 @threads_option

@@ -10,6 +10,7 @@ import spanish_tok as st
 from spanish_tok.cli.options import (
     FOLDER,
     engine,
+    force_option,
     reading,
     reads_files,
     runs_on_engines,
@@ -49,7 +50,8 @@ ADDING = [
 @runs_on_engines
 @adds_up
 @click.option("--output", required=True, type=FOLDER, help="Parquet file to write.")
-def count(files: tuple[str, ...], output: Path, **options: Any) -> None:
+@force_option
+def count(files: tuple[str, ...], output: Path, force: bool, **options: Any) -> None:
     """Count the runs of FILES into one table (run, count).
 
     FILES are text (Parquet, TSV, CSV, JSON lines, plain, also compressed), a recipe, counts, or lists of words
@@ -57,8 +59,9 @@ def count(files: tuple[str, ...], output: Path, **options: Any) -> None:
     With the engine ray the counts of parts lie beside --output until all is done: a call that failed resumes.
     """
     how, runner = reading(options), engine(options)
-    counts = st.count(list(files), output, **adding(options), reading=how, engine=runner, progress=True)
-    _tell_dropped(counts)
+    counts = st.count(
+        list(files), output, **adding(options), reading=how, engine=runner, progress=True, force=force
+    )
     click.echo(f"{len(counts):,} distinct runs of {counts.total:,}, {counts.records:,} records: {output}")
 
 
@@ -81,6 +84,7 @@ def count(files: tuple[str, ...], output: Path, **options: Any) -> None:
 @click.option(
     "--output", required=True, type=FOLDER, help="Folder to write; with several sizes, one folder each in it."
 )
+@force_option
 def train(
     files: tuple[str, ...],
     threads: int | None,
@@ -88,16 +92,13 @@ def train(
     sentinels: int,
     assignments: tuple[str, ...],
     output: Path,
+    force: bool,
     **options: Any,
 ) -> None:
     """Train a vocabulary from FILES of text, counts or words: their columns tell."""
-    runner = st.Local(threads)
-    how = {"reading": reading(options), **adding(options)}
-    counts = st.count(list(files), **how, engine=runner, progress=True)
-    _tell_dropped(counts)
     vocabularies = st.train(
-        counts, output, size=list(sizes), sentinels=sentinels, engine=runner, progress=True,
-        **st.assigned(assignments),
+        list(files), output, size=list(sizes), sentinels=sentinels, reading=reading(options), **adding(options),
+        engine=st.Local(threads), progress=True, force=force, **st.assigned(assignments),
     )  # fmt: skip
     for size, vocabulary in vocabularies.items():
         folder = output if len(vocabularies) == 1 else output / str(size)
@@ -136,11 +137,3 @@ def adding(options: dict[str, Any]) -> dict[str, Any]:
         "total": options.pop("total"),
         "licence": "".join(licences) if len(licences) < 2 else list(licences),
     }
-
-
-def _tell_dropped(counts: "st.Counts") -> None:
-    if counts.cut:
-        click.echo(f"Runs longer than 64 characters, which were cut: {counts.cut:,}", err=True)
-    if counts.dropped:
-        reasons = ", ".join(f"{number:,} {reason}" for reason, number in counts.dropped.items())
-        click.echo(f"Words of lists that became no run: {reasons}", err=True)

@@ -59,12 +59,14 @@ def sample(
     options: SampleOptions | None = None,
     engine: Local | Ray | None = None,
     progress: ProgressOption = None,
+    force: bool = False,
     **changes: Any,
 ) -> Records:
     """Draw `size` records uniformly from all of the input into the folder `output`.
 
     input: files, folders, patterns, or a recipe by name; or `texts=` in memory. changes: fields of SampleOptions, and
     parameters of cleaning rules (fields of CleanOptions). Without `output` the records are in memory alone.
+    force: replace the work of another job in `output`.
 
     The records are those with the smallest keys (see sampling.py) among those that cleaning keeps, in the order of
     their keys, which is random. The shards depend on the input, `size` and the options alone, not on `engine`. An
@@ -94,7 +96,7 @@ def sample(
                 sample(inputs, temporary, size=size, options=options, engine=engine, progress=progress)
             )
     job = {"verb": "sample", "size": size, "seed": options.seed, "clean_all": options.clean_all}
-    folder = _folder(output, job | _described(inputs, clean), inputs, POSITION)
+    folder = _folder(output, job | _described(inputs, clean), inputs, POSITION, force)
     if (manifest := folder.finished()) is None:
         share = SURPLUS * size / (inputs.guessed_rows() or SURPLUS * size)
         cleaned = 1.0 if options.clean_all else share * (clean is not None)
@@ -143,12 +145,14 @@ def clean(
     options: CleanOptions | None = None,
     engine: Local | None = None,
     progress: ProgressOption = None,
+    force: bool = False,
     **changes: Any,
 ) -> Records:
     """Clean all records of the input into a folder, in the order of the input.
 
     input: files, folders, patterns, or a recipe by name, whose parameters of rules apply unless `options` are given;
     or `texts=` in memory. changes: parameters of rules. Without `output` the records are in memory alone.
+    force: replace the work of another job in `output`.
 
     Of duplicates the first stays. An interrupted call resumes when it is given again.
     Memory: 64 bytes for each distinct text and 400 MB.
@@ -162,7 +166,7 @@ def clean(
     if output is None:
         with tempfile.TemporaryDirectory() as temporary:
             return _in_memory(clean(inputs, temporary, options=rules, engine=engine, progress=progress))
-    folder = _folder(output, {"verb": "clean", **_described(inputs, rules)}, inputs, IN_ORDER)
+    folder = _folder(output, {"verb": "clean", **_described(inputs, rules)}, inputs, IN_ORDER, force)
     if (manifest := folder.finished()) is None:
         _announce(inputs, folder.path, engine, shown, share=1.0, cleaned=1.0, spilled=False)
         with folder.filling():
@@ -273,15 +277,19 @@ def _described(inputs: Inputs, clean: CleanOptions | None) -> dict[str, Any]:
     return {"inputs": described, "rows": inputs.rows, "clean": asdict(clean) if clean else None}
 
 
-def _folder(output: Location, job: Mapping[str, Any], inputs: Inputs, position: Shape) -> OutputFolder:
+def _folder(
+    output: Location, job: Mapping[str, Any], inputs: Inputs, position: Shape, force: bool
+) -> OutputFolder:
     """Return the output folder of a job, which cannot resume after an input changes.
 
     position: the shape of its position.
     """
+    files = [item.name for item in inputs.items if item.is_file]
     changed_at = [os.path.getmtime(item.name) if item.is_file else None for item in inputs.items]
-    state = state_shape(position)
-    times = {"inputs_changed": changed_at}
-    return OutputFolder(output, job, under="job", inputs=times, shape=SHAPE, state_shape=state)
+    return OutputFolder(
+        output, job, under="job", inputs={"inputs_changed": changed_at}, reads=files, force=force,
+        shape=SHAPE, state_shape=state_shape(position),
+    )  # fmt: skip
 
 
 def _facts(inputs: Inputs, reports: list[FileReport]) -> dict[str, Any]:

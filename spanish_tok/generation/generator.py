@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, overload
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.files import shipped, text_output
+from spanish_tok.files import shipped
 from spanish_tok.generation.beam_search import search, search_all
 from spanish_tok.generation.prompts import Prompt
 from spanish_tok.generation.sampling import (
@@ -24,6 +24,7 @@ from spanish_tok.generation.sampling import (
     write,
 )
 from spanish_tok.options import changed
+from spanish_tok.outputs import as_list, check_new_file, text_output
 from spanish_tok.progress import Bar, ProgressOption, progress_of
 from spanish_tok.readers.options import Location
 from spanish_tok.readers.streams import lines_of
@@ -272,13 +273,14 @@ def generate(
     batch_size: int = 32,
     options: GenerateOptions | None = None,
     progress: ProgressOption = None,
+    force: bool = False,
     **changes: Any,
 ) -> Any:
     """Fill the gaps <extra_id_0>, <extra_id_1>, ... of a text, or continue it.
 
     texts: one text or a list; files: paths, or "-" for standard input, whose lines are the texts. output: a file for
     the texts, a line each, with the log-probability and a tab before it if `scores`; "-" is standard output. model:
-    a folder or a Generator; the shipped model by default. changes: fields of GenerateOptions.
+    a folder or a Generator; the shipped model by default. changes: fields of GenerateOptions. force: replace a file.
 
     A line that is no prompt, as one that names a gap twice, does not stop the others: with `output` it is told by
     `progress`, its line stays empty, and the failed Generations, which say why, are returned.
@@ -291,6 +293,7 @@ def generate(
     options = changed(GenerateOptions, options, changes)
     if (texts is None) == (files is None):
         raise SpanishTokError("Nothing or two things are given to read", "Give either texts or files=.")
+    check_new_file(output, as_list(files), force=force)
     generator = model if isinstance(model, Generator) else Generator.load(model, backend, precision)
     if files is None and output is None:
         return generator.generate(texts, options, batch_size=batch_size)
@@ -299,7 +302,7 @@ def generate(
         (f"{name}, line {number}", line) for name, number, line in lines_of(files)
     )  # fmt: skip
     shown, failed = progress_of(progress), list[Generation]()
-    with shown.phase("writing") as bar, text_output(output) as out:
+    with shown.phase("writing") as bar, text_output(output, force=force) as out:
         results = _in_batches(generator, named, options, batch_size, bar)
         if out is None:
             return list(results)

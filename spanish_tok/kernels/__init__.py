@@ -6,6 +6,7 @@ without the GIL. Each has a slow, obvious twin in tests/, which it must equal on
 
 import hashlib
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Callable
@@ -103,15 +104,38 @@ def compiled_folder() -> str:
 
     Numba looks at the file of the outermost function only; a change in a helper of another file would
     go unseen. Hence the hash of all sources in the path. The package's own folder may be read-only.
-    NUMBA_CACHE_DIR, where set, wins. A home that cannot be written gives a folder for this process alone.
+    NUMBA_CACHE_DIR, where set, wins. Without a home that can be written, the user has one folder among the
+    temporary files; a folder of another user there is not trusted, and one for this process alone is made.
     """
     sources = sorted(Path(__file__).parent.rglob("*.py"))
     state = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
+    for base in (_home_cache, _temporary_cache):
+        try:
+            folder = base() / "compiled" / state
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                return str(folder)
+        except (OSError, RuntimeError):  # Path.home(): a user without a name and without HOME
+            continue
+    return tempfile.mkdtemp(prefix="spanish-tok-compiled-")
+
+
+def _home_cache() -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".cache"
-    folder = Path(base) / "spanish-tok" / "compiled" / state
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return str(folder)
-    except OSError:
-        return tempfile.mkdtemp(prefix="spanish-tok-compiled-")
+    return Path(base) / "spanish-tok"
+
+
+def _temporary_cache() -> Path:
+    """Return this user's folder among the temporary files; made once, and told then.
+
+    Raises OSError if it is a link, or anybody else could have put code there.
+    """
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    folder = Path(tempfile.gettempdir()) / f"spanish-tok-{user}"
+    if not folder.is_dir():
+        folder.mkdir(mode=0o700)
+        print(f"spanish-tok: no home to write in; compiled code is kept in {folder}", file=sys.stderr)
+    state = folder.lstat()
+    if not stat.S_ISDIR(state.st_mode) or state.st_mode & 0o022 or user not in ("user", state.st_uid):
+        raise PermissionError(f"{folder} is not this user's alone")
+    return folder

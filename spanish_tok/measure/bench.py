@@ -19,6 +19,7 @@ from spanish_tok.measure.quality import measure_quality, slices, word_counts
 from spanish_tok.measure.round_trip import check_round_trip
 from spanish_tok.measure.speed import SAMPLE_BYTES, measure_speed
 from spanish_tok.measure.texts import check_words, sampled, size_of, texts_of
+from spanish_tok.outputs import as_list, check_new_file
 from spanish_tok.progress import Bar, ProgressOption, progress_of
 from spanish_tok.readers.inputs import InputOption, inputs_of
 from spanish_tok.readers.options import Location, ReadOptions
@@ -45,6 +46,7 @@ def bench(
     compare: Sequence[Location] = (),
     megabytes: float = 400,
     progress: ProgressOption = None,
+    force: bool = False,
 ) -> Bench:
     """Measure a vocabulary on text: round trips, quality and speed.
 
@@ -53,10 +55,11 @@ def bench(
     vocabulary: a folder; by default that of the model, else the shipped one. input, texts: what to read, as for
     `count`, at most `megabytes` of it; the 200 sentences that ship by default. against: peers for the figures of
     speed, by default all that are installed. compare: other vocabularies to put beside it. output: a file for the
-    report (.html) or the figures (.json).
+    report (.html) or the figures (.json); `force` replaces one.
 
     Raises SpanishTokError for a damaged folder, a peer that is not installed, and a file without text.
     """
+    check_new_file(output, as_list(input), force=force)
     start = time.perf_counter()
     folder = Path(vocabulary) if vocabulary else _vocabulary_of(model)
     name = str(folder) if vocabulary or model else SHIPPED

@@ -26,6 +26,7 @@ from spanish_tok.measure.quality import Quality, count_ids, measure_quality, wor
 from spanish_tok.measure.svg import Plot, bars, line
 from spanish_tok.measure.tables import ReportTable, percent
 from spanish_tok.measure.texts import Texts, TextSummary, check_words, sampled, size_of, texts_of
+from spanish_tok.outputs import as_list, check_new_file
 from spanish_tok.progress import ProgressOption, progress_of
 from spanish_tok.readers.inputs import InputOption, Inputs, inputs_of
 from spanish_tok.readers.options import Location, ReadOptions
@@ -112,6 +113,7 @@ def compare(
     reading: ReadOptions | None = None,
     megabytes: float = 16,
     progress: ProgressOption = None,
+    force: bool = False,
 ) -> Comparison:
     """Compare vocabularies on an even sample of text.
 
@@ -120,11 +122,12 @@ def compare(
     vocabularies: folders or files, ours, any spiece.model, any tokenizer.json; None is the shipped one, which a single
     one is compared with. input, texts: what to read, as for `count`; at most `megabytes` of it are compared. group: a
     column of the files, such as a variety of Spanish: what each of its groups costs is shown too. output: a file for
-    the report (.html) or the figures (.json).
+    the report (.html) or the figures (.json); `force` replaces one.
 
     Every library gets the text twice: as this package normalizes it, the same characters for all, and as it was
     given, where each normalizes by itself. Raises SpanishTokError for what cannot be loaded or read.
     """
+    check_new_file(output, as_list(input), force=force)
     given = [vocabularies] if isinstance(vocabularies, str | os.PathLike) else list(vocabularies)
     if not given:
         raise SpanishTokError("There is nothing to compare", "Give two vocabularies or more.")

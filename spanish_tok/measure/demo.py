@@ -3,6 +3,7 @@
 Or a tiny T5 trained before your eyes.
 """
 
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -55,7 +56,7 @@ def demo(
 ) -> None:
     """Train the shipped vocabulary from its counts, check it, and show it at work.
 
-    It is written into the folder `output`.
+    It is written into the folder `output`, where it replaces an earlier demo.
 
     With `t5` train a tiny T5 for some minutes instead, on the records of the file `text` or on the 60 shipped
     sentences, and print masked texts with what the model fills in. Prints to `out`, standard output by default.
@@ -74,7 +75,7 @@ def demo(
 def _vocabulary_demo(output: Path, say: Callable[..., None], progress: ProgressOption) -> None:
     counts = Counts.load(shipped("corpus/es-counts.parquet"))
     say(f"{len(counts):,} distinct runs, {counts.total:,} in all, of {counts.records:,} Spanish records")
-    train(counts, output, size=5000, progress=progress)
+    train(counts, output, size=5000, progress=progress, force=True)
     tokenizer = Tokenizer.load(output)
     say(f"a vocabulary of {tokenizer.vocab_size:,} ids: {output}\n")
     for text in SHOWN:
@@ -127,6 +128,8 @@ def _t5_demo(
     texts = _texts(text) if text else sample_sentences()
     say(f"{len(texts):,} records of {text or 'the shipped sentences'}")
     folder = output / "t5"
+    if any(folder.glob("checkpoint-*")):  # of an earlier demo
+        shutil.rmtree(folder)
     recipe = _recipe(len(texts) > 1000)
     training = _training(texts, tokenizer, _fitted(recipe, texts, tokenizer, folder, minutes), folder)
     say(training.summary())

@@ -41,7 +41,9 @@ def print_tables(tables: list[ReportTable], out: TextIO) -> None:
         console.print(Text(table.caption, style="bold"))
         shown = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
         for index, name in enumerate(table.columns):
-            shown.add_column(Text(name), justify="right" if table.is_number(index) else "left")
+            shown.add_column(
+                Text(name), justify="right" if table.is_number(index) else "left", overflow="fold"
+            )
         for row in table.rows:
             shown.add_row(*map(Text, map(printable, row)))
         console.print(shown)

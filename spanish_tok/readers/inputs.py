@@ -156,6 +156,13 @@ class Inputs:
         sizes = [item.bytes for item in self.items]
         return None if None in sizes else sum(size or 0 for size in sizes)
 
+    def known_rows(self) -> int | None:
+        """Return how many rows there are, if Parquet files, texts or a recipe tell."""
+        told = all(
+            item.texts is not None or (item.is_file and item._format() == "parquet") for item in self.items
+        )
+        return self.guessed_rows() if told else self.rows
+
     def guessed_rows(self) -> int | None:
         """Return about how many rows there are; None if that is not cheap to know.
 

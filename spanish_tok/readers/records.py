@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from glob import glob, has_magic
 from pathlib import Path, PurePosixPath
 
@@ -16,6 +17,7 @@ import pyarrow as pa
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import read_json
 from spanish_tok.readers import csv_jsonl, parquet, tsv
+from spanish_tok.readers.datasets import shipped_recipes
 from spanish_tok.readers.options import FileReport, Location, ReadOptions, check_rows
 from spanish_tok.readers.remote import is_remote, matching
 from spanish_tok.readers.streams import base_name
@@ -151,7 +153,9 @@ def expand_paths(paths: Iterable[Location]) -> list[Location]:
             expanded += expand_paths(matches)
         elif not Path(path).exists():
             problem = f"Nothing matches {path}" if has_magic(str(path)) else f"{path} does not exist"
-            raise SpanishTokError(problem, "Check the path.")
+            close = get_close_matches(str(path), shipped_recipes(), cutoff=0.5)
+            advice = f"Did you mean the recipe {' or '.join(close)}?" if close else "Check the path."
+            raise SpanishTokError(problem, advice)
         else:
             expanded.append(path)  # a named pipe
     return expanded

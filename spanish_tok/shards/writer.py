@@ -87,12 +87,14 @@ def shard(
     options: ShardOptions | None = None,
     engine: Local | Ray | None = None,
     progress: ProgressOption = None,
+    force: bool = False,
     **changes: Any,
 ) -> ShardResult:
     """Encode all texts of the input into a folder of token shards.
 
     input: files, folders, patterns, or a recipe by name; or `texts=` in memory. tokenizer: the shipped one by default,
     or a vocabulary folder. changes: fields of ShardOptions. Without `output` the ids are in memory alone.
+    force: replace the work of another job in `output`.
 
     An interrupted call writes the missing shards when it is given again. The bytes depend on the input, the
     vocabulary and the options, not on `engine`. The engine Ray gives each file to a task of the cluster, whose nodes
@@ -117,14 +119,15 @@ def shard(
     if output is None:
         return _in_memory(items, tokenizer, options, engine)
     job = token_job(items, tokenizer, options)
-    folder = OutputFolder(Path(output).absolute(), job.described)
+    reads = [item.name for item in items if item.is_file]
+    folder = OutputFolder(Path(output).absolute(), job.described, reads=reads, force=force)
     if _is_done(folder, job):
         return ShardResult(folder.path, folder.finished() or {})
     results: dict[int, tuple[list[dict[str, Any]], list[FileReport]]] = {}
     with (
         _memory_given_back(),
         folder.filling(),
-        progress_of(progress).phase("encoding records") as bar,
+        progress_of(progress).phase("encoding records", inputs.known_rows()) as bar,
         engine.connected() as workers,
     ):
         groups = workers.groups(list(enumerate(items)), 1)
@@ -160,6 +163,7 @@ def decode_shards(
     *,
     engine: Local | None = None,
     progress: ProgressOption = None,
+    force: bool = False,
 ) -> ShardResult:
     """Turn token shards back into shards of (id, text), one for each.
 
@@ -170,14 +174,15 @@ def decode_shards(
     tokenizer = tokenizer if isinstance(tokenizer, Tokenizer) else Tokenizer.load(tokenizer)
     manifest = read_manifest(input, tokenizer.vocabulary)
     job = ShardJob("text", tokenizer, {}, manifest["shards"])
-    folder = OutputFolder(Path(output).absolute(), job.described)
+    reads = [str(Path(input) / "manifest.json")]
+    folder = OutputFolder(Path(output).absolute(), job.described, reads=reads, force=force)
     if _is_done(folder, job):
         return ShardResult(folder.path, folder.finished() or {})
     sources = (
         ShardInput(f"text{path.name.removeprefix('tokens')}", table.to_batches())
         for path, table in shard_tables(Path(input), manifest)
     )
-    with folder.filling(), progress_of(progress).phase("decoding records") as bar:
+    with folder.filling(), progress_of(progress).phase("decoding records", manifest["records"]) as bar:
         threads = (engine or Local()).task_threads
         entries = list(_entries(job, sources, folder.path, threads, bar))
         return _finish(folder, job, entries, {})

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from spanish_tok._version import __version__
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import atomic_path, check_files, read_json, sha256_of_file, shipped, write_json
+from spanish_tok.outputs import check_folder, whole_folder
 from spanish_tok.t5.config import T5Config
 from spanish_tok.t5.quantization import dequantize_tensors, quantize_tensors
 from spanish_tok.vocab.vocabulary import MANIFEST as VOCABULARY_MANIFEST
@@ -50,8 +51,25 @@ class Checkpoint:
     notes: Mapping[str, Any] = field(default_factory=dict)
     int8: bool = False  # whether the weights come from a file of int8
 
-    def save(self, folder: str | os.PathLike[str], precision: Precision = "float32") -> None:
-        """Write the folder; each file is whole or not there, and model.json comes last.
+    def save(
+        self, folder: str | os.PathLike[str], precision: Precision = "float32", *, force: bool = False
+    ) -> None:
+        """Write a new model folder; see `write_into`.
+
+        `force` replaces a model or a vocabulary. Raises SpanishTokError for any other folder, and for what `write_into`
+        refuses.
+        """
+        if check_folder(folder, force=force, kind="a model"):
+            raise SpanishTokError(
+                f"{folder} holds a model or a vocabulary", "Give another folder, or --force to replace it."
+            )
+        with whole_folder(folder) as partial:
+            self.write_into(partial, precision)
+
+    def write_into(self, folder: str | os.PathLike[str], precision: Precision = "float32") -> None:
+        """Write the model's files into a folder.
+
+        Each file is whole or not there, and model.json comes last.
 
         "int8" is this package's own form, a quarter of the size (see quantization.py); it leaves the vocabulary out
         where that is the one that ships with the package.
@@ -65,7 +83,7 @@ class Checkpoint:
         if not _holds(folder, self.vocabulary) and not (
             int8 and self.vocabulary.fingerprint == _shipped().fingerprint
         ):
-            self.vocabulary.save(folder)
+            self.vocabulary.write_into(folder)
         write_json(folder / CONFIG, {**self.config.to_dict(), "dtype": "float32" if int8 else precision})
         write_json(folder / GENERATION, generation_config(self.config))
         weights = WEIGHTS_INT8 if int8 else WEIGHTS

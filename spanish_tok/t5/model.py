@@ -166,9 +166,11 @@ class T5(nn.Module):
         vocabulary: Vocabulary,
         precision: Precision = "float32",
         notes: dict[str, Any] | None = None,
+        *,
+        force: bool = False,
     ) -> None:
         """Write a model folder with the vocabulary's files; see `Checkpoint.save`."""
-        self.checkpoint(vocabulary, notes).save(folder, precision)
+        self.checkpoint(vocabulary, notes).save(folder, precision, force=force)
 
     def checkpoint(self, vocabulary: Vocabulary, notes: dict[str, Any] | None = None) -> Checkpoint:
         """Return the model's weights as float32 arrays, with a vocabulary."""

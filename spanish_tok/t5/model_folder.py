@@ -64,7 +64,7 @@ def save_folder(folder: Path, model: T5, codec: TokenizerAdapter, notes: dict[st
     Each file is whole or not there.
     """
     if codec.vocabulary:
-        model.save(folder, codec.vocabulary, notes=notes)
+        model.checkpoint(codec.vocabulary, notes).write_into(folder)
         return
     codec.save(folder)
     write_json(folder / CONFIG, model.config.to_dict())

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from spanish_tok.errors import SpanishTokError, warn_deprecated
 from spanish_tok.files import write_json
+from spanish_tok.outputs import as_list, check_new_file
 from spanish_tok.progress import SILENT, Bar, ProgressOption, progress_of
 from spanish_tok.readers.options import Location
 from spanish_tok.t5.model import torch_device
@@ -29,13 +30,14 @@ def evaluate(
     threads: int | None = None,
     report: RowReport | None = None,
     progress: ProgressOption = None,
+    force: bool = False,
 ) -> Evaluation:
     """Score a fine-tuned model on records with targets, beside a trivial rule.
 
     input: a file of records, "-", or a Hub set; or `texts=`, records in memory. model: a folder that `finetune`
     wrote, or a Predictor. part: "all", or the part that the model's own division makes of the same data: "held-out",
-    "validation" or "training". output: a file for the figures as JSON. Rows without input or target are left out
-    and counted in `report`.
+    "validation" or "training". output: a file for the figures as JSON; `force` replaces one. Rows without input or
+    target are left out and counted in `report`.
 
     Raises SpanishTokError for a damaged row (unless rejected), and if nothing is left to score.
 
@@ -48,6 +50,7 @@ def evaluate(
         raise SpanishTokError("Nothing or two things are given to score on", "Give either a file or texts=.")
     if model is None:
         raise SpanishTokError("evaluate needs a model", "Give model=, a folder that finetune wrote.")
+    check_new_file(output, as_list(input), force=force)
     torch_device(device, threads)
     predictor = model if isinstance(model, Predictor) else Predictor.load(model, device=device)
     report = report if report is not None else RowReport()

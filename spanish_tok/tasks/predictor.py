@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from spanish_tok.errors import SpanishTokError, warn_deprecated
-from spanish_tok.files import text_output
 from spanish_tok.generation.beam_search import search
 from spanish_tok.generation.sampling import GenerateOptions
+from spanish_tok.outputs import as_list, check_new_file, text_output
 from spanish_tok.progress import SILENT, Bar, ProgressOption, progress_of
 from spanish_tok.readers.options import Location
 from spanish_tok.readers.rows import Row, rows_of
@@ -229,12 +229,13 @@ def predict(
     device: str = "cpu",
     threads: int | None = None,
     progress: ProgressOption = None,
+    force: bool = False,
 ) -> Any:
     """Answer records with a fine-tuned model.
 
     texts: one text or record (a dictionary), or a list of them. files: .parquet, .jsonl, .csv, Hub sets as
     owner/name:split, or "-" for JSON lines on standard input. output: a .jsonl file for the answers, "-" is standard
-    output. model: a folder that `finetune` wrote, or a Predictor.
+    output. model: a folder that `finetune` wrote, or a Predictor. force: replace a file.
 
     One text gives a Prediction, a list a list of them; files give a list of dictionaries ready for JSON: row, id if
     there is one, prediction, score, probabilities, or row, id and error for a row that cannot be used. With an output
@@ -250,6 +251,7 @@ def predict(
         raise SpanishTokError("Nothing or two things are given to answer", "Give either texts or files=.")
     if model is None:
         raise SpanishTokError("predict needs a model", "Give model=, a folder that finetune wrote.")
+    check_new_file(output, as_list(files), force=force)
     if not isinstance(model, Predictor):
         model = Predictor.load(model, batch_size, beams, torch_device(device, threads))
     if texts is not None and output is None:
@@ -258,7 +260,7 @@ def predict(
     counts: Counter[str] = Counter()
     with progress_of(progress).phase("predicting") as bar:
         answers = _of_all(model, sources, counts, bar)
-        with text_output(output) as out:
+        with text_output(output, force=force) as out:
             if out is None:
                 return list(answers)
             for answer in answers:

@@ -193,9 +193,9 @@ def for_each(
         results: Iterator[Any] = map(function, [texts] if isinstance(texts, str) else texts)
     else:
         results = _of_lines(function, files)
-    from spanish_tok.files import text_output
+    from spanish_tok.outputs import as_list, text_output
 
-    with text_output(output) as out:
+    with text_output(output, as_list(files)) as out:
         if out is None:
             return list(results)
         for result in results:

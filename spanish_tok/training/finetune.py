@@ -25,6 +25,7 @@ from spanish_tok.tasks.scores import Evaluation
 from spanish_tok.tasks.task import Task
 from spanish_tok.training.finetune_loop import Finetuning
 from spanish_tok.training.finetune_options import FinetuneOptions
+from spanish_tok.training.loop import check_folder_of_training
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,8 @@ def finetune(
     if task is None:
         raise SpanishTokError("finetune needs a task", "Give task=, a preset or a TOML file.")
     task = (task if isinstance(task, Task) else Task.load(task)).with_columns(columns or {})
+    if output is not None:
+        check_folder_of_training(Path(output))
     options, report = changed(FinetuneOptions, options, changes), RowReport()
     source = input if input is not None else texts
     with tempfile.TemporaryDirectory() as temporary:

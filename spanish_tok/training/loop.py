@@ -16,6 +16,7 @@ import torch
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.interrupts import call_whole
 from spanish_tok.jobs import claim
+from spanish_tok.outputs import check_folder
 from spanish_tok.progress import SILENT, Bar
 from spanish_tok.t5.model import T5
 from spanish_tok.training.log import Log
@@ -51,6 +52,19 @@ class StepFigures(Protocol):
     def shown(self) -> str:
         """Return the figures in a few words, for a progress bar."""
         ...
+
+
+MARKS = ("checkpoint-*", "log.csv", "resume.safetensors")  # of a folder that a training has begun to fill
+
+
+def check_folder_of_training(folder: Path) -> None:
+    """Check, before the work, that a training can begin or resume in a folder.
+
+    Raises SpanishTokError otherwise.
+    """
+    begun = folder.is_dir() and any(True for mark in MARKS for _ in folder.glob(mark))
+    if not begun and check_folder(folder, kind="a training"):
+        raise SpanishTokError(f"{folder} holds a model or a vocabulary", "Give a new folder.")
 
 
 R = TypeVar("R", bound=StepFigures)

@@ -21,7 +21,7 @@ from spanish_tok.t5.model import torch_device
 from spanish_tok.tokenization.tokenizer import Tokenizer
 from spanish_tok.training.held_out import Validation, split
 from spanish_tok.training.log import Log, StepRecord
-from spanish_tok.training.loop import TrainingLoop
+from spanish_tok.training.loop import TrainingLoop, check_folder_of_training
 from spanish_tok.training.losses import loss_of, scorer_of
 from spanish_tok.training.optimizers import autocast, optimizer_for
 from spanish_tok.training.packing import PackedBatches, closing_of
@@ -104,6 +104,8 @@ def pretrain(
     options, shown = changed(PretrainOptions, options, changes), progress_of(progress)
     if (input is None) == (texts is None):
         raise SpanishTokError("Nothing or two things are given to train on", "Give either shards or texts=.")
+    if output is not None:
+        check_folder_of_training(Path(output))
     tokenizer = tokenizer if isinstance(tokenizer, Tokenizer) else Tokenizer.load(tokenizer)
     if texts is not None:
         input = shard(texts=texts, tokenizer=tokenizer).load()  # noqa: A001

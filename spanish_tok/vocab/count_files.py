@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.outputs import check_file
 from spanish_tok.parallel.local import Local
 from spanish_tok.parallel.ray_engine import Ray
-from spanish_tok.progress import SILENT, Bar, ProgressOption, progress_of
+from spanish_tok.progress import SILENT, Bar, Progress, ProgressOption, progress_of
 from spanish_tok.readers.datasets import is_recipe
 from spanish_tok.readers.inputs import Input, InputOption, Inputs, absolute, check_reader, inputs_of
 from spanish_tok.readers.options import FileReport, Location, ReadOptions, check_rows
@@ -44,10 +45,11 @@ def count(
     table: NormalizationTable | None = None,
     engine: Local | Ray | None = None,
     progress: ProgressOption = None,
+    force: bool = False,
 ) -> Counts:
     """Count the runs of all texts of the input.
 
-    The table (run, count) is written to `output` if given.
+    The table (run, count) is written to `output` if given; other counts there are replaced only by `force`.
 
     input: files, folders, patterns, or a recipe by name; or `texts=` in memory. A file tells by its columns what it
     holds: run and count are counts already, word and count or word and frequency a list of words (`total`: see
@@ -77,18 +79,46 @@ def count(
             )
     if weights is None and len(set(licences)) == 1:  # one pass over all texts
         entries = [[path for entry in entries for path in entry]]
+    divided = [_apart(entry, reading, total, table) for entry in entries]
+    check_counts_file(output, divided, entries, force=force)
     counted = []
-    for entry, its_licence in zip(entries, licences, strict=False):
-        inputs, name, parts = _apart(entry, reading, total, table)
+    for (inputs, name, parts), its_licence in zip(divided, licences, strict=False):
         if inputs:
-            with progress_of(progress).phase("counting records") as bar:
+            with progress_of(progress).phase("counting records", inputs.known_rows()) as bar:
                 found = count_inputs(inputs, _cache_of(output, engine), table, engine, bar)
             parts.append(found.named(name))
         counted.append(_sum([part.named(name, its_licence) for part in parts]))
     counts = merge(counted, weights) if weights else _sum(counted)
+    _tell_dropped(counts, progress_of(progress))
     if output is not None:
-        counts.save(output)
+        counts.save(output, force=force)
     return counts
+
+
+def _tell_dropped(counts: Counts, shown: Progress) -> None:
+    if counts.cut:
+        shown.tell(f"Runs longer than 64 characters, which were cut: {counts.cut:,}")
+    if counts.dropped:
+        reasons = ", ".join(f"{number:,} {reason}" for reason, number in counts.dropped.items())
+        shown.tell(f"Words of lists that became no run: {reasons}")
+
+
+def check_counts_file(
+    output: Location | None,
+    divided: Sequence[tuple[Inputs | None, str, list[Counts]]] = (),
+    entries: Sequence[Sequence[Any]] = (),
+    *,
+    force: bool = False,
+) -> None:
+    """Check, before the work, that counts can be written.
+
+    Raises SpanishTokError otherwise, and if the file is one of the input.
+    """
+    read = [item.name for inputs, *_ in divided if inputs for item in inputs.items]
+    given = [str(path) for entry in entries for path in entry if not isinstance(path, Inputs)]
+    read += [path for path in given if Path(path).is_file()]
+    read += [str(path) for folder in given if Path(folder).is_dir() for path in Path(folder).iterdir()]
+    check_file(output, read, force=force, kind="a table of counts", is_ours=is_counts_file)
 
 
 def _sum(parts: list[Counts]) -> Counts:

@@ -15,6 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from math import inf
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -27,6 +28,7 @@ from spanish_tok.files import atomic_path, parse_json
 from spanish_tok.interrupts import interruptible
 from spanish_tok.kernels.text.count import SEEN_AT_FIRST, count_records, finish_counting
 from spanish_tok.kernels.text.runs import merge_runs, new_runs
+from spanish_tok.outputs import check_file
 from spanish_tok.parallel.threads import Shared, available_cores, thread_pool
 from spanish_tok.readers.options import ReadOptions
 from spanish_tok.schema import COUNT, shape_of
@@ -119,11 +121,18 @@ class Counts:
         counts = merge([Counts(rows.cast(SCHEMA), cut=cut, dropped=dropped)])
         return counts.named(name, kind="words")
 
-    def save(self, path: str | os.PathLike[str], *, level: int = 19) -> None:
+    def save(self, path: str | os.PathLike[str], *, level: int = 19, force: bool = False) -> None:
         """Write Parquet with the fingerprint in its metadata, atomically.
 
-        `level` is that of zstd.
+        `level` is that of zstd. Nothing happens if the same counts are there. Raises SpanishTokError for another file;
+        `force` replaces other counts.
         """
+        if check_file(path, force=force, kind="a table of counts", is_ours=_is_table):
+            if Counts.load(path).fingerprint == self.fingerprint:
+                return
+            raise SpanishTokError(
+                f"{path} holds other counts", "Give another name, or --force to replace them."
+            )
         notes: dict[str, Any] = {"fingerprint": self.fingerprint, "records": self.records, "cut": self.cut}
         if self.sources:
             notes["sources"] = [source.to_dict() for source in self.sources]
@@ -166,6 +175,13 @@ class Counts:
             sources_from(notes.get("sources", ())),
             notes.get("dropped", {}),
         )
+
+
+def _is_table(path: Path) -> bool:
+    try:
+        return is_counts(pq.read_schema(path))
+    except (pa.ArrowInvalid, OSError):
+        return False
 
 
 def _whole(table: pa.Table, path: str | os.PathLike[str]) -> pa.Table:

@@ -28,7 +28,7 @@ from spanish_tok.vocab.audit import best_other_score, shadowed_pieces
 from spanish_tok.vocab.count_files import count
 from spanish_tok.vocab.counts import Counts
 from spanish_tok.vocab.unigram import UnigramModel, rank, run_em, seed_model
-from spanish_tok.vocab.vocabulary import SPECIALS, Vocabulary, rounded
+from spanish_tok.vocab.vocabulary import SPECIALS, Vocabulary, check_place, rounded
 from spanish_tok.vocab.word_lists import TOTAL
 
 TRAINER = 2  # its version: 1 left pieces that no text could reach
@@ -85,6 +85,7 @@ def train(
     options: TrainOptions | None = None,
     engine: Local | Ray | None = None,
     progress: ProgressOption = None,
+    force: bool = False,
     **changes: Any,
 ) -> Vocabulary | dict[int, Vocabulary]:
     """Train a vocabulary of `size` ids.
@@ -95,7 +96,7 @@ def train(
     licence: see `count`. size: one size, or a list of sizes, which one training passes through: then the result is
     {size: Vocabulary}, and `output` holds a folder a size if there are several. table: the normalization that the
     counts were made with, the Spanish one by default; every character of its alphabet becomes a piece. changes: fields
-    of TrainOptions.
+    of TrainOptions. force: replace another vocabulary in `output`; the same one is left as it is.
 
     The same counts give the same bytes on any number of threads, and each size equals the one that is trained alone.
     (Unigram language model: Kudo 2018, https://arxiv.org/abs/1804.10959.)
@@ -110,6 +111,13 @@ def train(
     [190, 193]
     """
     options, engine, shown = changed(TrainOptions, options, changes), engine or Local(), progress_of(progress)
+    sizes = [size] if isinstance(size, int) else list(size) if isinstance(size, list | tuple) else size
+    folders = {
+        each: Path(output or "") if len(sizes) == 1 else Path(output or "") / str(each) for each in sizes
+    }
+    if output is not None:
+        for each, folder in folders.items():
+            check_place(folder, each, sentinels, force=force)
     if isinstance(input, Counts):
         if weights is not None:
             raise SpanishTokError("Weights are for files", "Weigh counts by `merge`.")
@@ -121,14 +129,13 @@ def train(
         )  # fmt: skip
     if counts.words_only:
         _warn(WORDS_ONLY, shown if progress else None)
-    sizes = [size] if isinstance(size, int) else list(size) if isinstance(size, list | tuple) else size
     with shown.phase("training", 1, unit="share") as bar:
         vocabularies = train_vocabularies(
             counts, sizes, sentinels, options=options, table=table, threads=engine.threads_here, bar=bar
         )
     if output is not None:
         for each, vocabulary in vocabularies.items():
-            vocabulary.save(Path(output) if len(sizes) == 1 else Path(output) / str(each))
+            vocabulary.save(folders[each], force=force)
     return vocabularies[size] if isinstance(size, int) else vocabularies
 
 

@@ -17,6 +17,8 @@ from spanish_tok._version import __version__
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import atomic_path, check_files, read_json, shipped, write_json
 from spanish_tok.options import FieldsAlone
+from spanish_tok.outputs import check_folder as check_folder_free
+from spanish_tok.outputs import whole_folder
 from spanish_tok.schema import fault_of
 from spanish_tok.text.charsmap import compile_charsmap, spanish_charsmap
 from spanish_tok.text.table import NormalizationTable, spanish_table
@@ -121,11 +123,23 @@ class Vocabulary(FieldsAlone):
         """The bytes of spiece.model."""
         return self.model or formats.model_proto(self)
 
-    def save(self, folder: str | os.PathLike[str]) -> None:
+    def save(self, folder: str | os.PathLike[str], *, force: bool = False) -> None:
         """Write the folder: every format, and last a manifest with all SHA-256.
 
-        Raises SpanishTokError for a foreign model, whose ids the formats would not agree on.
+        Nothing happens if this vocabulary is there. Raises SpanishTokError for a folder that holds anything else,
+        unless it is a vocabulary and `force` replaces it, and for a foreign model, whose ids the formats would not
+        agree on.
         """
+        if check_folder_free(folder, force=force, kind="a vocabulary"):
+            manifest = check_folder(Path(folder))
+            if manifest["fingerprint"] == self.fingerprint and manifest["sentinels"] == self.sentinels:
+                return
+            raise _another(folder)
+        with whole_folder(folder) as partial:
+            self.write_into(partial)
+
+    def write_into(self, folder: str | os.PathLike[str]) -> None:
+        """Write the files of `save` into a folder, such as a model's, that holds others."""
         if not self.exact or not self.pairs:
             raise SpanishTokError(
                 "A foreign model can be read but not saved", "Train a vocabulary from counts."
@@ -214,6 +228,23 @@ def _of_model(data: bytes, model: Any) -> Vocabulary:
 def rounded(score: float) -> float:
     """Return a score as a vocabulary holds it: a multiple of 1 / RESOLUTION."""
     return round(score * RESOLUTION) / RESOLUTION
+
+
+def check_place(folder: Path, size: int, sentinels: int, *, force: bool = False) -> None:
+    """Check, before the work, that a vocabulary can be saved in a folder.
+
+    Raises SpanishTokError if one of another size is there, and for a folder that holds anything else.
+    """
+    if check_folder_free(folder, force=force, kind="a vocabulary"):
+        manifest = check_folder(folder)
+        if (manifest.get("size"), manifest.get("sentinels")) != (size, sentinels):
+            raise _another(folder)
+
+
+def _another(folder: str | os.PathLike[str]) -> SpanishTokError:
+    return SpanishTokError(
+        f"{folder} holds another vocabulary", "Give another folder, or --force to replace it."
+    )
 
 
 def check_folder(folder: Path) -> dict[str, Any]:

@@ -181,7 +181,7 @@ def test_nothing_made_otherwise_is_reused(
         write_shards(files, out, Tokenizer.load(other), options=SMALL)
     with pytest.raises(SpanishTokError, match="another options"):
         write_shards(files, out, options=ShardOptions(append_eos=True, shard_bytes=20_000))
-    with pytest.raises(SpanishTokError, match="another inputs"):
+    with pytest.raises(SpanishTokError, match="another input"):
         write_shards(files[:1], out, options=SMALL)
     with pytest.raises(SpanishTokError, match="another kind"):
         decode_shards(write_and_return(files, tmp_path / "more"), out)

@@ -199,7 +199,7 @@ def _flip(folder: Path) -> None:
 
 def _other_vocabulary(folder: Path) -> None:
     pieces = [char for char in sorted(spanish_table().alphabet) if char != " "]
-    Vocabulary.build({"▁": -3.0, **dict.fromkeys(pieces, -4.0)}, 20, spanish_table()).save(folder)
+    Vocabulary.build({"▁": -3.0, **dict.fromkeys(pieces, -4.0)}, 20, spanish_table()).write_into(folder)
 
 
 NORM = "encoder.final_layer_norm.weight"

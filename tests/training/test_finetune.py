@@ -341,11 +341,11 @@ def test_models_that_do_not_fit_are_refused(
         Predictor.load(other)
     few = {"▁": -2.0, **dict.fromkeys([c for c in sorted(spanish_table().alphabet) if c != " "], -4.0)}
     another = shutil.copytree(start, tmp_path / "another")
-    Vocabulary.build(few, 20, spanish_table()).save(another)
+    Vocabulary.build(few, 20, spanish_table()).write_into(another)
     with pytest.raises(SpanishTokError, match="is not the one that the model was trained with"):
         finetune(another, data, task, tmp_path / "out", OPTIONS)
     many = {**few, **{f"▁{number}": -9.0 for number in range(10, 5010)}}
-    Vocabulary.build(many, 20, spanish_table()).save(another)
+    Vocabulary.build(many, 20, spanish_table()).write_into(another)
     with pytest.raises(SpanishTokError, match=r"the tokenizer has 5,\d+ ids, the model 5,000 rows"):
         finetune(another, data, task, tmp_path / "out", OPTIONS)
 

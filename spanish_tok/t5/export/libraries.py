@@ -10,9 +10,10 @@ from pathlib import Path
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import shipped, write_json
+from spanish_tok.outputs import check_folder
 from spanish_tok.readers.options import Location
 from spanish_tok.t5.checkpoint import CONFIG, GENERATION, Checkpoint, Precision, generation_config
-from spanish_tok.vocab.vocabulary import check_folder
+from spanish_tok.vocab.vocabulary import check_folder as check_vocabulary
 
 FORMS = ("transformers", "ctranslate2", "onnx", "gguf", "int8")
 
@@ -23,6 +24,7 @@ def export(
     *,
     to: str,
     precision: str | None = None,
+    force: bool = False,
 ) -> Path:
     """Write a model for another library into the folder `output`; return that folder.
 
@@ -31,33 +33,33 @@ def export(
     them), or "int8": this package's own, a quarter of the size, which `Generator.load` reads.
 
     Raises SpanishTokError for a damaged model, an unknown form or precision, a missing library, and if output holds
-    files already.
+    files already; `force` replaces a model folder of this package.
     """
     if output is None:
         raise SpanishTokError("export needs an output", "Give a new folder.")
     folder, output, form = Path(model) if model is not None else shipped("models/es-tiny"), Path(output), to
     if form not in FORMS:
         raise SpanishTokError(f"There is no export to {form!r}", f"Choose from {', '.join(FORMS)}.")
-    if output.is_dir() and any(output.iterdir()):
-        raise SpanishTokError(f"{output} is not empty", "Give a new folder.")
+    if check_folder(output, force=force, kind="an export"):
+        raise SpanishTokError(f"{output} is not empty", "Give a new folder, or --force to replace a model.")
     checkpoint = Checkpoint.load(folder)
     only = {"int8": "int8", "onnx": "float32"}
     if form in only and precision not in (None, only[form]):
         raise SpanishTokError(f"{form} has no precision {precision!r}", "Leave it out.")
     if form == "int8":
-        checkpoint.save(output, "int8")
+        checkpoint.save(output, "int8", force=force)
     elif form == "onnx":
         to_onnx(checkpoint, output)
     elif form == "gguf":
         to_gguf(checkpoint, output, precision or "f32")
     elif form == "transformers":
-        to_transformers(checkpoint, output, precision or "float32")
+        to_transformers(checkpoint, output, precision or "float32", force=force)
     else:
         to_ctranslate2(checkpoint, folder, output, precision or "float32")
     return output
 
 
-def to_transformers(checkpoint: Checkpoint, output: Path, precision: str) -> None:
+def to_transformers(checkpoint: Checkpoint, output: Path, precision: str, *, force: bool = False) -> None:
     """Write what transformers' Auto classes load.
 
     config.json, generation_config.json, model.safetensors and the tokenizer's files.
@@ -65,7 +67,7 @@ def to_transformers(checkpoint: Checkpoint, output: Path, precision: str) -> Non
     known: dict[str, Precision] = {"float32": "float32", "bfloat16": "bfloat16"}
     if precision not in known:
         raise SpanishTokError(f"There is no precision {precision!r} here", "Give float32 or bfloat16.")
-    checkpoint.save(output, known[precision])
+    checkpoint.save(output, known[precision], force=force)
 
 
 def to_ctranslate2(checkpoint: Checkpoint, folder: Path, output: Path, precision: str) -> None:
@@ -86,7 +88,7 @@ def to_ctranslate2(checkpoint: Checkpoint, folder: Path, output: Path, precision
     converter = TransformersConverter(os.fspath(folder), low_cpu_mem_usage=True)
     try:
         converter.convert(os.fspath(output), quantization=precision)
-        for name in ("manifest.json", *check_folder(folder)["files"]):
+        for name in ("manifest.json", *check_vocabulary(folder)["files"]):
             shutil.copyfile(folder / name, output / name)
     except BaseException:
         shutil.rmtree(output, ignore_errors=True)
@@ -107,7 +109,7 @@ def to_onnx(checkpoint: Checkpoint, output: Path) -> None:
     partial = output.with_name(f".{output.name}.{os.getpid()}.partial")
     partial.mkdir(parents=True, exist_ok=True)
     try:
-        checkpoint.vocabulary.save(partial)
+        checkpoint.vocabulary.write_into(partial)
         write_json(partial / CONFIG, {**checkpoint.config.to_dict(), "dtype": "float32"})
         write_json(partial / GENERATION, generation_config(checkpoint.config))
         write_graphs(T5.from_checkpoint(checkpoint), partial)
