@@ -112,12 +112,10 @@ def train(
     """
     options, engine, shown = changed(TrainOptions, options, changes), engine or Local(), progress_of(progress)
     sizes = [size] if isinstance(size, int) else list(size) if isinstance(size, list | tuple) else size
-    folders = {
-        each: Path(output or "") if len(sizes) == 1 else Path(output or "") / str(each) for each in sizes
-    }
-    if output is not None:
-        for each, folder in folders.items():
-            check_place(folder, each, sentinels, force=force)
+    places = sizes if isinstance(sizes, list) and output is not None else []
+    folders = {each: Path(output or "") / ("" if len(places) == 1 else str(each)) for each in places}
+    for each, folder in folders.items():
+        check_place(folder, each, sentinels, force=force)
     if isinstance(input, Counts):
         if weights is not None:
             raise SpanishTokError("Weights are for files", "Weigh counts by `merge`.")
@@ -133,9 +131,8 @@ def train(
         vocabularies = train_vocabularies(
             counts, sizes, sentinels, options=options, table=table, threads=engine.threads_here, bar=bar
         )
-    if output is not None:
-        for each, vocabulary in vocabularies.items():
-            vocabulary.save(folders[each], force=force)
+    for each, folder in folders.items():
+        vocabularies[each].save(folder, force=force)
     return vocabularies[size] if isinstance(size, int) else vocabularies
 
 
