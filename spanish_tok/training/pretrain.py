@@ -25,7 +25,7 @@ from spanish_tok.training.loop import TrainingLoop, check_folder_of_training
 from spanish_tok.training.losses import loss_of, scorer_of
 from spanish_tok.training.optimizers import autocast, optimizer_for
 from spanish_tok.training.packing import PackedBatches, closing_of
-from spanish_tok.training.pretrain_options import PretrainOptions
+from spanish_tok.training.pretrain_options import PretrainOptions, fall_of
 from spanish_tok.training.span_corruption import Batch, SpanCorruption
 from spanish_tok.training.start import model_of
 from spanish_tok.training.state import (
@@ -171,7 +171,7 @@ class Pretraining(TrainingLoop[StepRecord]):
         optimizer = optimizer_for(options, model)
         super().__init__(folder, model, optimizer, autocast(options.precision, device), options.clip)
         self.state = TrainingState()
-        if newest := newest_checkpoint(folder):
+        if newest := newest_checkpoint(folder, self._planned_so):
             self._refuse_another(newest)
             self.state = load_checkpoint(newest, self.model, self.optimizer)
         self.log: Log[StepRecord] = Log(folder, self.state.step)
@@ -228,7 +228,7 @@ class Pretraining(TrainingLoop[StepRecord]):
 
     def after_step(self, figures: StepRecord) -> None:
         self._refuse_flat(figures)
-        if figures.step % self.options.save_every == 0:
+        if figures.step % self.options.save_every == 0 or figures.step == self.options.fall:
             self.save()
 
     def finish(self) -> None:
@@ -243,12 +243,12 @@ class Pretraining(TrainingLoop[StepRecord]):
         final = save_checkpoint(
             self.folder, self.model, self.optimizer, vocabulary, self.state, self._notes()
         )
-        remove_older(self.folder, self.options.keep)
+        remove_older(self.folder, self.options.keep, self.options.fall, self._planned_so)
         return final
 
     def newest(self) -> Path:
         """Return the folder of the newest checkpoint; write one if there is none."""
-        return newest_checkpoint(self.folder) or self.save()
+        return newest_checkpoint(self.folder, self._planned_so) or self.save()
 
     def _notes(self) -> dict[str, Any]:
         return {
@@ -259,6 +259,17 @@ class Pretraining(TrainingLoop[StepRecord]):
             "torch": torch.__version__,
             "start": self._start,
         }
+
+    def _planned_so(self, checkpoint: Path) -> bool:
+        """Whether a checkpoint's run had the rates that this one has up to there.
+
+        Of a run by "wsd" that was given more steps, the checkpoint before its fall is the newest such one.
+        """
+        notes, ours = notes_of(checkpoint), self.options
+        steps, cooldown = (notes["recipe"].get(name) for name in ("steps", "cooldown"))
+        if ours.schedule != "wsd" or (steps, cooldown) == (ours.steps, ours.cooldown):
+            return True
+        return bool(notes["step"] <= min(fall_of(steps, cooldown), ours.fall))
 
     def _refuse_another(self, checkpoint: Path) -> None:
         """Raise SpanishTokError if a checkpoint belongs to another training than this one."""

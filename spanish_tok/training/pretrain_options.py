@@ -41,11 +41,11 @@ class PretrainOptions:
     masking_rate: float = 0.25
     mean_span: float = 3.0
     held_out: float = 0.01
-    optimizer: Literal["adamw", "adafactor"] = "adamw"
+    optimizer: Literal["adamw", "muon", "adafactor"] = "adamw"
     learning_rate: float = 0.02
     weight_decay: float = 0.0
     clip: float = 1.0
-    schedule: Literal["inverse-square-root", "cosine"] = "cosine"
+    schedule: Literal["inverse-square-root", "cosine", "wsd"] = "cosine"
     steps: int = 6000
     warmup: int = 300
     cooldown: float = 0.25
@@ -102,7 +102,8 @@ class PretrainOptions:
         """Return the learning rate of a step, counted from 0.
 
         It rises in a line through the warm-up. "cosine" then falls to zero at `steps`; "inverse-square-root" falls with
-        the root of the step, and in a line to zero over the last `cooldown` of the steps.
+        the root of the step, and in a line to zero over the last `cooldown` of the steps; "wsd" is constant until that
+        fall.
 
         >>> changes = {"schedule": "inverse-square-root", "steps": 1000, "warmup": 100, "learning_rate": 0.02}
         >>> recipe = PretrainOptions(**changes)
@@ -118,7 +119,21 @@ class PretrainOptions:
             return self.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
         falling = self.cooldown * self.steps
         fall = min(1.0, left / falling) if falling else 1.0
-        return self.learning_rate * math.sqrt(max(self.warmup, 1) / count) * fall
+        root = 1.0 if self.schedule == "wsd" else math.sqrt(max(self.warmup, 1) / count)
+        return self.learning_rate * root * fall
+
+    @property
+    def fall(self) -> int:
+        """The step before which a schedule does not know how many `steps` there are.
+
+        0 but for "wsd": a run that has not come further can be given more steps, as if they had been planned.
+        """
+        return fall_of(self.steps, self.cooldown) if self.schedule == "wsd" else 0
+
+
+def fall_of(steps: int, cooldown: float) -> int:
+    """Return after how many steps the fall of the last share `cooldown` begins."""
+    return math.floor(steps - cooldown * steps)
 
 
 def shipped_recipe() -> str:

@@ -31,9 +31,16 @@ STATE = "optimizer.safetensors"
 PROGRESS = "training.json"
 
 
-# the names of the arrays that an optimizer keeps for a parameter: AdamW's, and Adafactor's of matrices and vectors
+# the names of the arrays that an optimizer keeps for a parameter: AdamW's, Adafactor's of matrices and vectors, Muon's
 STATES = {
-    frozenset(names.split()) for names in ("step exp_avg exp_avg_sq", "step row_var col_var", "step variance")
+    frozenset(names.split())
+    for names in (
+        "step exp_avg exp_avg_sq",
+        "step row_var col_var",
+        "step variance",
+        "momentum_buffer size",
+        "step exp_avg exp_avg_sq size",
+    )
 }
 
 
@@ -107,15 +114,21 @@ def load_checkpoint(folder: Path, model: T5, optimizer: torch.optim.Optimizer) -
     return reached
 
 
-def newest_checkpoint(folder: Path) -> Path | None:
-    """Return the checkpoint with the most steps in a folder, None without one."""
-    return max(_checkpoints(folder), default=None)
+def newest_checkpoint(folder: Path, fits: Callable[[Path], bool] = lambda _: True) -> Path | None:
+    """Return the checkpoint with the most steps in a folder, of those that fit.
+
+    None without one.
+    """
+    return max(filter(fits, _checkpoints(folder)), default=None)
 
 
-def remove_older(folder: Path, keep: int) -> None:
-    """Remove all checkpoints but the newest `keep`."""
-    for old in sorted(_checkpoints(folder))[:-keep]:
-        shutil.rmtree(old)
+def remove_older(
+    folder: Path, keep: int, always: int = 0, fits: Callable[[Path], bool] = lambda _: True
+) -> None:
+    """Remove checkpoints that fit but the newest `keep`, and that of the step `always`."""
+    for old in sorted(filter(fits, _checkpoints(folder)))[:-keep]:
+        if old.name != f"{PREFIX}{always:07d}":
+            shutil.rmtree(old)
 
 
 def notes_of(folder: Path) -> dict[str, Any]:
@@ -208,7 +221,7 @@ def _fits(key: str, tensor: torch.Tensor, parameter: torch.Tensor) -> bool:
     Means over rows or columns have a length of 1."""
     if not tensor.is_floating_point():
         return False
-    if key == "step":
+    if key in ("step", "size"):
         return tensor.numel() == 1
     shape = list(parameter.shape)
     shape[-1] = 1 if key == "row_var" else shape[-1]

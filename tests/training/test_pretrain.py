@@ -35,6 +35,7 @@ from spanish_tok.t5.model import T5  # noqa: E402
 from spanish_tok.training.log import StepRecord, read_log  # noqa: E402
 from spanish_tok.training.optimizers import (  # noqa: E402
     ScaledAdamW,
+    ScaledMuon,
     autocast,
     optimizer_for,
 )
@@ -258,7 +259,7 @@ def test_a_nan_stops_it(arrays: TokenArrays, tokenizer: Tokenizer, small_model: 
     [
         ("learning_rate", "0", "must be greater than 0 to learn"),
         ("learning_rate", "viel", "is not a number"),
-        ("optimizer", "sgd", "is not one of adamw, adafactor"),
+        ("optimizer", "sgd", "is not one of adamw, muon, adafactor"),
         ("warmup", "99999", "must be below steps"),
         ("schritte", "3", "has no 'schritte'"),
         ("held_out", "1", "from 0 to below 1"),
@@ -305,6 +306,64 @@ def test_the_scaled_step_is_in_proportion_to_the_matrix() -> None:
     optimizer.step()
     moved = [float((old - new).max().detach()) for old, new in zip(before, matrices, strict=True)]
     assert moved == pytest.approx([0.01, 0.0005, 0.00001], rel=1e-3)
+
+
+def test_muon_is_torchs_with_one_group_a_matrix() -> None:
+    torch.manual_seed(0)
+    first = torch.randn(24, 40) * 0.3
+    ours, theirs = (torch.nn.Parameter(first.clone()) for _ in range(2))
+    size = first.square().mean().sqrt().item()
+    mine = ScaledMuon([{"params": [ours], "orthogonal": True}], lr=0.02, weight_decay=0.1)
+    reference = torch.optim.Muon(
+        [theirs], lr=0.02 * size / 0.2, weight_decay=0.1 * 0.2 / size, adjust_lr_fn="match_rms_adamw"
+    )
+    for seed in range(5):
+        torch.manual_seed(seed)
+        ours.grad = torch.randn(24, 40)
+        theirs.grad = ours.grad.clone()
+        mine.step()
+        reference.step()
+    assert torch.allclose(ours, theirs, atol=2e-3 * size)
+    assert (ours - first).abs().max() > 0.05 * size
+
+
+def test_muon_trains_and_resumes_with_its_first_sizes(
+    arrays: TokenArrays, tokenizer: Tokenizer, small_model: str, tmp_path: Path
+) -> None:
+    recipe = replace(SMALL, model=small_model, optimizer="muon", learning_rate=0.015, weight_decay=0.02)
+    whole = Pretraining(*arrays, tokenizer, recipe, tmp_path / "whole")
+    whole.run()
+    groups = whole.optimizer.param_groups
+    assert sum(bool(group.get("orthogonal")) for group in groups) > 10
+    half = Pretraining(*arrays, tokenizer, replace(recipe, steps=8), tmp_path / "half")
+    schedule = recipe.learning_rate_at
+    half.learning_rate = lambda: schedule(half.state.step)  # type: ignore[method-assign]
+    half.run()
+    resumed = Pretraining(*arrays, tokenizer, recipe, tmp_path / "half")
+    assert resumed.state.step == 8
+    resumed.run()
+    assert [row.loss for row in resumed.log.rows] == [row.loss for row in whole.log.rows]
+
+
+def test_more_steps_of_wsd_resume_before_the_fall(
+    arrays: TokenArrays, tokenizer: Tokenizer, small_model: str, tmp_path: Path
+) -> None:
+    recipe = replace(SMALL, model=small_model, schedule="wsd", cooldown=0.5, keep=1, steps=10)
+    rates = [recipe.learning_rate_at(step) / recipe.learning_rate for step in range(10)]
+    assert rates == pytest.approx([0.5, 1, 1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2])
+    short = Pretraining(*arrays, tokenizer, recipe, tmp_path / "a")
+    short.run()
+    names = sorted(path.name for path in (tmp_path / "a").glob("checkpoint-*"))
+    assert names == ["checkpoint-0000005", "checkpoint-0000010"]
+    longer = replace(recipe, steps=14)
+    resumed = Pretraining(*arrays, tokenizer, longer, tmp_path / "a")
+    assert resumed.state.step == 5
+    resumed.run()
+    planned = Pretraining(*arrays, tokenizer, longer, tmp_path / "b")
+    planned.run()
+    assert [row.loss for row in resumed.log.rows] == [row.loss for row in planned.log.rows]
+    assert resumed.newest().name == planned.newest().name == "checkpoint-0000014"
+    assert (tmp_path / "a" / "checkpoint-0000007").exists()
 
 
 def test_biases_of_positions_take_steps_like_embeddings() -> None:
