@@ -162,7 +162,7 @@ def optimizer_for(choice: Choice, model: torch.nn.Module) -> torch.optim.Optimiz
 
 
 def _muon_groups(named: Iterable[tuple[str, torch.Tensor]]) -> list[dict[str, Any]]:
-    """Return a group for each parameter: the matrices between embedding and head are Muon's."""
+    """Return a group for each parameter; inner matrices are Muon's."""
     groups: list[dict[str, Any]] = []
     for name, parameter in named:
         group: dict[str, Any] = {"params": [parameter]}

@@ -125,7 +125,7 @@ def newest_checkpoint(folder: Path, fits: Callable[[Path], bool] = lambda _: Tru
 def remove_older(
     folder: Path, keep: int, always: int = 0, fits: Callable[[Path], bool] = lambda _: True
 ) -> None:
-    """Remove checkpoints that fit but the newest `keep`, and that of the step `always`."""
+    """Remove all that fit but the newest `keep`, and the step `always`."""
     for old in sorted(filter(fits, _checkpoints(folder)))[:-keep]:
         if old.name != f"{PREFIX}{always:07d}":
             shutil.rmtree(old)
