@@ -63,7 +63,7 @@ def texts_of(files: Sequence[str], held_out: bool) -> Iterator[pa.Array]:
         yield normalize_column(batch.column("text").filter(chosen)).combine_chunks()
 
 
-def train_bpe(files: Sequence[str], path: Path, size: int) -> None:
+def train_bpe(texts: Iterator[list[str]], path: Path, size: int) -> None:
     """Train byte-pair encoding by tokenizers.
 
     Words with `▁` before them, cut into runs, every character kept.
@@ -88,7 +88,7 @@ def train_bpe(files: Sequence[str], path: Path, size: int) -> None:
         max_token_length=16,
         show_progress=False,
     )
-    tokenizer.train_from_iterator((texts.to_pylist() for texts in texts_of(files, held_out=False)), trainer)
+    tokenizer.train_from_iterator(texts, trainer)
     with atomic_path(path) as temporary:
         tokenizer.save(str(temporary))
 
@@ -103,7 +103,7 @@ def train_all(files: Sequence[str], sizes: Sequence[int], output: Path) -> dict[
             vocabulary.save(output / f"unigram-{size}")
     bpe = output / BPE / "tokenizer.json"
     if not bpe.exists():
-        train_bpe(files, bpe, 5000)
+        train_bpe((texts.to_pylist() for texts in texts_of(files, held_out=False)), bpe, 5000)
     return {BPE: bpe.parent, **folders}
 
 

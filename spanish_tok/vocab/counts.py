@@ -275,6 +275,8 @@ def merge(parts: Sequence[Counts], weights: Sequence[float] | None = None) -> Co
         len(weights) != len(parts) or not all(0 < weight < inf for weight in weights)
     ):
         raise SpanishTokError("Weights must be above zero, one for each table", f"Given: {weights}.")
+    if any(part.sources for part in parts):
+        parts = [part.named("counts") for part in parts]  # so that none is left out
     tables = [part.table for part in parts]
     if weights is not None:
         tables = [_weighted(table, weight) for table, weight in zip(tables, weights, strict=True)]

@@ -186,6 +186,19 @@ def test_a_vocabulary_records_its_sources_and_words_alone_are_warned_of(tmp_path
     assert [one["weight"] for one in weighted.notes["sources"]] == [1, 2]
 
 
+def test_what_is_merged_with_words_is_a_source_too() -> None:
+    words, text = st.Counts.from_words(LIST), st.count(texts=["hola, mundo"])
+    nameless = st.Counts(text.table)
+    both = st.merge([nameless, words], weights=[1, 0.5])
+    assert [(one.name, one.weight, one.kind) for one in both.sources] == [
+        ("counts", 1, "text"),
+        ("words", 0.5, "words"),
+    ]
+    assert not both.words_only
+    assert words.words_only
+    assert st.merge([nameless, nameless]).sources == ()
+
+
 def test_on_the_command_line(tmp_path: Path) -> None:
     path, output = written(tmp_path, ".txt"), tmp_path / "c.parquet"
     arguments = [
