@@ -1,6 +1,6 @@
 # make demo      trains a vocabulary from the embedded counts and shows round trips, offline
 # make demo-t5   installs torch, trains a tiny T5 for 3 minutes and lets it fill masks; TEXT=file trains on yours
-# make test      runs the suite; make test-all also what takes minutes
+# make test      runs the suite; make test-all also what takes minutes, checked indices and 10,000 changed files
 # make check     ruff, mypy, the layers and the English of docstrings
 # make bench     the benchmarks of counting and training, over CORPUS="files of records"
 
@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo demo-t5 test test-all check bench clean
+.PHONY: demo demo-t5 test test-all test-bounds check bench clean
 
 demo: $(VENV)/core
 	$(BIN)/spanish-tok demo
@@ -22,8 +22,13 @@ demo-t5: $(VENV)/t5
 test: $(VENV)/dev
 	$(PYTEST) -m "not slow"
 
-test-all: $(VENV)/dev
+test-all: $(VENV)/dev test-bounds
 	$(PYTEST)
+	FUZZ=10000 $(PYTEST) -rP tests/fuzz
+
+# the suite with checked indices; in a cache of its own, as a warm one would run unchecked code
+test-bounds: $(VENV)/dev
+	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$$(mktemp -d) $(PYTEST) -m "not slow"
 
 check: $(VENV)/dev
 	$(BIN)/ruff check .

@@ -275,5 +275,5 @@ def is_counts_file(path: Location) -> bool:
         return False
     try:
         return is_counts(pq.read_schema(path))
-    except pa.ArrowInvalid:
+    except (pa.ArrowException, OSError):
         return False  # reading it as text will say what is wrong
