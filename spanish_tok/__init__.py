@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from spanish_tok.tasks.scores import Evaluation as Evaluation
     from spanish_tok.tasks.task import Task as Task
     from spanish_tok.text.alignment import changes as changes
+    from spanish_tok.text.alphabets import alphabet_table as alphabet_table
     from spanish_tok.text.build_table import build_table as build_table
     from spanish_tok.text.packed_table import normalize_column as normalize_column
     from spanish_tok.text.table import NormalizationTable as NormalizationTable
@@ -112,6 +113,7 @@ _MODULES = {
     "tasks.scores": "Evaluation",
     "tasks.task": "Task",
     "text.alignment": "changes",
+    "text.alphabets": "alphabet_table",
     "text.build_table": "build_table",
     "text.packed_table": "normalize_column",
     "text.table": "NormalizationTable",

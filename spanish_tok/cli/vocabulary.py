@@ -28,6 +28,15 @@ def adds_up(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def keeps_characters(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say which characters are kept."""
+    alphabet = click.option(
+        "--alphabet", default="es", show_default=True, metavar="NAME|FILE",
+        help="es, pt, ca, gl, fr, it, de, or a TOML file: the letters that are kept.",
+    )  # fmt: skip
+    return alphabet(click.option("--cased", is_flag=True, help="Capitals are kept.")(command))
+
+
 ADDING = [
     click.option(
         "--weights", callback=lambda _, __, text: text and numbers_of(text), metavar="W,W,...",
@@ -49,6 +58,7 @@ ADDING = [
 @reads_files
 @runs_on_engines
 @adds_up
+@keeps_characters
 @click.option("--output", required=True, type=FOLDER, help="Parquet file to write.")
 @force_option
 def count(files: tuple[str, ...], output: Path, force: bool, **options: Any) -> None:
@@ -59,8 +69,9 @@ def count(files: tuple[str, ...], output: Path, force: bool, **options: Any) -> 
     With the engine ray the counts of parts lie beside --output until all is done: a call that failed resumes.
     """
     how, runner = reading(options), engine(options)
+    adds = adding(options)
     counts = st.count(
-        list(files), output, **adding(options), reading=how, engine=runner, progress=True, force=force
+        list(files), output, **adds, **options, reading=how, engine=runner, progress=True, force=force
     )
     click.echo(f"{len(counts):,} distinct runs of {counts.total:,}, {counts.records:,} records: {output}")
 
@@ -80,6 +91,12 @@ def count(files: tuple[str, ...], output: Path, force: bool, **options: Any) -> 
     help="Ids in all; may be given several times.",
 )
 @click.option("--sentinels", type=click.IntRange(0), default=100, show_default=True)
+@keeps_characters
+@click.option("--split-digits", is_flag=True, help="Every digit is a piece of its own.")
+@click.option(
+    "--special", multiple=True, metavar="TEXT", help="A further special, such as <sep>; several times."
+)
+@click.option("--no-join", default="", metavar="CHARS", help="Characters that stand alone, such as -_/")
 @set_option
 @click.option(
     "--output", required=True, type=FOLDER, help="Folder to write; with several sizes, one folder each in it."
@@ -90,15 +107,22 @@ def train(
     threads: int | None,
     sizes: tuple[int, ...],
     sentinels: int,
+    alphabet: str,
+    cased: bool,
+    split_digits: bool,
+    no_join: str,
+    special: tuple[str, ...],
     assignments: tuple[str, ...],
     output: Path,
     force: bool,
     **options: Any,
 ) -> None:
     """Train a vocabulary from FILES of text, counts or words: their columns tell."""
+    kept = {"alphabet": alphabet, "cased": cased, "split_digits": split_digits, "no_join": no_join}
     vocabularies = st.train(
         list(files), output, size=list(sizes), sentinels=sentinels, reading=reading(options), **adding(options),
-        engine=st.Local(threads), progress=True, force=force, **st.assigned(assignments),
+        engine=st.Local(threads), progress=True, force=force,
+        **{**kept, "special": special, **st.assigned(assignments)},
     )  # fmt: skip
     for size, vocabulary in vocabularies.items():
         folder = output if len(vocabularies) == 1 else output / str(size)

@@ -10,7 +10,6 @@ from typing import Any
 from spanish_tok.files import shipped
 from spanish_tok.progress import ProgressOption, progress_of
 from spanish_tok.text.alphabet import CODE_POINTS, SURROGATES
-from spanish_tok.text.table import spanish_table
 from spanish_tok.tokenization.tokenizer import Tokenizer
 from spanish_tok.vocab.audit import unreachable_pieces
 from spanish_tok.vocab.formats import EOS
@@ -98,9 +97,7 @@ def verify(
 
 
 def _checks(tokenizer: Tokenizer, folder: Path, texts: list[str]) -> list[Check]:
-    checks = [_round_trips(tokenizer, texts)]
-    if tokenizer.vocabulary.pairs == spanish_table().pairs:
-        checks.append(_code_points(tokenizer))
+    checks = [_round_trips(tokenizer, texts), _code_points(tokenizer)]
     checks.append(_reachable_pieces(tokenizer.vocabulary))
     checks += _sentencepiece(tokenizer, folder, texts)
     checks += _tokenizers(tokenizer, folder, texts)

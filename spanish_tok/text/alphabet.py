@@ -1,7 +1,8 @@
 """The closed Spanish alphabet, and the facts about Unicode that its table needs."""
 
 # The closed alphabet: what normalized text may hold, and nothing else
-LETTERS = "abcdefghijklmnopqrstuvwxyzáéíóúüñªº"
+BASIC_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+LETTERS = BASIC_LETTERS + "áéíóúüñªº"
 DIGITS = "0123456789"
 OTHERS = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~¿¡°€«»—"
 SPANISH = " " + LETTERS + DIGITS + OTHERS

@@ -1,12 +1,14 @@
 """Build a normalization table for a closed alphabet, and write it as a data file.
 
-The rules of one character, the first that applies (`_expand`): a character of the alphabet stays; a space of any kind
-becomes a space; a mark, a control or an unassigned character vanishes; a letter with one of the alphabet's accents
-becomes that letter; the rest goes through lower case, NFKC and Unidecode; a symbol without a result becomes a space.
+The rules of one character, the first that applies (`_Rules.expand`): a character of the alphabet stays; a space of
+any kind becomes a space; a mark, a control or an unassigned character vanishes; a letter with one of the alphabet's
+accents becomes that letter; the rest goes through lower case (unless capitals stay), NFKC and Unidecode; a symbol
+without a result becomes a space.
 """
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -29,11 +31,20 @@ CONTROL_SPACES = "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85"
 DELETED = {"Cc", "Cf", "Cn", "Co", "Cs", "Mc", "Me", "Mn"}
 
 
-def build_table(alphabet: str = SPANISH, database: Any = unicodedata) -> NormalizationTable:
-    """Build the table of a closed lower-case alphabet from Unicode and Unidecode.
+def build_table(
+    alphabet: str = SPANISH,
+    database: Any = unicodedata,
+    *,
+    cased: bool = False,
+    joining: str = "",
+    expansions: Mapping[str, str] | None = None,
+) -> NormalizationTable:
+    """Build the table of a closed alphabet from Unicode and Unidecode.
 
-    alphabet: the space, no capitals, each character once. database: a module like `unicodedata`; the shipped table was
-    built with `unicodedata2`, whose version is pinned, so that it does not depend on Python's. Takes a few seconds.
+    alphabet: the space, no capitals unless `cased`, each character once. database: a module like `unicodedata`; the
+    shipped table was built with `unicodedata2`, whose version is pinned, so that it does not depend on Python's.
+    joining: characters of the alphabet that join letters. expansions: what characters become, where it is not what
+    Unidecode says. Takes a few seconds; `alphabet_table` has tables by name.
 
     Raises SpanishTokError for an alphabet without the space, with capitals or with a character twice.
 
@@ -41,71 +52,87 @@ def build_table(alphabet: str = SPANISH, database: Any = unicodedata) -> Normali
     >>> table.normalize("A CANÇÃO, a can\u0327ção"), table.pairs["A\u0303"]
     ('a canção a canção', 'ã')
     """
-    if " " not in alphabet or alphabet != alphabet.lower() or len(set(alphabet)) != len(alphabet):
+    capitals = not cased and alphabet != alphabet.lower()
+    if " " not in alphabet or capitals or len(set(alphabet)) != len(alphabet):
         raise SpanishTokError(
             "An alphabet must hold the space, no capitals, and each character once",
             f"Correct {alphabet!r}.",
         )
     from importlib.metadata import version
 
-    pairs = _pairs_of(alphabet, database)
+    rules = _Rules(alphabet, database, cased, expansions or {})
     scalars = (chr(code) for code in range(CODE_POINTS) if code not in SURROGATES)
-    expansions = {char: _expand(char, alphabet, pairs, database) for char in scalars}
+    expanded = {char: rules.expand(char) for char in scalars}
     return NormalizationTable(
         alphabet=alphabet,
-        expansions={char: target for char, target in expansions.items() if target},
-        pairs=pairs,
+        expansions={char: target for char, target in expanded.items() if target},
+        pairs=rules.pairs,
         origin=f"Unicode {database.unidata_version}, Unidecode {version('unidecode')}",
+        joining=joining,
     )
 
 
-def _pairs_of(alphabet: str, database: Any) -> dict[str, str]:
-    """Return the decomposed letters of an alphabet: {"n\u0303": "ñ", "N\u0303": "ñ", ...}."""
-    pairs = {}
-    for letter in alphabet:
-        base, *marks = database.normalize("NFD", letter)
-        if (
-            len(marks) == 1
-            and base.isascii()
-            and base in alphabet
-            and FIRST_MARK <= ord(marks[0]) <= LAST_MARK
-        ):
-            pairs[base + marks[0]] = pairs[base.upper() + marks[0]] = letter
-    return pairs
+class _Rules:
+    """The rules by which one character is spelled in an alphabet."""
 
+    def __init__(self, alphabet: str, database: Any, cased: bool, expansions: Mapping[str, str]) -> None:
+        self.alphabet, self.database, self.cased = alphabet, database, cased
+        self.expansions = expansions
+        self.pairs = self._pairs()
 
-def _expand(char: str, alphabet: str, pairs: dict[str, str], database: Any) -> str:
-    """Return the expansion of one character, "" if the table deletes it."""
-    category = database.category(char)
-    if char in alphabet:
-        return char
-    if category[0] == "Z" or char in CONTROL_SPACES or char == SPACE_MARK:
-        return " "
-    if category in DELETED or char in JOINERS:
-        return ""
-    lower = char.lower()
-    if letter := pairs.get(database.normalize("NFD", lower)[:2]):
-        return letter  # the first accent counts: ǘ, ü with an acute, is ü
-    compatible = database.normalize("NFKC", lower).lower()
-    target = "".join(_transliterate(part, alphabet, database) for part in compatible)
-    if "\u2044" in compatible:
-        target = " " + target  # U+2044 is the slash of ½: 21½ becomes 21 1/2, not 211/2
-    if not target and category[0] == "S":
-        return " "
-    return re.sub(" +", " ", target)
+    def _pairs(self) -> dict[str, str]:
+        """Return the decomposed letters: {"n\u0303": "ñ", "N\u0303": "ñ", ...}."""
+        pairs = {}
+        for letter in self.alphabet:
+            base, *marks = self.database.normalize("NFD", letter)
+            if (
+                len(marks) == 1
+                and base.isascii()
+                and base in self.alphabet
+                and FIRST_MARK <= ord(marks[0]) <= LAST_MARK
+            ):
+                pairs[base + marks[0]] = letter
+                if not self.cased:
+                    pairs[base.upper() + marks[0]] = letter
+        return pairs
 
+    def fold(self, text: str) -> str:
+        """Return `text` in lower case, unless capitals stay."""
+        return text if self.cased else text.lower()
 
-def _transliterate(char: str, alphabet: str, database: Any) -> str:
-    """Return one character of a compatibility form, spelled in the alphabet."""
-    from unidecode import unidecode
+    def expand(self, char: str) -> str:
+        """Return the expansion of one character, "" if the table deletes it."""
+        category = self.database.category(char)
+        if char in self.alphabet:
+            return char
+        if category[0] == "Z" or char in CONTROL_SPACES or char == SPACE_MARK:
+            return " "
+        if category in DELETED or char in JOINERS:
+            return ""
+        folded = self.fold(char)
+        if target := self.expansions.get(char) or self.expansions.get(folded):
+            return target
+        if letter := self.pairs.get(self.database.normalize("NFD", folded)[:2]):
+            return letter  # the first accent counts: ǘ, ü with an acute, is ü
+        compatible = self.fold(self.database.normalize("NFKC", folded))
+        target = "".join(map(self.transliterate, compatible))
+        if "\u2044" in compatible:
+            target = " " + target  # U+2044 is the slash of ½: 21½ becomes 21 1/2, not 211/2
+        if not target and category[0] == "S":
+            return " "
+        return re.sub(" +", " ", target)
 
-    if char in alphabet:
-        return char
-    if char == "·":
-        return "." if "." in alphabet else ""
-    if database.category(char) in DELETED:
-        return ""
-    return "".join(c for c in unidecode(char, errors="ignore").lower() if c in alphabet)
+    def transliterate(self, char: str) -> str:
+        """Return one character of a compatibility form, spelled in the alphabet."""
+        from unidecode import unidecode
+
+        if char in self.alphabet:
+            return char
+        if char == "·":
+            return "." if "." in self.alphabet else ""
+        if self.database.category(char) in DELETED:
+            return ""
+        return "".join(c for c in self.fold(unidecode(char, errors="ignore")) if c in self.alphabet)
 
 
 def write_table(table: NormalizationTable, path: Path) -> None:
@@ -120,6 +147,7 @@ def write_table(table: NormalizationTable, path: Path) -> None:
         0041    0041    a
     """
     lines = [f"# {table.origin}", f"alphabet\t{table.alphabet}"]
+    lines += [f"joining\t{table.joining}"] * bool(table.joining)
     lines += [
         f"pair\t{ord(pair[0]):04X} {ord(pair[1]):04X}\t{target}" for pair, target in table.pairs.items()
     ]

@@ -81,19 +81,19 @@ def pack(table: NormalizationTable) -> PackedTable:
         targets=np.frombuffer(bytes(targets), np.uint8),
         pairs=pairs,
         ascii=np.array([ord(t) if len(t) == 1 and t.isascii() else 0 for t in single], np.uint8),
-        kinds=_kinds(table.alphabet),
+        kinds=_kinds(table),
         growth=int(np.ceil(growth)),
     )
 
 
-def _kinds(alphabet: str) -> NDArray[np.uint8]:
+def _kinds(table: NormalizationTable) -> NDArray[np.uint8]:
     """Return uint8[0x10000]: LETTER, DIGIT or OTHER for each character, else 0."""
     kinds = np.zeros(0x10000, np.uint8)
-    for char in alphabet:
+    for char in table.alphabet:
         if ord(char) >= kinds.size:
             raise SpanishTokError(
                 f"{char!r} lies above U+FFFF", "Use an alphabet of the Basic Multilingual Plane."
             )
         if ord(char) != SPACE:
-            kinds[ord(char)] = LETTER if char.isalpha() else DIGIT if char.isdigit() else OTHER
+            kinds[ord(char)] = LETTER if char in table.letters else DIGIT if char in table.digits else OTHER
     return kinds

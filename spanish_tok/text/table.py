@@ -8,9 +8,10 @@ Python, the charsmap and the compiled kernels all read that file, so that they c
 This module imports neither Arrow nor Numba: normalizing one text is cheap.
 """
 
+import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -27,12 +28,32 @@ class NormalizationTable(FieldsAlone):
     expansions: what a character becomes; one that is not a key is deleted. {"A": "a", "½": " 1/2"}
     pairs: two characters, an ASCII letter and a mark of U+0300-U+033F, that are one letter. {"n\u0303": "ñ"}
     origin: the versions of Unicode and Unidecode that the table was built from.
+    joining: characters of the alphabet that are no letters but join them in runs, such as `·` in Catalan.
+    name: of the alphabet, by which counts are told apart.
     """
 
     alphabet: str
     expansions: dict[str, str]
     pairs: dict[str, str]
     origin: str
+    joining: str = ""
+    name: str = field(default="", compare=False)
+
+    @cached_property
+    def label(self) -> str:
+        """The name of the alphabet; of one without a name, what it holds in short."""
+        what = f"{self.alphabet}\n{self.joining}\n{sorted(self.pairs.items())}"
+        return self.name or f"own-{hashlib.sha256(what.encode()).hexdigest()[:8]}"
+
+    @cached_property
+    def letters(self) -> str:
+        """The characters that make runs of letters."""
+        return "".join(char for char in self.alphabet if char.isalpha() or char in self.joining)
+
+    @cached_property
+    def digits(self) -> str:
+        """The characters that make runs of digits."""
+        return "".join(char for char in self.alphabet if char.isdigit())
 
     def normalize(self, text: str) -> str:
         """Map `text` into the alphabet of this table.
@@ -111,22 +132,22 @@ def valid_text(text: str) -> str:
 @cache
 def spanish_table() -> NormalizationTable:
     """Return the table that ships with the package, read once."""
-    return read_table(Path(__file__).with_name("alphabet.tsv"))
+    return replace(read_table(Path(__file__).with_name("alphabet.tsv")), name="es")
 
 
 def read_table(path: Path) -> NormalizationTable:
     """Read a table that `write_table` wrote; its docstring shows the lines."""
     header, *lines = path.read_text(encoding="utf-8").splitlines()
-    alphabet, pairs, expansions = "", {}, {}
+    alphabet, joining, pairs, expansions = "", "", {}, {}
     for line in lines:
         first, last, *target = line.split("\t")
         if first == "alphabet":
             alphabet = last
+        elif first == "joining":
+            joining = last
         elif first == "pair":
             pairs["".join(chr(int(code, 16)) for code in last.split())] = target[0]
         else:
             for code in range(int(first, 16), int(last, 16) + 1):
                 expansions[chr(code)] = target[0]
-    return NormalizationTable(
-        alphabet=alphabet, expansions=expansions, pairs=pairs, origin=header.removeprefix("# ")
-    )
+    return NormalizationTable(alphabet, expansions, pairs, header.removeprefix("# "), joining)

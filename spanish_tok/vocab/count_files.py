@@ -25,9 +25,10 @@ from spanish_tok.readers.records import expand_paths
 from spanish_tok.readers.remote import is_remote
 from spanish_tok.readers.splits import Part, parts_of
 from spanish_tok.readers.streams import base_name, size_of
+from spanish_tok.text.alphabets import SPANISH_NAME, alphabet_table
 from spanish_tok.text.arrow import Column
 from spanish_tok.text.table import NormalizationTable
-from spanish_tok.vocab.counts import Counts, count_runs, is_counts, merge
+from spanish_tok.vocab.counts import Counts, count_runs, is_counts, merge, one_alphabet
 from spanish_tok.vocab.word_lists import TOTAL, WORDS, column_names, number_column
 
 MOST_PARTS = 1000  # of files, in one task
@@ -41,6 +42,8 @@ def count(
     weights: Sequence[float] | None = None,
     total: int = TOTAL,
     licence: str | Sequence[str] = "",
+    alphabet: Location = SPANISH_NAME,
+    cased: bool = False,
     reading: ReadOptions | None = None,
     table: NormalizationTable | None = None,
     engine: Local | Ray | None = None,
@@ -54,7 +57,10 @@ def count(
     input: files, folders, patterns, or a recipe by name; or `texts=` in memory. A file tells by its columns what it
     holds: run and count are counts already, word and count or word and frequency a list of words (`total`: see
     `Counts.from_words`; lists without a header need reading=ReadOptions(format="words")), any other is text. All are
-    added up. `table` is the normalization, the Spanish one by default.
+    added up.
+
+    alphabet, cased: which characters are kept, see `alphabet_table`; or `table`, a normalization of one's own. Counts
+    record their alphabet.
 
     weights: one for each entry of `input` as it is given, so that a folder or a pattern counts as one. licence: of the
     data, recorded with the name and the fingerprint of each source; one for all, or one for each entry.
@@ -62,13 +68,14 @@ def count(
     The engine Ray counts parts of the files in the cluster and merges them there as a tree. With an `output`, which its
     nodes must share, the counts of each part lie beside it until all is counted: a call that failed resumes.
 
-    Raises SpanishTokError, which names file and row, for what cannot be read.
+    Raises SpanishTokError, which names file and row, for what cannot be read, and for counts of two alphabets.
 
     >>> counts = count(texts=["¡Hola, mundo!", "hola"])
     >>> counts.total, counts.records
     (6, 2)
     """
     engine, reading = engine or Local(), reading or ReadOptions()
+    table = table or alphabet_table(alphabet, cased=cased)
     entries = _entries(input, reading, texts)
     licences = [licence] * len(entries) if isinstance(licence, str) else list(licence)
     for what, values in (("weights", weights), ("licences", licences)):
@@ -89,6 +96,7 @@ def count(
             parts.append(found.named(name))
         counted.append(_sum([part.named(name, its_licence) for part in parts]))
     counts = merge(counted, weights) if weights else _sum(counted)
+    one_alphabet([counts.alphabet, table.label], "Count the text with that alphabet, or give its name.")
     _tell_dropped(counts, progress_of(progress))
     if output is not None:
         counts.save(output, force=force)

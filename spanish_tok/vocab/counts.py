@@ -32,9 +32,10 @@ from spanish_tok.outputs import check_file
 from spanish_tok.parallel.threads import Shared, available_cores, thread_pool
 from spanish_tok.readers.options import ReadOptions
 from spanish_tok.schema import COUNT, shape_of
+from spanish_tok.text.alphabets import SPANISH_NAME
 from spanish_tok.text.arrow import Column, bytes_and_offsets, text_array, text_chunks
 from spanish_tok.text.packed_table import pack, packed_spanish
-from spanish_tok.text.table import NormalizationTable
+from spanish_tok.text.table import NormalizationTable, spanish_table
 from spanish_tok.vocab.sources import Source, sources_from
 from spanish_tok.vocab.word_lists import MOST, TOTAL, added, runs_of_words, word_list_of
 
@@ -42,6 +43,7 @@ SCHEMA = pa.schema([("run", pa.large_string()), ("count", pa.int64())])
 METADATA_KEY = b"spanish-tok"
 NOTES = {  # the shape of what it holds
     "fingerprint?": str, "records?": COUNT, "cut?": COUNT, "sources?": [shape_of(Source)], "dropped?": {str: COUNT},
+    "alphabet?": str,
 }  # fmt: skip
 SLICE = 1 << 22  # bytes of text that a thread takes at a time
 
@@ -54,7 +56,8 @@ class Counts:
 
     The others are notes for people. records: how many were read. cut: how many times a run longer than 64 characters
     was cut. sources: where the counts come from, as far as it is known. dropped: words of lists that became no run, by
-    reason. Equality of two counts is equality of their `fingerprint`.
+    reason. alphabet: the label of the table that they were made with, "" where it is not known: counts of two alphabets
+    cannot be merged. Equality of two counts is equality of their `fingerprint`.
     """
 
     table: pa.Table
@@ -62,6 +65,7 @@ class Counts:
     cut: int = 0
     sources: tuple[Source, ...] = ()
     dropped: Mapping[str, int] = field(default_factory=dict)
+    alphabet: str = ""
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -118,7 +122,8 @@ class Counts:
         ({'run': ['▁niño', "'", 's'], 'count': [4, 1, 1]}, {'several words': 1})
         """
         rows, cut, dropped = runs_of_words(word_list_of(words, reading), total, table)
-        counts = merge([Counts(rows.cast(SCHEMA), cut=cut, dropped=dropped)])
+        label = (table or spanish_table()).label
+        counts = merge([Counts(rows.cast(SCHEMA), cut=cut, dropped=dropped, alphabet=label)])
         return counts.named(name, kind="words")
 
     def save(self, path: str | os.PathLike[str], *, level: int = 19, force: bool = False) -> None:
@@ -138,6 +143,8 @@ class Counts:
             notes["sources"] = [source.to_dict() for source in self.sources]
         if self.dropped:
             notes["dropped"] = dict(self.dropped)
+        if self.alphabet != SPANISH_NAME:
+            notes["alphabet"] = self.alphabet
         table = self.table.replace_schema_metadata({METADATA_KEY: json.dumps(notes).encode()})
         with atomic_path(path) as partial, open(partial, "wb") as file:
             interruptible(lambda: pq.write_table(table, file, compression="zstd", compression_level=level))
@@ -160,11 +167,8 @@ class Counts:
                 f"{path} has the columns {', '.join(table.column_names)}",
                 "A table of counts has run and count.",
             )
-        notes = parse_json(
-            (table.schema.metadata or {}).get(METADATA_KEY, b"{}"),
-            f"The metadata of {path}",
-            NOTES,
-        )
+        saved = (table.schema.metadata or {}).get(METADATA_KEY)
+        notes = parse_json(saved or b"{}", f"The metadata of {path}", NOTES)
         counts = merge([Counts(_whole(table.select(SCHEMA.names), path))])
         if notes.get("fingerprint", counts.fingerprint) != counts.fingerprint:
             raise SpanishTokError(f"The counts in {path} are not those that were saved", "Count again.")
@@ -174,6 +178,7 @@ class Counts:
             notes.get("cut", 0),
             sources_from(notes.get("sources", ())),
             notes.get("dropped", {}),
+            notes.get("alphabet", SPANISH_NAME if saved else ""),
         )
 
 
@@ -232,7 +237,8 @@ def count_runs(
     threads = threads or available_cores()
     with thread_pool(threads) as pool, closing(Shared(_slices(texts))) as slices:
         tables, records = zip(*pool.map(work, [slices] * threads), strict=True)
-    return interruptible(lambda: _as_counts(reduce(merge_runs, tables), sum(records)))
+    counts = interruptible(lambda: _as_counts(reduce(merge_runs, tables), sum(records)))
+    return replace(counts, alphabet=(table or spanish_table()).label)
 
 
 def _slices(texts: Column | Iterable[Column]) -> Iterator[pa.LargeStringArray]:
@@ -267,6 +273,8 @@ def merge(parts: Sequence[Counts], weights: Sequence[float] | None = None) -> Co
 
     A weighted sum is rounded to a whole number, but never to less than 1: no run is lost.
 
+    Raises SpanishTokError for wrong weights, and for counts of two alphabets.
+
     >>> a, b = count_runs(["sí sí"]), count_runs(["sí no"])
     >>> merge([a, b], weights=[10, 1]).table.to_pydict()
     {'run': ['▁sí', '▁no'], 'count': [21, 1]}
@@ -297,7 +305,19 @@ def merge(parts: Sequence[Counts], weights: Sequence[float] | None = None) -> Co
             for source in part.sources
         ),
         reduce(added, (part.dropped for part in parts), {}),
+        one_alphabet([part.alphabet for part in parts]),
     )
+
+
+def one_alphabet(labels: Iterable[str], advice: str = "Count the text again with one.") -> str:
+    """Return the one alphabet of several counts, "" where none is known.
+
+    Raises SpanishTokError that names two different ones.
+    """
+    known = list(dict.fromkeys(label for label in labels if label))
+    if len(known) > 1:
+        raise SpanishTokError(f"Two alphabets cannot be mixed: {known[0]} and {known[1]}", advice)
+    return known[0] if known else ""
 
 
 def _in_order(table: pa.Table) -> pa.Table:

@@ -44,6 +44,10 @@ class Written(Protocol):
         """How many sentinels there are; they have the last ids."""
 
     @property
+    def specials(self) -> int:
+        """How many more specials stand below the sentinels."""
+
+    @property
     def charsmap(self) -> bytes:
         """The normalization as SentencePiece compiles it."""
 
@@ -63,10 +67,9 @@ def model_proto(vocabulary: Written) -> bytes:
     from sentencepiece import sentencepiece_model_pb2 as proto
 
     kinds = proto.ModelProto.SentencePiece
-    sentinels = set(range(len(vocabulary) - vocabulary.sentinels, len(vocabulary)))
     model = proto.ModelProto()
     for token_id, (piece, score) in enumerate(zip(vocabulary.pieces, vocabulary.scores, strict=True)):
-        control = token_id in (PAD, EOS) or token_id in sentinels
+        control = token_id in vocabulary.special_ids
         kind = kinds.UNKNOWN if token_id == UNK else kinds.CONTROL if control else kinds.NORMAL
         model.pieces.add(piece=piece, score=score, type=kind)
     trainer = model.trainer_spec
@@ -153,6 +156,8 @@ def special_tokens_map(vocabulary: Written) -> str:
 
 def _special_tokens(vocabulary: Written) -> dict[str, Any]:
     sentinels = [f"<extra_id_{k}>" for k in range(vocabulary.sentinels)]
+    first = len(vocabulary) - vocabulary.sentinels
+    sentinels += [vocabulary.pieces[first - 1 - k] for k in range(vocabulary.specials)]
     pad, eos, unk = SPECIALS
     return {"pad_token": pad, "eos_token": eos, "unk_token": unk, "additional_special_tokens": sentinels}
 

@@ -23,10 +23,13 @@ from spanish_tok.progress import SILENT, Bar, Progress, ProgressOption, progress
 from spanish_tok.readers.inputs import InputOption
 from spanish_tok.readers.options import Location, ReadOptions
 from spanish_tok.text.alphabet import SPACE_MARK
-from spanish_tok.text.table import NormalizationTable, spanish_table
+from spanish_tok.text.alphabets import SPANISH_NAME, alphabet_table
+from spanish_tok.text.table import NormalizationTable
+from spanish_tok.vocab.asked_pieces import checked_specials
 from spanish_tok.vocab.audit import best_other_score, shadowed_pieces
 from spanish_tok.vocab.count_files import count
-from spanish_tok.vocab.counts import Counts
+from spanish_tok.vocab.counts import Counts, one_alphabet
+from spanish_tok.vocab.standing_alone import characters_alone, cut_alone
 from spanish_tok.vocab.unigram import UnigramModel, rank, run_em, seed_model
 from spanish_tok.vocab.vocabulary import SPECIALS, Vocabulary, check_place, rounded
 from spanish_tok.vocab.word_lists import TOTAL
@@ -46,12 +49,29 @@ class TrainOptions:
     shrink:   share of the pieces that survives a round; closer to 1 is slower and hardly better
     steps:    of expectation and maximization between two prunings; 2 as in SentencePiece
     headroom: the last pruning leaves size x headroom pieces, of which the most probable are taken
+    alphabet: es, pt, ca, gl, fr, it, de or a TOML file: the characters that are kept, all of them pieces
+    cased:    capitals are kept: a model reads and writes names as they are
+    split_digits: every digit is a piece of its own, and the space before a number: figures are spelled alike
+    special:  texts that become specials, directly below the sentinels, never made from what is typed
+    no_join:  characters that stand alone as digits do then, such as "-_/" in codes and paths
     """
 
     seeds: int = 1_000_000
     shrink: float = 0.75
     steps: int = 2
     headroom: float = 1.1
+    alphabet: str = SPANISH_NAME
+    cased: bool = False
+    split_digits: bool = False
+    no_join: str = ""
+    special: Sequence[str] = ()
+
+    def recorded(self, table: NormalizationTable) -> dict[str, Any]:
+        """Return what a manifest says: four always, the others unless default."""
+        default = asdict(TrainOptions())
+        always = ("seeds", "shrink", "steps", "headroom")
+        changed = {k: v for k, v in asdict(self).items() if k in always or v != default[k]}
+        return changed if table.label == SPANISH_NAME else {**changed, "alphabet": table.label}
 
 
 @overload
@@ -95,13 +115,13 @@ def train(
     input: Counts, or files of counts, of words or of text, folders, a recipe; or `texts=` in memory; weights, total,
     licence: see `count`. size: one size, or a list of sizes, which one training passes through: then the result is
     {size: Vocabulary}, and `output` holds a folder a size if there are several. table: the normalization that the
-    counts were made with, the Spanish one by default; every character of its alphabet becomes a piece. changes: fields
-    of TrainOptions. force: replace another vocabulary in `output`; the same one is left as it is.
+    counts were made with, by default that of the options' alphabet; every character of it becomes a piece. changes:
+    fields of TrainOptions. force: replace another vocabulary in `output`; the same one is left as it is.
 
     The same counts give the same bytes on any number of threads, and each size equals the one that is trained alone.
     (Unigram language model: Kudo 2018, https://arxiv.org/abs/1804.10959.)
 
-    Raises SpanishTokError if the counts are empty, or allow no vocabulary of that size.
+    Raises SpanishTokError if the counts are empty, allow no vocabulary of that size, or are of another alphabet.
 
     >>> texts = ["el perro y la perra", "los perros y las perras", "el gato y la gata"] * 9
     >>> vocabulary = train(texts=texts, size=193)
@@ -111,6 +131,7 @@ def train(
     [190, 193]
     """
     options, engine, shown = changed(TrainOptions, options, changes), engine or Local(), progress_of(progress)
+    table = table or alphabet_table(options.alphabet, cased=options.cased)
     sizes = [size] if isinstance(size, int) else list(size) if isinstance(size, list | tuple) else size
     places = sizes if isinstance(sizes, list) and output is not None else []
     folders = {each: Path(output or "") / ("" if len(places) == 1 else str(each)) for each in places}
@@ -166,14 +187,19 @@ def train_vocabularies(
 ) -> dict[int, Vocabulary]:
     """Train vocabularies of several sizes from counts in one run; see `train`."""
     _check_types(counts, sizes)
-    options, table = options or TrainOptions(), table or spanish_table()
+    options = options or TrainOptions()
+    table = table or alphabet_table(options.alphabet, cased=options.cased)
     characters = sorted(table.alphabet.replace(" ", SPACE_MARK))
-    reserved = len(SPECIALS) + sentinels
+    special = checked_specials(options.special, table)
+    reserved = len(SPECIALS) + len(special) + sentinels
     _check_smallest(sizes, reserved, len(characters))
     if not len(counts):
         raise SpanishTokError("The counts are empty", "Count a text that holds at least one word.")
+    one_alphabet([counts.alphabet, table.label], "Train with the alphabet of the counts, or count again.")
+    alone = characters_alone(table, options.split_digits, options.no_join)
     bar.note("looking for candidates")
-    model = interruptible(seed_model, counts, characters, options.seeds, threads or available_cores())
+    cut = cut_alone(counts, alone)
+    model = interruptible(seed_model, cut, characters, options.seeds, threads or available_cores())
     run_em(model, options.steps)
     if max(sizes) > len(model) + reserved:
         raise SpanishTokError(
@@ -184,8 +210,10 @@ def train_vocabularies(
     notes: dict[str, Any] = {"counts": counts.fingerprint}
     if counts.sources:
         notes["sources"] = [source.to_dict() for source in counts.sources]
-    notes |= {"trainer": TRAINER, "training": asdict(options)}
-    return {size: Vocabulary.build(scores[size - reserved], sentinels, table, notes) for size in sizes}
+    notes |= {"trainer": TRAINER, "training": options.recorded(table)}
+    return {
+        size: Vocabulary.build(scores[size - reserved], sentinels, table, notes, special) for size in sizes
+    }
 
 
 def _check_smallest(sizes: Sequence[int], reserved: int, characters: int) -> None:

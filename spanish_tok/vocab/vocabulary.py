@@ -1,13 +1,14 @@
 """A vocabulary: pieces, scores and special ids, and the folder that holds it.
 
 Of V ids, `<pad>` is 0, `</s>` 1, `<unk>` 2; then the pieces, most probable first; the sentinels are the last
-ids, `<extra_id_k>` = V - 1 - k. Scores are multiples of 2^-10: sums of them are exact in float32 for any
-ordinary record, so that float32, float64 and integer engines choose the same pieces.
+ids, `<extra_id_k>` = V - 1 - k; other specials stand directly below them, the first one last. Scores are multiples
+of 2^-10: sums of them are exact in float32 for any ordinary record, so that float32, float64 and integer engines
+choose the same pieces.
 """
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -43,7 +44,7 @@ class Vocabulary(FieldsAlone):
 
     `charsmap` is the normalization as SentencePiece compiles it; `pairs` are the letters that have a
     decomposed form, which tokenizer.json needs; `notes` say where the vocabulary comes from; `model` is the
-    spiece.model that it was read from, if it was.
+    spiece.model that it was read from, if it was; `specials` is how many more specials stand below the sentinels.
     """
 
     pieces: tuple[str, ...]
@@ -53,6 +54,7 @@ class Vocabulary(FieldsAlone):
     pairs: Mapping[str, str] = field(default_factory=dict, repr=False)
     notes: Mapping[str, Any] = field(default_factory=dict)
     model: bytes = field(default=b"", repr=False)
+    specials: int = 0
 
     def __len__(self) -> int:
         return len(self.pieces)
@@ -63,10 +65,11 @@ class Vocabulary(FieldsAlone):
         sentinels: int,
         table: NormalizationTable,
         notes: Mapping[str, Any] | None = None,
+        specials: Sequence[str] = (),
     ) -> "Vocabulary":
         """Build a vocabulary of pieces with natural-logarithm scores.
 
-        They are rounded, ordered, and given their ids.
+        They are rounded, ordered, and given their ids. specials: more of them, which stand below the sentinels.
 
         >>> vocabulary = Vocabulary.build({"▁": -2.0, "▁sol": -1.50001}, sentinels=2, table=spanish_table())
         >>> vocabulary.pieces
@@ -76,7 +79,7 @@ class Vocabulary(FieldsAlone):
         """
         kept = {piece: rounded(score) for piece, score in scores.items()}
         ordered = sorted(kept, key=lambda piece: (-kept[piece], piece))
-        last = [f"<extra_id_{k}>" for k in reversed(range(sentinels))]
+        last = [*reversed(specials), *(f"<extra_id_{k}>" for k in reversed(range(sentinels)))]
         return Vocabulary(
             pieces=(*SPECIALS, *ordered, *last),
             scores=(*(0.0 for _ in SPECIALS), *(kept[piece] for piece in ordered), *(0.0 for _ in last)),
@@ -84,12 +87,14 @@ class Vocabulary(FieldsAlone):
             charsmap=spanish_charsmap() if table is spanish_table() else compile_charsmap(table),
             pairs=dict(table.pairs),
             notes={"normalization": table.origin, **(notes or {})},
+            specials=len(specials),
         )
 
     @cached_property
     def special_ids(self) -> frozenset[int]:
         """The ids that text never becomes: specials and sentinels."""
-        return frozenset({*range(len(SPECIALS)), *range(len(self) - self.sentinels, len(self))})
+        last = range(len(self) - self.sentinels - self.specials, len(self))
+        return frozenset({*range(len(SPECIALS)), *last})
 
     def sentinel_id(self, k: int) -> int:
         """Return the id of `<extra_id_k>`; raise SpanishTokError for an unknown one."""
@@ -140,7 +145,7 @@ class Vocabulary(FieldsAlone):
 
     def write_into(self, folder: str | os.PathLike[str]) -> None:
         """Write the files of `save` into a folder, such as a model's, that holds others."""
-        if not self.exact or not self.pairs:
+        if not self.exact or "normalization" not in self.notes:  # `build` notes it
             raise SpanishTokError(
                 "A foreign model can be read but not saved", "Train a vocabulary from counts."
             )
@@ -213,6 +218,11 @@ def _of_model(data: bytes, model: Any) -> Vocabulary:
     sentinels = 0
     while sentinels < len(pieces) and pieces[-1 - sentinels] == f"<extra_id_{sentinels}>":
         sentinels += 1
+    specials = 0
+    while model.pieces[-1 - sentinels - specials].type == model.pieces[0].CONTROL and (
+        sentinels + specials < len(pieces) - len(SPECIALS)
+    ):
+        specials += 1
     charsmap = bytes(model.normalizer_spec.precompiled_charsmap)
     ours = charsmap == spanish_charsmap()
     return Vocabulary(
@@ -222,6 +232,7 @@ def _of_model(data: bytes, model: Any) -> Vocabulary:
         charsmap=charsmap,
         pairs=dict(spanish_table().pairs) if ours else {},
         model=data,
+        specials=specials,
     )
 
 

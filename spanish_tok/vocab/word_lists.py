@@ -216,7 +216,6 @@ def runs_of_words(
     word. A word is dropped where nothing is left of it, where it is several words, or where its count rounds to 0;
     the reasons say how many. A run may stand in several rows.
     """
-    alphabet = (table or spanish_table()).alphabet
     numbers, size = given.numbers, float(given.numbers.sum())
     if given.shares and size:
         numbers = np.rint(numbers / size * total)
@@ -226,7 +225,8 @@ def runs_of_words(
     zero = (numbers == 0) & ~empty & ~several
     kept = ~(empty | several | zero)
     words, counts = words.filter(pa.array(kept)), np.minimum(numbers[kept], MOST).astype(np.int64)
-    cut_runs, runs = _runs(alphabet, f"{{1,{RUN_LIMIT}}}"), _runs(alphabet, "+")
+    splits = table or spanish_table()
+    cut_runs, runs = _runs(splits, f"{{1,{RUN_LIMIT}}}"), _runs(splits, "+")
     cut = pc.sum(
         pc.subtract(pc.count_substring_regex(words, cut_runs), pc.count_substring_regex(words, runs))
     )
@@ -248,10 +248,9 @@ def _joined(before: str, words: pa.LargeStringArray) -> pa.LargeStringArray:
     return pc.binary_join_element_wise(ends[0], words, ends[1])
 
 
-def _runs(alphabet: str, times: str) -> str:
+def _runs(table: NormalizationTable, times: str) -> str:
     """Return the regular expression of runs: letters, digits, or other characters."""
-    letters = "".join(re.escape(char) for char in alphabet if char.isalpha())
-    digits = "".join(re.escape(char) for char in alphabet if char.isdigit())
+    letters, digits = re.escape(table.letters), re.escape(table.digits)
     return f"([{letters}]{times}|[{digits}]{times}|[^{letters}{digits}]{times})"
 
 
