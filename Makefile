@@ -1,17 +1,21 @@
 # make demo      trains a vocabulary from the embedded counts and shows round trips, offline
 # make demo-t5   installs torch, trains a tiny T5 for 3 minutes and lets it fill masks; TEXT=file trains on yours
 # make test      runs the suite; make test-all also what takes minutes, checked indices and 10,000 changed files
+# make test-kills KILLS=1000 SEED=0, make test-interrupts TRIES=500 SEED=0: jobs broken off at random, done again, compared
 # make check     ruff, mypy, the layers and the English of docstrings
 # make bench     the benchmarks of counting and training, over CORPUS="files of records"
 
 PYTHON ?= python3
 VENV ?= .venv
+KILLS ?= 50
+TRIES ?= 48
+SEED ?= 0
 CORPUS ?= ../shared/corpus/*.parquet
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo demo-t5 test test-all test-bounds check bench clean
+.PHONY: demo demo-t5 test test-all test-bounds test-kills test-interrupts check bench clean
 
 demo: $(VENV)/core
 	$(BIN)/spanish-tok demo
@@ -29,6 +33,12 @@ test-all: $(VENV)/dev test-bounds
 # the suite with checked indices; in a cache of its own, as a warm one would run unchecked code
 test-bounds: $(VENV)/dev
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$$(mktemp -d) $(PYTEST) -m "not slow"
+
+test-kills: $(VENV)/dev
+	$(BIN)/python -m tests.broken_off kill --number $(KILLS) --seed $(SEED)
+
+test-interrupts: $(VENV)/dev
+	$(BIN)/python -m tests.broken_off interrupt --number $(TRIES) --seed $(SEED)
 
 check: $(VENV)/dev
 	$(BIN)/ruff check .

@@ -1,0 +1,241 @@
+"""Jobs that are killed or interrupted at random moments, done again, and compared with whole ones.
+
+    python -m tests.broken_off kill --number 1000 --seed 0
+    python -m tests.broken_off interrupt --number 500 --seed 0
+
+A line of the log is one try, named by its seed; what the log holds is not tried again, so that a long run goes on.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spanish_tok.t5.checkpoint import read_tensors
+
+KILLED = ("sample", "shard", "count", "train", "pretrain", "finetune")
+INTERRUPTED = ("train", "count", "shard", "sample", "encode_column", "generate")
+GOLDEN = (5**0.5 - 1) / 2  # multiples of it, modulo 1, are spread evenly
+AT_MOST = 2.0  # seconds that an interrupt may take
+TIMES = re.compile(r"seconds|tokens_per_second|read_at|torch|source|start")
+
+# The jobs from Python: they are done again in the same process after an interrupt.
+PROGRAM = """
+import hashlib, sys
+def job(kind, folder):
+    import spanish_tok as st
+    if kind == "encode_column":
+        lines = open(folder + "/text.txt").read().split("\\n")
+        columns = [st.Tokenizer.load().encode_column(lines) for _ in range(6)]
+        return hashlib.sha256(str([len(column.flatten()) for column in columns]).encode()).hexdigest()
+    texts = ["los archivos que <extra_id_0> encuentran <extra_id_1> directorio"] * 8
+    results = st.generate(texts, max_new_tokens=60, num_beams=4)
+    return hashlib.sha256(str([result.text for result in results]).encode()).hexdigest()
+try:
+    print("whole", job(*sys.argv[1:]), flush=True)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+    print("again", job(*sys.argv[1:]), flush=True)
+"""
+
+
+class Jobs:
+    """The jobs with their inputs and right results, in a folder that stays."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "text.txt").exists():
+            words = random.Random(1).choices(["perro", "gata", "casa", "que", "y", "comía"], k=600_000)
+            numbers = range(0, len(words), 6)
+            lines = (" ".join(words[n : n + 6]) + f" palabra{n % 90_000} otra{n * 7}." for n in numbers)
+            (folder / "text.txt").write_text("\n".join(lines) + "\n")
+            records = ({"text": f"el perro {n} come en casa .", "summary": f"perro {n}"} for n in range(40))
+            (folder / "records.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+        if not (folder / "tokens" / "manifest.json").exists():
+            self.finish(["shard", str(folder / "records.jsonl"), "--output", str(folder / "tokens")])
+        known = folder / "whole.json"
+        self.whole: dict[str, Any] = json.loads(known.read_text()) if known.exists() else {}
+
+    def call(self, job: str, output: Path) -> list[str]:
+        """Return the program that does a job."""
+        text = str(self.folder / "text.txt")
+        small = ["--set", "batch_size=2", "--set", "input_length=64"]
+        calls = {
+            "sample": ["sample", text, "--size", "60000", "--at-most"],
+            "shard": ["shard", text, "--shard-bytes", "300000"],
+            "count": ["count", text],
+            "train": ["train", text, "--set", "seeds=50000"],
+            "pretrain": ["pretrain", str(self.folder / "tokens"), *small, "--set", "steps=60", "--set", "warmup=5",
+                         "--set", "save_every=7", "--set", "validate_every=20"],
+            "finetune": ["finetune", str(self.folder / "records.jsonl"), "--task", "summarization", "--epochs", "1",
+                         "--input-tokens", "32", "--target-tokens", "8", "--batch-size", "4",
+                         "--set", "save_every=3"],
+        }  # fmt: skip
+        if job not in calls:
+            return [sys.executable, "-c", PROGRAM, job, str(self.folder)]
+        return [sys.executable, "-m", "spanish_tok", *calls[job], "--output", str(output)]
+
+    def finish(self, arguments: Sequence[str], **more: Any) -> None:
+        program = (
+            arguments if arguments[0] == sys.executable else [sys.executable, "-m", "spanish_tok", *arguments]
+        )
+        done = subprocess.run(program, capture_output=True, text=True, **more)
+        assert done.returncode == 0, done.stderr[-2000:]
+
+    def of(self, job: str, cold: bool = False) -> tuple[float, str]:
+        """Return the seconds and the digest of a whole job, measured once."""
+        name = f"{job}{' cold' * cold}"
+        if name not in self.whole:
+            with tempfile.TemporaryDirectory(dir=self.folder) as temporary:
+                output, begun = Path(temporary) / "out", time.monotonic()
+                done = subprocess.run(
+                    self.call(job, output), capture_output=True, text=True, env=_environment(cold)
+                )
+                assert done.returncode == 0, done.stderr[-2000:]
+                digest = digest_of(output) if output.exists() else done.stdout.split()[-1]
+                self.whole[name] = [time.monotonic() - begun, digest]
+            (self.folder / "whole.json").write_text(json.dumps(self.whole))
+        seconds, digest = self.whole[name]
+        return seconds, digest
+
+    def kill(self, seed: int) -> dict[str, Any]:
+        """Kill a job up to three times, finish it, and compare its bytes."""
+        draw, job = random.Random(seed), KILLED[seed % len(KILLED)]
+        seconds, digest = self.of(job)
+        kills = 0
+        with tempfile.TemporaryDirectory(dir=self.folder) as temporary:
+            output = Path(temporary) / "out"
+            for _ in range(draw.randint(1, 3)):
+                process = subprocess.Popen(
+                    self.call(job, output), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+                )
+                try:
+                    process.communicate(timeout=draw.random() * seconds)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.communicate()
+                    kills += 1
+            done = subprocess.run(self.call(job, output), capture_output=True, text=True)
+            same = done.returncode == 0 and digest_of(output) == digest
+            return {"job": job, "kills": kills, "right": same, "told": "" if same else done.stderr[-300:]}
+
+    def interrupt(self, seed: int) -> dict[str, Any]:
+        """Interrupt a job, half of the times with an empty cache of compiled code."""
+        job, cold = INTERRUPTED[seed % len(INTERRUPTED)], bool(seed // len(INTERRUPTED) % 2)
+        seconds, digest = self.of(job, cold)
+        moment = seconds * (seed // (2 * len(INTERRUPTED)) * GOLDEN % 1)
+        with tempfile.TemporaryDirectory(dir=self.folder) as temporary:
+            output = Path(temporary) / "out"
+            process = subprocess.Popen(
+                self.call(job, output),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=_environment(cold),
+            )
+            time.sleep(moment)
+            begun = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            assert process.stdout
+            first = process.stdout.readline()
+            took = time.monotonic() - begun
+            rest, told = process.communicate()
+            left = [path.name for path in Path(temporary).iterdir() if path.suffix == ".partial"]
+            python = job in ("encode_column", "generate")
+            status = process.returncode
+            if python:  # before it began to run, Python ends it
+                right = (status == 0 and digest in first + rest) or (status != 0 and moment < 0.3)
+            else:
+                right = status == 0 or (status == 130 and told.count("\n") == 1 and not left)
+            slow = took > AT_MOST and not first.startswith(("whole", "5,000"))
+            right = right and not (slow and status != 0)
+            return {"job": job, "cold": cold, "moment": round(moment, 2), "took": round(took, 2), "status": status,
+                    "right": right, "told": "" if right else told[-300:] + str(left)}  # fmt: skip
+
+
+def _environment(cold: bool) -> dict[str, str]:
+    cache = {"NUMBA_CACHE_DIR": tempfile.mkdtemp(prefix="cold-")} if cold else {}
+    return {**os.environ, **cache}
+
+
+def digest_of(output: Path) -> str:
+    """Return the SHA-256 of all files of an output, times left out."""
+    digest = hashlib.sha256()
+    for path in sorted(output.rglob("*")) if output.is_dir() else [output]:
+        if path.is_file() and path.suffix not in (".png", ".svg", ".npy") and not path.name.startswith("."):
+            digest.update(path.name.encode() + _content(path))
+    return digest.hexdigest()
+
+
+def _content(path: Path) -> bytes:
+    if path.suffix == ".json":
+        return json.dumps(_timeless(json.loads(path.read_text())), sort_keys=True).encode()
+    if path.suffix == ".csv":
+        rows = [line.split(",") for line in path.read_text().splitlines()]
+        kept = [place for place, name in enumerate(rows[0]) if not TIMES.search(name)]
+        return json.dumps([[row[place] for place in kept] for row in rows]).encode()
+    if path.suffix == ".safetensors":  # the metadata hold times
+        tensors = sorted(read_tensors(path).items())
+        return b"".join(name.encode() + np.ascontiguousarray(array).tobytes() for name, array in tensors)
+    return path.read_bytes()
+
+
+def _timeless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _timeless(entry) for name, entry in value.items() if not TIMES.search(name)}
+    return [_timeless(entry) for entry in value] if isinstance(value, list) else value
+
+
+def tries(way: str, number: int, seed: int, folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield the results of tries until `number` kills or interrupts were made, those of the log first."""
+    jobs, log = Jobs(folder), folder / f"{way}.jsonl"
+    lines = map(json.loads, log.read_text().splitlines()) if log.exists() else ()
+    known = {line["seed"]: line for line in lines}
+    made = 0
+    while made < number:
+        if seed not in known:
+            known[seed] = {"seed": seed, **getattr(jobs, way)(seed)}
+            with open(log, "a") as file:
+                file.write(json.dumps(known[seed], ensure_ascii=False) + "\n")
+        yield known[seed]
+        made += known[seed].get("kills", 1)
+        seed += 1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("way", choices=["kill", "interrupt"])
+    parser.add_argument("--number", type=int, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "spanish-tok-broken-off")
+    given = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    results: Counter[str] = Counter()
+    for result in tries(given.way, given.number, given.seed, given.folder):
+        results[f"{result['job']}: {'right' if result['right'] else 'WRONG'}"] += result.get("kills", 1)
+        if not result["right"]:
+            print(result, flush=True)
+    for name, number in sorted(results.items()):
+        print(f"{number:>6}  {name}")
+    for cache in Path(tempfile.gettempdir()).glob("cold-*"):
+        shutil.rmtree(cache, ignore_errors=True)
+    sys.exit(any(name.endswith("WRONG") for name in results))
+
+
+if __name__ == "__main__":
+    main()
