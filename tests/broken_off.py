@@ -31,6 +31,7 @@ KILLED = ("sample", "shard", "count", "train", "pretrain", "finetune")
 INTERRUPTED = ("train", "count", "shard", "sample", "encode_column", "generate")
 GOLDEN = (5**0.5 - 1) / 2  # multiples of it, modulo 1, are spread evenly
 AT_MOST = 2.0  # seconds that an interrupt may take
+EARLY = 1.0  # seconds in which the program may still be imported, and Python itself ends it
 TIMES = re.compile(r"seconds|tokens_per_second|read_at|torch|source|start")
 
 # The jobs from Python: they are done again in the same process after an interrupt.
@@ -138,7 +139,7 @@ class Jobs:
         """Interrupt a job, half of the times with an empty cache of compiled code."""
         job, cold = INTERRUPTED[seed % len(INTERRUPTED)], bool(seed // len(INTERRUPTED) % 2)
         seconds, digest = self.of(job, cold)
-        moment = seconds * (seed // (2 * len(INTERRUPTED)) * GOLDEN % 1)
+        moment = seconds * ((seed // (2 * len(INTERRUPTED)) + 1) * GOLDEN % 1)
         with tempfile.TemporaryDirectory(dir=self.folder) as temporary:
             output = Path(temporary) / "out"
             process = subprocess.Popen(
@@ -158,10 +159,11 @@ class Jobs:
             left = [path.name for path in Path(temporary).iterdir() if path.suffix == ".partial"]
             python = job in ("encode_column", "generate")
             status = process.returncode
-            if python:  # before it began to run, Python ends it
-                right = (status == 0 and digest in first + rest) or (status != 0 and moment < 0.3)
+            if python:
+                right = status == 0 and digest in first + rest
             else:
                 right = status == 0 or (status == 130 and told.count("\n") == 1 and not left)
+            right = right or (status == -signal.SIGINT and moment < EARLY)
             slow = took > AT_MOST and not first.startswith(("whole", "5,000"))
             right = right and not (slow and status != 0)
             return {"job": job, "cold": cold, "moment": round(moment, 2), "took": round(took, 2), "status": status,
