@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from spanish_tok.errors import SpanishTokError
 from spanish_tok.kernels.text.normalize import PackedTable
 from spanish_tok.kernels.text.trie import Automaton, grow_trie, link_states
 from spanish_tok.text.alphabet import CODE_POINTS, FIRST_MARK, LAST_MARK, SPACE_MARK, SURROGATES
@@ -90,7 +91,12 @@ def _rules_of(charsmap: bytes) -> Iterable[tuple[str, str]]:
     from sentencepiece import sentencepiece_model_pb2 as proto
 
     spec = proto.NormalizerSpec(name="user_defined", precompiled_charsmap=charsmap)
-    rules: list[tuple[str, str]] = sentencepiece.SentencePieceNormalizer(normalizer_spec=spec).decompile()
+    try:
+        rules: list[tuple[str, str]] = sentencepiece.SentencePieceNormalizer(normalizer_spec=spec).decompile()
+    except RuntimeError as error:
+        raise SpanishTokError(
+            f"The model holds a damaged normalization table ({error})", "Get it again, or train one."
+        ) from None
     return rules
 
 
