@@ -17,7 +17,7 @@ from spanish_tok.errors import warn_deprecated
 from spanish_tok.parallel.local import Local
 from spanish_tok.parallel.ray_engine import Ray
 from spanish_tok.progress import SILENT, Bar, Progress
-from spanish_tok.readers.inputs import Inputs, inputs_of
+from spanish_tok.readers.inputs import InputOption, inputs_of
 from spanish_tok.readers.options import Location, ReadOptions
 from spanish_tok.shards.reader import load_shards
 from spanish_tok.shards.writer import ShardOptions, shard
@@ -96,7 +96,7 @@ def _engine(name: EngineName, address: str | None, threads: int | None) -> Local
 
 
 def sample_files(
-    inputs: Inputs,
+    inputs: InputOption,
     output: Location,
     size: int,
     *,
@@ -119,7 +119,7 @@ def sample_files(
 
 
 def clean_files(
-    inputs: Inputs,
+    inputs: InputOption,
     output: Location,
     *,
     clean: CleanOptions,
@@ -133,7 +133,7 @@ def clean_files(
 
 
 def count_files(
-    paths: Iterable[Location],
+    paths: Location | Iterable[Location],
     *,
     options: ReadOptions | None = None,
     threads: int | None = None,
@@ -147,7 +147,7 @@ def count_files(
 
     `kept` is where a cluster keeps counts of parts.
     """
-    paths = list(paths)
+    paths = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     tables = [Counts.load(path) for path in paths if is_counts_file(path)]
     if texts := [path for path in paths if not is_counts_file(path)]:
         cache = None if kept is None else Path(kept).absolute()

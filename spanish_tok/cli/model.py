@@ -8,7 +8,15 @@ from typing import Any
 import click
 
 import spanish_tok as st
-from spanish_tok.cli.options import FOLDER, folder_size, force_option, lines, set_option
+from spanish_tok.cli.options import (
+    FOLDER,
+    decodes_lines,
+    folder_size,
+    force_option,
+    lines,
+    reading,
+    set_option,
+)
 
 
 @click.command()
@@ -51,6 +59,7 @@ from spanish_tok.cli.options import FOLDER, folder_size, force_option, lines, se
 @click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Lines at once.")
 @click.option("--stream", is_flag=True, help="Write each piece as soon as it is known, one text at a time.")
 @click.option("--scores", is_flag=True, help="Write the log-probability and a tab before each text.")
+@decodes_lines
 def generate(
     texts: tuple[str, ...],
     model: Path | None,
@@ -66,11 +75,12 @@ def generate(
     TEXT is a text; without one, each line of standard input. A text with gaps is written whole, filled in; for one
     without, what the model wrote.
     """
+    how = reading(options)
     options |= st.assigned(assignments)
     if not stream:
         failed = st.generate(
             **lines((), texts), output="-", model=model, backend=backend, precision=precision,
-            batch_size=batch_size, progress=True, **options,
+            batch_size=batch_size, reading=how, progress=True, **options,
         )  # fmt: skip
         raise click.exceptions.Exit(1 if failed else 0)
     if options.pop("scores"):

@@ -33,14 +33,7 @@ set_option = click.option(
     "--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Change an option; several times."
 )
 
-READING = [
-    click.option(
-        "--format", help="tsv, csv, jsonl, parquet or text (count, train: words); default: by the name."
-    ),
-    click.option(
-        "--column", default="text", show_default=True, help="The column of text of csv, jsonl, parquet."
-    ),
-    malformed_option,
+DECODING = [
     click.option(
         "--invalid-utf8",
         type=click.Choice(["error", "repair", "reject"]),
@@ -48,7 +41,30 @@ READING = [
         show_default=True,
         help="Bytes that are not UTF-8: stop, read them as Windows-1252, or drop the row.",
     ),
+    click.option("--encoding", metavar="NAME", help="Of text: utf-16-le, cp1252, ...; default: UTF-8."),
+    click.option(
+        "--max-row-bytes", type=click.IntRange(1), metavar="BYTES", help="Longest row.  [default: 256 MB]"
+    ),
 ]
+TABLES = [
+    click.option(
+        "--format",
+        help="tsv, csv, jsonl, parquet, arrow or text (count, train: words); default: by the name.",
+    ),
+    click.option("--delimiter", metavar="SIGN", help="Between columns of csv.  [default: ,]"),
+]
+READING = [
+    *TABLES,
+    click.option(
+        "--column",
+        help="The column of text of all but text; a.b is an entry of a column. Of tsv: its first row names columns."
+        "  [default: text]",
+    ),
+    malformed_option,
+    *DECODING,
+]
+READ = ("format", "delimiter", "malformed", "invalid_utf8", "encoding", "max_row_bytes")
+SIGNS = {"\\t": "\t", "tab": "\t"}  # how a tab is written on a command line
 ENGINE = [
     click.option(
         "--engine",
@@ -85,10 +101,25 @@ def _with_options(command: Callable[..., Any], options: list[Callable[..., Any]]
     return command
 
 
+def decodes_lines(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how lines of text become characters; `reading` takes them."""
+    return _with_options(command, DECODING)
+
+
+def decodes_tables(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how rows of named columns are read; `reading` takes them."""
+    return _with_options(command, [*TABLES, *DECODING])
+
+
 def reading(options: dict[str, Any], rows: int | None = None) -> "st.ReadOptions":
-    """Take the options of `reads_files` out of `options`; return them as ReadOptions."""
-    names = {"format": "format", "column": "text", "malformed": "malformed", "invalid_utf8": "invalid_utf8"}
-    return st.ReadOptions(rows=rows, **{field: options.pop(name) for name, field in names.items()})
+    """Take the options of `reads_files` out of `options`, as far as they are there; return them as ReadOptions."""
+    column = options.pop("column", None)
+    chosen = given({name: options.pop(name, None) for name in READ})
+    if "delimiter" in chosen:
+        chosen["delimiter"] = SIGNS.get(chosen["delimiter"], chosen["delimiter"])
+    if column is not None:
+        chosen |= {"text": column, "header": True}
+    return st.ReadOptions(rows=rows, **chosen)
 
 
 def engine(options: dict[str, Any]) -> "st.Local | st.Ray":

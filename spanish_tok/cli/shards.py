@@ -70,8 +70,5 @@ def shard(
             list(files), output, vocab, reading=how, engine=runner, progress=True, force=force, **changes
         )
     manifest = result.to_dict()
-    for what in ("rejected", "repaired"):
-        if manifest.get(what):
-            click.echo(f"{manifest[what]:,} rows {what}.", err=True)
     counted = f"{result.records:,} records" + (f", {result.ids:,} ids" if "ids" in manifest else "")
     click.echo(f"{counted}, {len(manifest['shards'])} shards: {output}")

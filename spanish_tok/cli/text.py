@@ -4,45 +4,51 @@ import json
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import click
 
 import spanish_tok as st
-from spanish_tok.cli.options import FILES, lines, vocab_option
+from spanish_tok.cli.options import FILES, decodes_lines, lines, reading, vocab_option
 
 
 @click.command()
 @FILES
 @vocab_option
-def normalize(files: tuple[str, ...], vocab: Path | None) -> None:
+@decodes_lines
+def normalize(files: tuple[str, ...], vocab: Path | None, **options: Any) -> None:
     """Map lines of text into the closed alphabet of a vocabulary.
 
     Reads FILES, or standard input; writes a line for each line.
     """
-    st.normalize(**lines(files), output="-", vocab=vocab)
+    st.normalize(**lines(files), output="-", vocab=vocab, reading=reading(options), progress=True)
 
 
 @click.command()
 @FILES
 @vocab_option
 @click.option("--eos", is_flag=True, help="End every line with </s>.")
-def encode(files: tuple[str, ...], vocab: Path | None, eos: bool) -> None:
+@decodes_lines
+def encode(files: tuple[str, ...], vocab: Path | None, eos: bool, **options: Any) -> None:
     """Turn lines of text into lines of ids.
 
     Reads FILES, or standard input. For whole data sets use `shard`.
     """
-    st.encode(**lines(files), output="-", vocab=vocab, append_eos=eos)
+    st.encode(
+        **lines(files), output="-", vocab=vocab, append_eos=eos, reading=reading(options), progress=True
+    )
 
 
 @click.command()
 @FILES
 @vocab_option
-def decode(files: tuple[str, ...], vocab: Path | None) -> None:
+@decodes_lines
+def decode(files: tuple[str, ...], vocab: Path | None, **options: Any) -> None:
     """Turn lines of ids, separated by spaces, back into lines of text.
 
     Reads FILES, or standard input.
     """
-    st.decode(**lines(files), output="-", vocab=vocab)
+    st.decode(**lines(files), output="-", vocab=vocab, reading=reading(options), progress=True)
 
 
 @click.command()
@@ -54,14 +60,18 @@ def decode(files: tuple[str, ...], vocab: Path | None) -> None:
 @click.option(
     "--explain/--no-explain", default=None, help="Show what normalization changed; default: on a terminal."
 )
-def tokenize(texts: tuple[str, ...], vocab: Path | None, as_json: bool, explain: bool | None) -> None:
+@decodes_lines
+def tokenize(
+    texts: tuple[str, ...], vocab: Path | None, as_json: bool, explain: bool | None, **options: Any
+) -> None:
     """Show how texts are cut into pieces, and what normalization changed.
 
     TEXT is a text to show; without one, each line of standard input.
     """
     explain = sys.stdout.isatty() if explain is None and not as_json else bool(explain)
     tokenizer = st.Tokenizer.load(vocab)
-    for tokens in st.tokenize(**lines((), texts), vocab=tokenizer):
+    how = reading(options)
+    for tokens in st.tokenize(**lines((), texts), vocab=tokenizer, reading=how, progress=True):
         changes = st.changes(tokens.text, tokenizer.table) if explain else []
         if as_json:
             shown = {"changes": changes} if explain else {}

@@ -10,10 +10,12 @@ import spanish_tok as st
 from spanish_tok.cli.options import (
     FILES,
     FOLDER,
+    decodes_tables,
     device_option,
     force_option,
     given,
     malformed_option,
+    reading,
     set_option,
     threads_option,
     vocab_option,
@@ -92,6 +94,7 @@ def pretrain(
 @click.option("--seed", type=int, help="[default: 0]")
 @set_option
 @malformed_option
+@decodes_tables
 @device_option
 @threads_option
 def finetune(
@@ -116,12 +119,14 @@ def finetune(
 
     TASK is summarization, question-answering, classification, or a TOML file of your own.
     """
-    options = st.FinetuneOptions(**given({**changes, "validation": validation}))
+    malformed = changes.pop("malformed")
+    how = reading(changes)
+    options = st.FinetuneOptions(malformed=malformed, **given({**changes, "validation": validation}))
     lengths = given({"input_tokens": input_tokens, "target_tokens": target_tokens})
     result = st.finetune(
         data, output, task=replace(st.Task.load(task), **lengths), model=model, columns=_columns(columns),
         validation=validation_data, random_weights=random_weights, device=device, threads=threads,
-        options=options, progress=True, **st.assigned(assignments),
+        options=options, reading=how, progress=True, **st.assigned(assignments),
     )  # fmt: skip
     click.echo(f"{data}: {result.report}")
     click.echo(str(result.evaluation) if result.evaluation else "no records were set apart to evaluate")
@@ -142,6 +147,7 @@ def _columns(pairs: tuple[str, ...]) -> dict[str, str]:
 @force_option
 @click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True)
 @click.option("--beams", type=click.IntRange(1), default=1, show_default=True, help="1 is greedy.")
+@decodes_tables
 @device_option
 @threads_option
 def predict(model: Path, files: tuple[str, ...], output: Path | None, **options: Any) -> None:
@@ -150,8 +156,9 @@ def predict(model: Path, files: tuple[str, ...], output: Path | None, **options:
     Reads FILES (.parquet, .jsonl, .csv) or Hub sets, or JSON lines from standard input. A record that cannot be
     used gets an "error" instead of a "prediction"; how many is told at the end, and the status is 1.
     """
+    how = reading(options)
     counts = st.predict(
-        files=list(files) or ["-"], output=output or "-", model=model, progress=True, **options
+        files=list(files) or ["-"], output=output or "-", model=model, reading=how, progress=True, **options
     )
     click.echo(f"{counts['predicted']:,} predicted, {counts['errors']:,} errors", err=True)
     if counts["errors"]:
@@ -171,11 +178,15 @@ def predict(model: Path, files: tuple[str, ...], output: Path | None, **options:
 @click.option("--output", type=FOLDER, help="Write the figures as JSON too.")
 @force_option
 @malformed_option
+@decodes_tables
 @device_option
 @threads_option
 def evaluate(model: Path, data: str, output: Path | None, **options: Any) -> None:
     """Score a fine-tuned MODEL on DATA, beside a trivial rule."""
-    report = st.RowReport()
-    evaluation = st.evaluate(data, output, model=model, report=report, progress=True, **options)
+    report, malformed = st.RowReport(), options.pop("malformed")
+    how = reading(options)
+    evaluation = st.evaluate(
+        data, output, model=model, malformed=malformed, report=report, reading=how, progress=True, **options
+    )
     click.echo(f"{data}: {report}")
     click.echo(str(evaluation))

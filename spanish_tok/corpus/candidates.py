@@ -22,8 +22,9 @@ from spanish_tok.parallel.ray_engine import Ray
 from spanish_tok.parallel.threads import map_in_order
 from spanish_tok.progress import SILENT, Bar
 from spanish_tok.readers.inputs import Input, Inputs, absolute
-from spanish_tok.readers.options import FileReport, batch_of
+from spanish_tok.readers.options import FileReport
 from spanish_tok.readers.splits import parts_of
+from spanish_tok.readers.validation import batch_of
 from spanish_tok.schema import COUNT, made, shape_of
 
 CHECKPOINT_SECONDS = 20.0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.readers.inputs import Inputs
-from spanish_tok.readers.remote import is_remote
+from spanish_tok.readers.opening.remote import is_remote
 
 UNPACKED = 3.0  # bytes of text for a byte that is compressed, or Parquet
 STORED = 0.7  # bytes of Parquet for a byte of text

@@ -9,7 +9,8 @@ shorter, but the system maps far more of it than is looked at, and counts that a
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from spanish_tok.corpus.sampling import SCHEMA, Keys, in_order
+from spanish_tok.corpus.sampling import SCHEMA, Keys, chunk_ends, in_order
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.text.arrow import bytes_and_offsets, text_chunks
+
+Slice = tuple[list[int], int, int]  # a run, and rows of it from one up to another
 
 RUN_BYTES = 32 << 20  # candidates are gathered up to here before they are sorted and written
 
@@ -87,10 +90,13 @@ class Spill:
             f"{self.path} is damaged, or shorter than it was", "Delete the folder, and start over."
         )
 
-    def ranges(self, keys: Keys, rows: int, before: int = 0, first: int = 0) -> Iterator[pa.RecordBatch]:
+    def ranges(
+        self, keys: Keys, rows: int, before: int = 0, first: int = 0
+    ) -> Iterator[list[Callable[[], pa.RecordBatch]]]:
         """Yield the records with keys up to the last of `keys`, `rows` at a time.
 
-        It starts with range `first`.
+        It starts with range `first`. A range is a list of functions that read its parts: several where its texts are
+        long (see `chunk_ends`).
 
         `keys` are the sorted keys of the records, and `before` is how many records with smaller keys there
         were: ranges end after every `rows` of all of them. Records with equal keys are never in two.
@@ -102,7 +108,37 @@ class Spill:
                 (run, 0 if index == 0 else int(edge[index - 1]), int(edge[index]))
                 for run, edge in zip(self.runs, edges, strict=True)
             ]
-            yield in_order([self._batch(*part) for part in slices if part[1] < part[2]])
+            yield [partial(self._records, part) for part in self._parts(slices)]
+
+    def _parts(self, slices: list[Slice]) -> list[list[Slice]]:
+        """Return slices of runs divided where their records, in the order of keys, make chunks."""
+        keys = [self._read(run[0] + 8 * begin, end - begin, np.uint64) for run, begin, end in slices]
+        lengths = [np.diff(self._text_offsets(run, begin, end)) for run, begin, end in slices]
+        joined = np.concatenate(keys) if keys else np.empty(0, np.uint64)
+        order = np.argsort(joined, kind="stable")
+        ends = chunk_ends(np.concatenate(lengths)[order], len(order)) if len(order) else np.empty(0, np.int64)
+        bounds = np.unique(joined[order][ends[ends < len(order)] - 1])  # the last keys of all parts but one
+        parts, before = [], [0] * len(slices)
+        for bound in [*bounds.tolist(), None]:
+            after = [
+                len(each) if bound is None else int(np.searchsorted(each, np.uint64(bound), side="right"))
+                for each in keys
+            ]
+            parts.append(
+                [
+                    (run, begin + b, begin + a)
+                    for (run, begin, _), b, a in zip(slices, before, after, strict=True)
+                ]
+            )
+            before = after
+        return [part for part in parts if any(begin < end for _, begin, end in part)] or parts[:1]
+
+    def _records(self, slices: list[Slice]) -> pa.RecordBatch:
+        return in_order([self._batch(*part) for part in slices if part[1] < part[2]])
+
+    def _text_offsets(self, run: list[int], begin: int, end: int) -> NDArray[np.int32]:
+        place, rows, _, _ = run
+        return self._read(place + 8 * rows + 4 * (rows + 1 + begin), end - begin + 1, np.int32)
 
     def _batch(self, run: list[int], begin: int, end: int) -> pa.RecordBatch:
         """Rows of a run."""

@@ -16,6 +16,7 @@ from spanish_tok.readers.inputs import Inputs
 from spanish_tok.schema import COUNT
 
 SURPLUS = 1.1  # candidates for each record wanted, where cleaning will reject some
+LITTLE = 0.1  # a smaller share of candidates kept: any other pass takes all
 EVERYTHING = 1 << 62  # candidates
 # of a position, see `first_pass`
 POSITION = {
@@ -24,6 +25,7 @@ POSITION = {
     "wanted": COUNT,
     "before": COUNT,
     "range": COUNT,
+    "part?": COUNT,
 }
 
 
@@ -89,10 +91,15 @@ def write_candidates(
 
 
 def _ranges(candidates: CandidatePass, keys: Keys, position: Mapping[str, int]) -> Iterator[Chunk]:
-    first = position["range"]
+    """Yield the chunks that are not written yet, and the position after each: ranges done, parts of the next done."""
+    first, done = position["range"], position.get("part", 0)
+    position = {name: value for name, value in position.items() if name != "part"}
     ranges = candidates.spill.ranges(keys, SHARD_ROWS, position["before"], first)
-    for number, batch in enumerate(ranges, first + 1):
-        yield Chunk(batch, {**position, "range": number})
+    for number, parts in enumerate(ranges, first + 1):
+        for part, load in enumerate(parts, 1):
+            if number > first + 1 or part > done:
+                after = {"range": number} if part == len(parts) else {"range": number - 1, "part": part}
+                yield Chunk(load(), {**position, **after})
 
 
 def _next_pass(position: Mapping[str, int], keys: Keys, size: int, rows: int) -> dict[str, int]:
@@ -103,5 +110,7 @@ def _next_pass(position: Mapping[str, int], keys: Keys, size: int, rows: int) ->
     before = position["before"] + len(keys)
     share = max(rows / before, 0.01) if before else 1.0
     low = int(keys[-1]) + 1 if len(keys) else position["low"]
-    wanted = rounded((size - rows) / share * SURPLUS)
+    # what cleaning keeps is known now: little, so that all is read, or it was guessed wrong twice
+    every = share < LITTLE or position["pass"] > 1
+    wanted = EVERYTHING if every else rounded((size - rows) / share * SURPLUS)
     return {"pass": position["pass"] + 1, "low": low, "wanted": wanted, "before": before, "range": 0}

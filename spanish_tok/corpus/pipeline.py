@@ -2,16 +2,18 @@
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from spanish_tok.corpus.cleaning import CleanOptions
 from spanish_tok.corpus.estimate import check_disk, estimate
 from spanish_tok.corpus.passes import POSITION, SURPLUS, candidate_pass, first_pass, write_candidates
+from spanish_tok.corpus.sampling import chunk_ends, weighted
 from spanish_tok.corpus.writer import SHAPE, SHARD_ROWS, Chunk, Records, RecordWriter, state_shape
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.jobs import OutputFolder
@@ -19,8 +21,9 @@ from spanish_tok.options import changed, check_seed
 from spanish_tok.parallel.local import Local
 from spanish_tok.parallel.ray_engine import Ray
 from spanish_tok.progress import Bar, Progress, ProgressOption, progress_of
-from spanish_tok.readers.inputs import InputOption, Inputs, check_reader, inputs_of
-from spanish_tok.readers.options import SCHEMA, FileReport, Location, ReadOptions
+from spanish_tok.readers.inputs import InputOption, Inputs, check_reader, inputs_of, rereadable
+from spanish_tok.readers.options import FileReport, Location, ReadOptions, lost_rows
+from spanish_tok.readers.validation import SCHEMA
 from spanish_tok.schema import COUNT, Shape, made, shape_of
 
 LONG = 5.0  # seconds; a longer job is announced with what it will take
@@ -87,22 +90,23 @@ def sample(
     rules, own = _rules_apart(changes)
     options = changed(SampleOptions, options, own)
     engine, shown = engine or Local(), progress_of(progress)
-    inputs = _readable(inputs_of(input, reading, options.source, texts=texts), engine, shown)
-    clean = _rules(options.clean, inputs, rules)
+    once = _readable(inputs_of(input, reading, options.source, texts=texts), engine, shown)
+    clean = _rules(options.clean, once, rules)
     if output is None:
         with tempfile.TemporaryDirectory() as temporary:
             options = replace(options, clean=clean or False)
             return _in_memory(
-                sample(inputs, temporary, size=size, options=options, engine=engine, progress=progress)
+                sample(once, temporary, size=size, options=options, engine=engine, progress=progress)
             )
     job = {"verb": "sample", "size": size, "seed": options.seed, "clean_all": options.clean_all}
-    folder = _folder(output, job | _described(inputs, clean), inputs, POSITION, force)
-    if (manifest := folder.finished()) is None:
-        share = SURPLUS * size / (inputs.guessed_rows() or SURPLUS * size)
-        cleaned = 1.0 if options.clean_all else share * (clean is not None)
-        _announce(inputs, folder.path, engine, shown, share=share, cleaned=cleaned, spilled=True)
-        with folder.filling():
-            manifest = _fill_sample(inputs, RecordWriter(folder, clean, size), options, engine, shown)
+    with rereadable(once, output) as inputs:
+        folder = _folder(output, job | _described(inputs, clean), inputs, POSITION, force)
+        if (manifest := folder.finished()) is None:
+            share = SURPLUS * size / (inputs.guessed_rows() or SURPLUS * size)
+            cleaned = 1.0 if options.clean_all else share * (clean is not None)
+            _announce(inputs, folder.path, engine, shown, share=share, cleaned=cleaned, spilled=True)
+            with folder.filling():
+                manifest = _fill_sample(inputs, RecordWriter(folder, clean, size), options, engine, shown)
     return Records(folder.path, manifest)
 
 
@@ -129,6 +133,7 @@ def _fill_sample(
             f"{writer.rows:,} records came out of {position['before']:,} candidates, and {size:,} are wanted:"
             " the input is read once more."
         )
+    _tell_lost(candidates.reports, shown)
     if writer.rows < size and not options.at_most:
         where = f"of {candidates.rows:,} records cleaning keeps" if writer.clean else "the input holds"
         raise _too_few(size, writer.rows, where)
@@ -161,37 +166,45 @@ def clean(
     ['El año próximo será mejor.']
     """
     engine, shown = engine or Local(), progress_of(progress)
-    inputs = _readable(inputs_of(input, reading, texts=texts), engine, shown)
-    rules = changed(CleanOptions, options, changes) if options else _rules(True, inputs, changes)
+    once = _readable(inputs_of(input, reading, texts=texts), engine, shown)
+    rules = changed(CleanOptions, options, changes) if options else _rules(True, once, changes)
     if output is None:
         with tempfile.TemporaryDirectory() as temporary:
-            return _in_memory(clean(inputs, temporary, options=rules, engine=engine, progress=progress))
-    folder = _folder(output, {"verb": "clean", **_described(inputs, rules)}, inputs, IN_ORDER, force)
-    if (manifest := folder.finished()) is None:
-        _announce(inputs, folder.path, engine, shown, share=1.0, cleaned=1.0, spilled=False)
-        with folder.filling():
-            writer = RecordWriter(folder, rules)
-            position = writer.position or {"reports": [], "skip": 0}
-            if len(position["reports"]) > len(inputs.items):
-                raise SpanishTokError(f"{folder.unfinished} is of other inputs", "Delete it and start over.")
-            reports = [made(FileReport, report) for report in position["reports"]]
-            reports += [FileReport(item.name) for item in inputs.items[len(reports) :]]
-            with shown.phase("cleaning", inputs.guessed_rows()) as bar:
-                chunks = _in_input_order(inputs, reports, position["skip"], bar)
-                writer.write(chunks, threads=engine.task_threads)
-            inputs.check(reports)
-            manifest = writer.finish(_facts(inputs, reports) | {"kind": "clean"})
+            return _in_memory(clean(once, temporary, options=rules, engine=engine, progress=progress))
+    with rereadable(once, output) as inputs:
+        folder = _folder(output, {"verb": "clean", **_described(inputs, rules)}, inputs, IN_ORDER, force)
+        if (manifest := folder.finished()) is None:
+            _announce(inputs, folder.path, engine, shown, share=1.0, cleaned=1.0, spilled=False)
+            with folder.filling():
+                manifest = _fill_cleaned(inputs, RecordWriter(folder, rules), engine, shown)
     return Records(folder.path, manifest)
 
 
+def _fill_cleaned(
+    inputs: Inputs, writer: RecordWriter, engine: Local | Ray, shown: Progress
+) -> dict[str, Any]:
+    """Clean and write the input in its order; return the manifest."""
+    position = writer.position or {"reports": [], "skip": 0}
+    if len(position["reports"]) > len(inputs.items):
+        raise SpanishTokError(f"{writer.folder.unfinished} is of other inputs", "Delete it and start over.")
+    reports = [made(FileReport, report) for report in position["reports"]]
+    reports += [FileReport(item.name) for item in inputs.items[len(reports) :]]
+    with shown.phase("cleaning", inputs.guessed_rows()) as bar:
+        chunks = _in_input_order(inputs, reports, position["skip"], bar)
+        writer.write(chunks, threads=engine.task_threads)
+    inputs.check(reports)
+    _tell_lost(reports, shown)
+    return writer.finish(_facts(inputs, reports) | {"kind": "clean"})
+
+
 def _in_input_order(inputs: Inputs, reports: list[FileReport], skip: int, bar: Bar) -> Iterator[Chunk]:
-    """Yield chunks of SHARD_ROWS records across batches and files.
+    """Yield chunks of records across batches and files, see `chunk_ends`.
 
     A position is the state of reading before the batch that the next chunk begins in, and how many rows of that
     batch were in chunks before.
     """
     parts: list[pa.RecordBatch] = []
-    rows = 0
+    rows = size = 0  # of the parts
     for index, item in enumerate(inputs.items):
         if reports[index].complete:
             continue
@@ -199,13 +212,14 @@ def _in_input_order(inputs: Inputs, reports: list[FileReport], skip: int, bar: B
         for batch in item.read(reports[index]):
             bar.advance(batch.num_rows)
             begin, skip = skip, 0
-            while rows + batch.num_rows - begin >= SHARD_ROWS:
-                end = begin + SHARD_ROWS - rows
+            lengths = pc.binary_length(batch.column("text")).to_numpy()
+            for end in (begin + chunk_ends(lengths[begin:], SHARD_ROWS, rows, size)).tolist():
                 chunk = joined([*parts, batch.slice(begin, end - begin)])
                 yield Chunk(chunk, {"reports": before, "skip": end})
-                parts, rows, begin = [], 0, end
+                parts, rows, size, begin = [], 0, 0, end
             parts.append(batch.slice(begin))
             rows += batch.num_rows - begin
+            size += int(weighted(lengths[begin:]).sum())
             before = [asdict(report) for report in reports]
     yield Chunk(joined(parts), {"reports": [asdict(report) for report in reports], "skip": 0})
 
@@ -302,6 +316,11 @@ def _facts(inputs: Inputs, reports: list[FileReport]) -> dict[str, Any]:
         for report in reports
     ]
     return {"recipe": recipe or None, "read": read}
+
+
+def _tell_lost(reports: Sequence[FileReport], shown: Progress) -> None:
+    for line in lost_rows(reports):
+        shown.tell(line)
 
 
 def _too_few(size: int, rows: int, where: str) -> SpanishTokError:

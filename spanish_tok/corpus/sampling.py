@@ -10,6 +10,7 @@ the samples of parts merge into the sample of the whole.
 
 from collections.abc import Sequence
 from math import sqrt
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +24,13 @@ Keys = NDArray[np.uint64]
 
 SCHEMA = pa.schema([("key", pa.uint64()), ("id", pa.string()), ("text", pa.string())])
 LARGEST_KEY = 2**64 - 1
+CHUNK_BYTES = (
+    32 << 20
+)  # of text that are cleaned into one shard; a chunk ends with the record that reaches it
+LONG_TEXT, LONG_WEIGHT = (
+    4096,
+    4,
+)  # bytes; several chunks are in memory at once, and few records make them large
 
 
 class KeyedSource:
@@ -150,6 +158,33 @@ def in_order(parts: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
     if len(keys) > 1 and (np.diff(keys[order]) == 0).any():  # the same id twice
         order = pc.sort_indices(batch, [(name, "ascending") for name in SCHEMA.names])
     return batch.take(pa.array(order))
+
+
+def chunk_ends(lengths: NDArray[Any], most: int, rows: int = 0, size: int = 0) -> NDArray[np.int64]:
+    """Return where chunks end in records whose texts have these lengths in bytes.
+
+    A chunk is cleaned at once and becomes a shard: `most` records, fewer where they have CHUNK_BYTES of text; a long
+    text counts LONG_WEIGHT times. `rows` and `size` (weighted bytes) are in the first chunk already.
+
+    >>> chunk_ends(np.array([10, CHUNK_BYTES, 10, 10, 10, 10]), 3).tolist()
+    [2, 5]
+    """
+    sizes = np.cumsum(weighted(lengths))
+    ends, begin, before = list[int](), 0, -size
+    left = most - rows
+    while begin < len(sizes):
+        end = min(begin + left, int(np.searchsorted(sizes, before + CHUNK_BYTES)) + 1)
+        if end > len(sizes):
+            break
+        ends.append(end)
+        begin, before, left = end, int(sizes[end - 1]), most
+    return np.array(ends, np.int64)
+
+
+def weighted(lengths: NDArray[Any]) -> NDArray[np.int64]:
+    """Return lengths in bytes, those of long texts times LONG_WEIGHT."""
+    lengths = lengths.astype(np.int64)
+    return np.where(lengths > LONG_TEXT, LONG_WEIGHT * lengths, lengths)
 
 
 def empty_batch() -> pa.RecordBatch:

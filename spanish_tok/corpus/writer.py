@@ -23,10 +23,10 @@ from spanish_tok.files import atomic_path, sha256_of_file, write_json
 from spanish_tok.jobs import OutputFolder
 from spanish_tok.parallel.threads import map_in_order
 from spanish_tok.progress import SILENT, Bar
-from spanish_tok.readers.options import SCHEMA as TABLE
+from spanish_tok.readers.validation import SCHEMA as TABLE
 from spanish_tok.schema import COUNT, Shape
 
-SHARD_ROWS = 50_000  # candidates, or records of the input, that are cleaned into one shard
+SHARD_ROWS = 50_000  # candidates, or records of the input, that are cleaned into one shard; see `chunk_ends`
 SHARDS = [{"file": str, "rows": COUNT, "bytes": COUNT, "sha256": str}]
 SHAPE = {"rows": COUNT, "rules": {str: COUNT}, "shards": SHARDS}  # of manifest.json
 LIBRARIES = ("ftfy", "numpy", "pyarrow", "unidecode")

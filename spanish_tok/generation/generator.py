@@ -26,7 +26,7 @@ from spanish_tok.generation.sampling import (
 from spanish_tok.options import changed
 from spanish_tok.outputs import as_list, check_new_file, text_output
 from spanish_tok.progress import Bar, ProgressOption, progress_of
-from spanish_tok.readers.options import Location
+from spanish_tok.readers.options import FileReport, Location, ReadOptions, lost_rows
 from spanish_tok.readers.streams import lines_of
 from spanish_tok.t5.checkpoint import Checkpoint, Precision
 from spanish_tok.tokenization.tokenizer import Tokenizer
@@ -272,6 +272,7 @@ def generate(
     precision: Precision | None = None,
     batch_size: int = 32,
     options: GenerateOptions | None = None,
+    reading: ReadOptions | None = None,
     progress: ProgressOption = None,
     force: bool = False,
     **changes: Any,
@@ -279,8 +280,9 @@ def generate(
     """Fill the gaps <extra_id_0>, <extra_id_1>, ... of a text, or continue it.
 
     texts: one text or a list; files: paths, or "-" for standard input, whose lines are the texts. output: a file for
-    the texts, a line each, with the log-probability and a tab before it if `scores`; "-" is standard output. model:
-    a folder or a Generator; the shipped model by default. changes: fields of GenerateOptions. force: replace a file.
+    the texts, a line each, with the log-probability and a tab before it if `scores`; "-" is standard output. reading:
+    how lines that are not UTF-8 are treated. model: a folder or a Generator; the shipped model by default. changes:
+    fields of GenerateOptions. force: replace a file.
 
     A line that is no prompt, as one that names a gap twice, does not stop the others: with `output` it is told by
     `progress`, its line stays empty, and the failed Generations, which say why, are returned.
@@ -297,9 +299,10 @@ def generate(
     generator = model if isinstance(model, Generator) else Generator.load(model, backend, precision)
     if files is None and output is None:
         return generator.generate(texts, options, batch_size=batch_size)
+    reports: list[FileReport] = []
     given = enumerate([texts] if isinstance(texts, str) else texts or [], 1)
     named = ((f"Text {number}", text) for number, text in given) if files is None else (
-        (f"{name}, line {number}", line) for name, number, line in lines_of(files)
+        (f"{name}, line {number}", line) for name, number, line in lines_of(files, reading, reports)
     )  # fmt: skip
     shown, failed = progress_of(progress), list[Generation]()
     with shown.phase("writing") as bar, text_output(output, force=force) as out:
@@ -312,6 +315,8 @@ def generate(
                 failed.append(one)
             score = f"{one.score or 0:.4f}\t" if options.scores and not one.error else ""
             print(score + one.text, file=out, flush=True)
+    for lost in lost_rows(reports):
+        shown.tell(lost)
     return failed
 
 

@@ -67,9 +67,10 @@ def bench(
     checkpoint = _checkpoint(Path(model)) if model else None
     peers = chosen_peers(against)
     inputs = None if input is None and texts is None else inputs_of(input, reading, texts=texts)
-    with progress_of(progress).phase("measuring", unit="share") as bar:
+    shown = progress_of(progress)
+    with shown.phase("measuring", unit="share") as bar:
         bar.note("reading")
-        text = texts_of(inputs, int(megabytes * 1_000_000), bar)
+        text = texts_of(inputs, int(megabytes * 1_000_000), bar, shown=shown)
         bar.note("round trips")
         round_trip = check_round_trip(folder, text.column)
         bar.note("quality")
@@ -96,7 +97,7 @@ def bench(
         )
     if compare:
         beside = comparing.compare(
-            [folder if vocabulary or model else None, *compare], inputs, progress=progress
+            [folder if vocabulary or model else None, *compare], texts=text.column, progress=progress
         )
         result = replace(result, comparison=beside)
     if output is not None:

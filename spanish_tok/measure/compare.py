@@ -134,9 +134,10 @@ def compare(
     paths = [path if path is None else Path(path) for path in (given if len(given) > 1 else [None, *given])]
     adapters = [load_adapter(path) for path in paths]
     inputs = None if input is None and texts is None else inputs_of(input, _by(group, reading), texts=texts)
-    with progress_of(progress).phase("comparing", len(adapters)) as bar:
+    display = progress_of(progress)
+    with display.phase("comparing", len(adapters)) as bar:
         bar.note("reading")
-        text, most = texts_of(inputs, with_ids=bool(group)), int(megabytes * 1_000_000)
+        text, most = texts_of(inputs, with_ids=bool(group), shown=display), int(megabytes * 1_000_000)
         raw = sampled(text.column, most)
         groups = groups_of(sampled(text.column, most, _values(group, text, inputs)), group) if group else None
         normalized = normalize_column(raw)

@@ -8,16 +8,12 @@ import pyarrow.compute as pc
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import shipped
-from spanish_tok.progress import SILENT, Bar
+from spanish_tok.progress import SILENT, Bar, Progress
 from spanish_tok.readers.inputs import Inputs
-from spanish_tok.readers.options import FileReport
-from spanish_tok.text.arrow import bytes_and_offsets
+from spanish_tok.readers.options import FileReport, lost_rows
 
 SENTENCES = "corpus/bench-es.txt"
 MOST_BYTES = 400_000_000
-CONTROLS = [code for code in range(32) if chr(code) not in "\t\n\f\r"]
-FEW = 8  # control characters that any text may hold
-BINARY_SHARE = 0.01  # of control characters, from which on a file is taken for a binary one
 
 
 @dataclass(frozen=True)
@@ -54,11 +50,16 @@ class Texts:
 
 
 def texts_of(
-    inputs: Inputs | None = None, most_bytes: int = MOST_BYTES, bar: Bar = SILENT, *, with_ids: bool = False
+    inputs: Inputs | None = None,
+    most_bytes: int = MOST_BYTES,
+    bar: Bar = SILENT,
+    *,
+    with_ids: bool = False,
+    shown: Progress | None = None,
 ) -> Texts:
     """Return the records of inputs, at most about `most_bytes` of text.
 
-    Without inputs the sentences that ship.
+    Without inputs the sentences that ship. Rows that were repaired or rejected are told to `shown`.
 
     Raises SpanishTokError if there is no text, a file is binary, or cannot be read.
     """
@@ -73,7 +74,6 @@ def texts_of(
         reports.append(FileReport(item.name))
         for batch in item.read(reports[-1]):
             text = batch.column("text").cast(pa.large_string())
-            _refuse_binary(text, item.name)
             chunks.append(text)
             ids += [batch.column("id")] * with_ids
             bar.advance(len(text))
@@ -83,6 +83,8 @@ def texts_of(
     name = ", ".join(report.name for report in reports[:3]) + ", ..." * (len(reports) > 3)
     if not size:
         raise SpanishTokError(f"{name or 'The input'} holds no text", "Give a file with at least one record.")
+    for line in lost_rows(reports):
+        (shown or Progress()).tell(line)
     source = TextSummary(
         name=name,
         records=sum(map(len, chunks)),
@@ -93,16 +95,6 @@ def texts_of(
     )
     beside = pa.chunked_array(ids, pa.string()) if with_ids else None
     return Texts(source, pa.chunked_array(chunks, pa.large_string()), beside)
-
-
-def _refuse_binary(text: pa.LargeStringArray, name: str) -> None:
-    data, offsets = bytes_and_offsets(text)
-    start = data[offsets[0] : offsets[-1]][: 1 << 16]
-    controls = np.bincount(start, minlength=32)[CONTROLS].sum()
-    if controls > max(FEW, BINARY_SHARE * len(start)):
-        raise SpanishTokError(
-            f"{name} is not text in UTF-8", "A binary file? UTF-16 must be converted first."
-        )
 
 
 def check_words(normalized: pa.ChunkedArray, name: str) -> None:

@@ -32,6 +32,7 @@ def map_in_order(function: Callable[[Item], Result], items: Iterable[Item], work
     with thread_pool(workers) as pool:
         for item in items:
             waiting.append(pool.submit(function, item))
+            del item  # it may be large
             if len(waiting) > workers:
                 yield waiting.popleft().result()
         while waiting:

@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.readers.columns import table_batches
 from spanish_tok.readers.options import FileReport, ReadOptions, check_rows
-from spanish_tok.readers.parquet import BATCH_ROWS, column_indices, table_batch
+
+BATCH_ROWS = 1024
 
 
 class HubSet(NamedTuple):
@@ -51,9 +53,7 @@ def read_hub_set(hub_set: HubSet, options: ReadOptions, report: FileReport) -> I
         splits = stream.info.splits
         stated = splits[hub_set.split].num_examples if splits else None
         for table in stream.skip(report.rows).with_format("arrow").iter(BATCH_ROWS):
-            column_indices(table.column_names, report.name, options)
-            for batch in table.combine_chunks().to_batches():
-                yield table_batch(batch, report.name, options, report)
+            yield from table_batches(table, report.name, options, report)
     check_rows(report.rows, stated, report.name)
     report.complete = True
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.readers.columns import BATCH_ROWS, is_text, table_batches
 from spanish_tok.readers.options import FileReport, ReadOptions
-from spanish_tok.readers.parquet import BATCH_ROWS, table_batches
 
 
 def text_column(texts: Any) -> pa.ChunkedArray:
@@ -33,6 +33,10 @@ def text_column(texts: Any) -> pa.ChunkedArray:
             column = pa.chunked_array(texts)
         else:
             column = pa.chunked_array(list(_chunks(texts)), pa.large_string())
+        if not is_text(column.type):
+            raise TypeError(f"{column.type}")
+        for chunk in column.chunks:
+            chunk.validate(full=True)
         return column.cast(pa.large_string())
     except (TypeError, UnicodeEncodeError, pa.ArrowException) as error:
         raise SpanishTokError(f"texts= holds something that is not text ({error})", advice) from None
@@ -48,7 +52,7 @@ def _chunks(texts: Iterable[str | None]) -> Iterator[pa.Array]:
 def read_texts(texts: pa.ChunkedArray, options: ReadOptions, report: FileReport) -> Iterator[pa.RecordBatch]:
     """Yield texts in memory as batches without ids, from where `report` stands."""
     options = replace(options, id="id", text="text")
-    yield from table_batches(pa.table({"text": texts}), report.name, options, report)
+    yield from table_batches(pa.table({"text": texts.slice(report.rows)}), report.name, options, report)
     report.complete = True
 
 

@@ -1,11 +1,12 @@
 """Inputs of a verb: files, folders, patterns, a recipe or texts in memory."""
 
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
-from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
 import pyarrow as pa
@@ -16,15 +17,18 @@ from spanish_tok.files import sha256_of_file
 from spanish_tok.readers.datasets import Dataset, is_recipe, load_recipe
 from spanish_tok.readers.hub import HubSet, read_hub_set
 from spanish_tok.readers.in_memory import read_texts, sha256_of_texts, text_column
-from spanish_tok.readers.options import FileReport, Location, ReadOptions, check_rows
+from spanish_tok.readers.opening.compression import SUFFIXES
+from spanish_tok.readers.opening.remote import is_remote
+from spanish_tok.readers.opening.spool import STDIN, Spooled, is_pipe, name_of, spooled
+from spanish_tok.readers.options import FileReport, Location, ReadOptions, check_found, check_rows
 from spanish_tok.readers.records import expand_paths, format_of, read_file, sources_of
-from spanish_tok.readers.remote import is_remote
-from spanish_tok.readers.streams import COMPRESSIONS, StandardInput, open_stream, size_of
+from spanish_tok.readers.streams import check_text, file_name, is_compressed, size_of
 
 PROBES = 32
 PROBE = 1 << 16  # bytes; newlines are counted in PROBES such stretches of a file, to guess its rows
 CAUTION = 0.95  # a guess of rows is multiplied by this: too many candidates cost little, too few another pass
 IN_MEMORY = "texts"  # the name of texts that come from no file
+TEXT_FORMATS = ("tsv", "text", "csv", "jsonl")
 RAY_FORMATS = ("parquet", "text", "jsonl")  # that Ray Data's readers read exactly, or not at all
 
 InputOption: TypeAlias = "Location | Sequence[Location] | Inputs | None"  # what `input` of a verb may be
@@ -35,7 +39,7 @@ class Input:
     """One file, one set of the Hub, standard input, or the texts in memory.
 
     source: the name that enters the keys of its records.
-    hub_set: for a set of the Hub. texts: large_string, for texts in memory. held: for standard input.
+    hub_set: for a set of the Hub. texts: large_string, for texts in memory. copy: of a pipe, see `rereadable`.
     """
 
     source: str
@@ -43,12 +47,17 @@ class Input:
     options: ReadOptions
     hub_set: HubSet | None = None
     texts: pa.ChunkedArray | None = field(default=None, repr=False)
-    held: StandardInput | None = field(default=None, repr=False)
+    copy: Spooled | None = None
 
     @property
     def reads_one_file(self) -> bool:
-        """Whether it is a file, on disk or at an address."""
-        return self.hub_set is None and self.texts is None and self.held is None
+        """Whether it is a file, on disk or at an address, that can be read again."""
+        return self.hub_set is None and self.texts is None and self.copy is None and not self.is_pipe
+
+    @property
+    def is_pipe(self) -> bool:
+        """Whether it can be read only once."""
+        return self.hub_set is None and self.texts is None and self.copy is None and is_pipe(self.name)
 
     @property
     def is_file(self) -> bool:
@@ -60,16 +69,18 @@ class Input:
         """Whether it holds more text than bytes: a compressed file, or Parquet."""
         if not self.reads_one_file:
             return False
-        return Path(self.name).suffix in COMPRESSIONS or self._format() == "parquet"
+        if is_remote(self.name):
+            return (
+                PurePosixPath(file_name(self.name)).suffix.lower() in SUFFIXES or self._format() == "parquet"
+            )
+        return self._format() == "parquet" or is_compressed(self.name)
 
     @property
     def bytes(self) -> int | None:
         """Bytes as they are stored; None if unknown."""
         if self.texts is not None:
             return int(self.texts.nbytes)
-        if self.held is not None:
-            return len(self.held.data)
-        return None if self.hub_set else size_of(self.name)
+        return None if self.hub_set else size_of(self.copy or self.name)
 
     def read(self, report: FileReport, end: int | None = None) -> Iterator[pa.RecordBatch]:
         """Return its batches of (id, text) from where `report` stands.
@@ -80,17 +91,17 @@ class Input:
             return read_texts(self.texts, self.options, report)
         if self.hub_set is not None:
             return read_hub_set(self.hub_set, self.options, report)
-        return read_file(self.held or self.name, self.options, report, end)
+        return read_file(self.copy or self.name, self.options, report, end)
 
     def described(self) -> dict[str, Any]:
         """Return what tells it from other inputs, for the key of a job.
 
         It is cheap for files: source and name, size if known, and how it is read; of what lies in memory the SHA-256.
         """
-        options = asdict(self.options)
+        options = self.options.described()
         for way in ("rows", "reader", "block_bytes", "workers"):  # none changes what is read
             options.pop(way)
-        if self.texts is not None or self.held is not None:
+        if self.texts is not None or self.copy is not None:
             return {"source": self.source, **self.identity()} | options
         return {"source": self.source, "name": self.name, "bytes": self.bytes} | options
 
@@ -101,8 +112,8 @@ class Input:
         """
         if self.texts is not None:
             return {"name": self.name, "sha256": sha256_of_texts(self.texts)}
-        if self.held is not None:
-            return {"name": self.name, "sha256": sha256(self.held.data).hexdigest()}
+        if self.copy is not None:
+            return {"name": STDIN, "sha256": self.copy.sha256}
         if self.hub_set:
             return {"location": self.name, "bytes": None, **self.hub_set._asdict()}
         if is_remote(self.name):
@@ -113,9 +124,7 @@ class Input:
         """Return about how many rows it has, rather too few; None if unknown."""
         if self.texts is not None:
             return len(self.texts)
-        if self.held is not None:
-            return self.held.data.count(b"\n")
-        if not self.is_file or Path(self.name).suffix in COMPRESSIONS:
+        if not self.is_file or self._format() == "arrow" or is_compressed(self.name):
             return None
         if self._format() == "parquet":
             try:
@@ -123,10 +132,10 @@ class Input:
             except (pa.ArrowInvalid, OSError):
                 return None  # reading it will say what is wrong
         size, rows, probed = self.bytes or 0, 0, 0
-        with open_stream(self.name) as stream:
+        with open(self.name, "rb") as stream:
             for probe in range(PROBES):
                 stream.seek(size // PROBES * probe)
-                part = stream.read(PROBE) or b""
+                part = stream.read(PROBE)
                 rows, probed = rows + part.count(b"\n"), probed + len(part)
         return int(CAUTION * size * rows / max(probed, 1))
 
@@ -145,10 +154,17 @@ class Inputs:
     rows: int | None = None
     recipe: Dataset | None = None
 
+    @property
+    def called(self) -> str:
+        """How the input is called in messages: its first names."""
+        names = ", ".join(name_of(item.name) for item in self.items[:3])
+        return names + ", ..." * (len(self.items) > 3) or "the input"
+
     def check(self, reports: Sequence[FileReport]) -> None:
-        """Raise SpanishTokError unless as many rows were read as there must be."""
-        last = self.items[-1].name if self.items else "the input"
-        check_rows(sum(report.rows for report in reports), self.rows, last)
+        """Raise SpanishTokError unless there were records, and as many rows as there must be."""
+        rows, rejected = (sum(getattr(report, what) for report in reports) for what in ("rows", "rejected"))
+        check_rows(rows, self.rows, self.items[-1].name if self.items else "the input")
+        check_found(rows - rejected, rejected, self.called)
 
     @property
     def bytes(self) -> int | None:
@@ -195,8 +211,8 @@ def inputs_of(
     options: how files are read. source: replaces the names of sources, which otherwise come from the files or the
     recipe.
 
-    Texts and standard input are held in memory, so that they can be read again.
-    Raises SpanishTokError for both or neither, and for what is missing.
+    Texts are held in memory. What comes through a pipe can be read once; see `rereadable`.
+    Raises SpanishTokError for both or neither, for what is missing, and for files on disk that are no text.
 
     >>> [item.name for item in inputs_of(texts=["¡Hola!", "Adiós"]).items]
     ['texts']
@@ -217,14 +233,38 @@ def inputs_of(
     if len(names) == 1 and is_recipe(str(names[0])):
         return _of_recipe(load_recipe(str(names[0])), options, source)
     locations = expand_paths(names)
+    for location in locations:
+        _check_begin(location, options)
     sources = [source] * len(locations) if source else sources_of(locations)
     return Inputs(tuple(map(partial(_of_file, options), sources, locations)), options.rows)
 
 
 def _of_file(options: ReadOptions, source: str, location: Location) -> Input:
-    """Return a file as an input; standard input is read here."""
-    held = StandardInput.read() if str(location) == "-" else None
-    return Input(source, str(location), options, held=held)
+    return Input(source, str(location), options)
+
+
+def _check_begin(location: Location, options: ReadOptions) -> None:
+    """Raise SpanishTokError for a file on disk that is not what its format says, before any work is done."""
+    kind = options.format or format_of(location)
+    if kind in TEXT_FORMATS and not (is_remote(location) or is_pipe(location)):
+        check_text(location, options.encoding)
+
+
+@contextmanager
+def rereadable(inputs: Inputs, output: Location | None) -> Iterator[Inputs]:
+    """Give the inputs so that each can be read several times while the block runs.
+
+    What comes through a pipe is copied first: beside the output, or to the system's folder for temporary files.
+    """
+    with ExitStack() as copies:
+        folder = Path(tempfile.gettempdir())
+        if output is not None:
+            folder = next(parent for parent in Path(output).absolute().parents if parent.is_dir())
+        items = (
+            replace(item, copy=copies.enter_context(spooled(item.name, folder))) if item.is_pipe else item
+            for item in inputs.items
+        )
+        yield replace(inputs, items=tuple(items))
 
 
 def _of_recipe(recipe: Dataset, options: ReadOptions, source: str | None) -> Inputs:

@@ -1,24 +1,24 @@
 """How one file is read, what was read of it, and the errors of every reader."""
 
 import os
-from dataclasses import dataclass
-from typing import Literal
-
-import pyarrow as pa
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from spanish_tok.errors import SpanishTokError
 
 Location = str | os.PathLike[str]  # a path, an address such as s3://bucket/es.parquet, or "-"
 
-SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string())])
+LONGEST_ROW = (1 << 30) - 16  # bytes; kernels and Arrow strings count in 31 bits, and a block holds two rows
 
 
 @dataclass(frozen=True)
 class ReadOptions:
     """How files are read. With the defaults each row is kept, or an error names it.
 
-    format: "tsv", "csv", "jsonl", "parquet" or "text"; None tells by the name of each file.
-    id, text: the columns of csv, jsonl and parquet. Without a column `id` the records have no ids.
+    format: "tsv", "csv", "jsonl", "parquet", "arrow" or "text"; None tells by the name of each file.
+    id, text: the columns of all but text. Without a column `id` the records have no ids. "translation.es" is the
+        entry `es` of the column `translation`.
     invalid_utf8: "repair" reads the wrong bytes as Windows-1252, their usual source (a character cut in
         two becomes U+FFFD); "reject" drops the row; "error" stops. All are counted.
     malformed: for a row without a tab, a line that is not JSON, a missing text: "error" stops and names
@@ -26,8 +26,12 @@ class ReadOptions:
     rows: how many rows there must be in all; None if unknown.
     reader: "ray" reads with Ray Data's own readers, in the tasks of the engine Ray (see ray_data.py):
         the same rows, or an error.
-    block_bytes: bytes read at once; never changes what is read.
+    block_bytes: bytes read at once, and of a batch; never changes what is read.
     workers: threads; never change what is read.
+    encoding: any codec of Python, such as "utf-16-le" or "cp1252"; None is UTF-8, or what a byte order mark says.
+    delimiter: of csv.
+    header: the first row of tsv names its columns; naming a column by `id` or `text` means that too.
+    max_row_bytes: a longer row is an error, at that size.
     """
 
     format: str | None = None
@@ -39,6 +43,37 @@ class ReadOptions:
     reader: Literal["own", "ray"] = "own"
     block_bytes: int = 8 << 20
     workers: int = 2
+    encoding: str | None = None
+    delimiter: str = ","
+    header: bool = False
+    max_row_bytes: int = 256 << 20
+
+    def __post_init__(self) -> None:
+        if not 0 < self.max_row_bytes <= LONGEST_ROW:
+            raise SpanishTokError(
+                f"max_row_bytes is {self.max_row_bytes:,}", f"Give at least 1, at most {LONGEST_ROW:,}."
+            )
+        if len(self.delimiter) != 1 or self.delimiter in '"\r\n':
+            raise SpanishTokError(
+                f"The delimiter is {self.delimiter!r}", "Give one character, such as ';' or a tab."
+            )
+
+    @property
+    def has_header(self) -> bool:
+        """Whether the first row of a tab-separated file names its columns."""
+        return self.header or (self.id, self.text) != ("id", "text")
+
+    def described(self) -> dict[str, Any]:
+        """Return all options but those added since the first version that have their defaults.
+
+        So the keys of older jobs stay as they are. `max_row_bytes` changes nothing that is read.
+        """
+        options = asdict(self)
+        del options["max_row_bytes"]
+        for name in ("encoding", "delimiter", "header"):
+            if options[name] == getattr(type(self), name):
+                del options[name]
+        return options
 
 
 @dataclass
@@ -70,6 +105,36 @@ def check_rows(rows: int, expected: int | None, name: str) -> None:
         )
 
 
+def lost_rows(reports: Iterable[FileReport]) -> list[str]:
+    """Return what to tell of files in which rows were rejected or repaired.
+
+    >>> lost_rows([FileReport("a.tsv", rows=9, rejected=2), FileReport("b.tsv", rows=5)])
+    ['a.tsv: 2 of 9 rows rejected']
+    """
+    return [
+        f"{report.name}: "
+        + ", ".join(
+            f"{count:,} of {report.rows:,} rows {what}"
+            for what, count in (("rejected", report.rejected), ("repaired", report.repaired))
+            if count
+        )
+        for report in reports
+        if report.rejected or report.repaired
+    ]
+
+
+def check_found(records: int, rejected: int, name: str) -> None:
+    """Raise SpanishTokError where nothing was read of an input."""
+    if records:
+        return
+    if rejected:
+        raise SpanishTokError(
+            f"{name} holds no records: all of its {rejected:,} rows were rejected",
+            "Leave --malformed reject out to see what is wrong with the first.",
+        )
+    raise SpanishTokError(f"{name} is empty: it holds no records", "Give a file with at least one record.")
+
+
 def malformed_row(path: Location, row: int, fault: str) -> SpanishTokError:
     """Return the error for one bad row; rows are counted from 1, as editors do."""
     return SpanishTokError(
@@ -84,9 +149,3 @@ def invalid_row(path: Location, row: int) -> SpanishTokError:
         f"{path}, row {row:,} is not valid UTF-8",
         "`--invalid-utf8 repair` mends and counts such rows, `reject` drops and counts them.",
     )
-
-
-def batch_of(ids: pa.Array | None, texts: pa.Array) -> pa.RecordBatch:
-    """Return a batch of (id, text); the ids are null if `ids` is None."""
-    ids = pa.nulls(len(texts), pa.string()) if ids is None else ids
-    return pa.record_batch([ids, texts], schema=SCHEMA)

@@ -20,6 +20,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -34,9 +35,14 @@ from ray.data._internal.datasource_v2.interfaces.file_manifest import FileManife
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.readers import parquet as tables
+from spanish_tok.readers.columns import table_batches
+from spanish_tok.readers.opening.buffered import Peeked
+from spanish_tok.readers.opening.compression import MAGIC_BYTES, SUFFIXES, compression_of
+from spanish_tok.readers.opening.encoding import HEAD, encoding_of
+from spanish_tok.readers.opening.lines import Lines
+from spanish_tok.readers.opening.remote import is_remote, open_remote
 from spanish_tok.readers.options import FileReport, Location, ReadOptions
-from spanish_tok.readers.remote import is_remote
-from spanish_tok.readers.streams import open_raw, size_of
+from spanish_tok.readers.streams import open_raw, open_text, size_of
 
 TURN_BYTES = 8 << 20  # bytes of row groups, uncompressed, that are read in one turn
 
@@ -49,10 +55,11 @@ def read_text(path: Location, options: ReadOptions, report: FileReport) -> Itera
 
     Raises SpanishTokError for a file that Ray Data does not read as it is.
     """
+    _check_plain(path, options)
     source = _source(_Text, path, encoding="utf-8-sig")
     for table in _tables(source, path):
         report.unterminated = table.num_rows > 0 and not source.ended
-        yield from tables.table_batches(table, path, replace(options, id="id", text="text"), report)
+        yield from table_batches(table, path, replace(options, id="id", text="text"), report)
 
 
 def read_jsonl(path: Location, options: ReadOptions, report: FileReport) -> Iterator[pa.RecordBatch]:
@@ -60,14 +67,15 @@ def read_jsonl(path: Location, options: ReadOptions, report: FileReport) -> Iter
 
     Raises SpanishTokError for a file that Ray Data does not read as it is.
     """
+    _check_plain(path, options)
     source = _source(_JsonLines, path)
     source.columns = options.id, options.text
     for table in _tables(source, path):
-        yield from tables.table_batches(table, path, options, report)
+        yield from table_batches(table, path, options, report)
 
 
 def scan_parquet(
-    path: Location, file: pq.ParquetFile, groups: list[int], columns: list[str]
+    path: Location, file: pq.ParquetFile, groups: list[int], columns: list[str], rows: int
 ) -> Iterator[pa.RecordBatch]:
     """Yield columns of row groups in order, as the scan of `read_parquet`.
 
@@ -75,7 +83,7 @@ def scan_parquet(
     """
     filesystem, name = _placed(path)
     threads = pa.cpu_count(), pa.io_thread_count()
-    reader = _Parquet(batch_size=tables.BATCH_ROWS, columns=columns, filesystem=filesystem)
+    reader = _Parquet(batch_size=rows, columns=columns, filesystem=filesystem)
     pa.set_cpu_count(threads[0])  # the reader has set 32 for the whole process,
     pa.set_io_thread_count(threads[1])  # and 128
     reader.remote = is_remote(path)
@@ -170,9 +178,32 @@ class _Address(fs.FSSpecHandler):  # type: ignore[misc]
         return [fs.FileInfo(path, fs.FileType.File, size=size_of(self._location) or 0) for path in paths]
 
     def open_input_file(self, _: str) -> pa.NativeFile:
-        return pa.PythonFile(open_raw(self._location), "r")
+        return pa.PythonFile(open_remote(str(self._location)), "r")
 
     open_input_stream = open_input_file
+
+
+def _check_plain(path: Location, options: ReadOptions) -> None:
+    """Raise SpanishTokError for a file that only our opener reads: another encoding, a compression without its suffix.
+
+    And for a row that is too long; Ray Data's readers would hold all of it.
+    """
+    with open_raw(path) as raw:
+        compressed = compression_of(Peeked(raw).peek(MAGIC_BYTES)) is not None
+    with open_text(path, options.encoding) as stream:
+        odd = encoding_of(stream.peek(HEAD), str(path), options.encoding) or options.encoding
+        if odd or compressed != (Path(path).suffix.lower() in SUFFIXES):
+            raise _refused(path, f"it is {odd}" if odd else "it is compressed, and its name does not say so")
+        if compressed or (size_of(path) or 0) > options.max_row_bytes:
+            for _ in Lines(stream, str(path), options.max_row_bytes):
+                pass
+
+
+def _refused(path: Location, reason: object) -> SpanishTokError:
+    return SpanishTokError(
+        f"Ray Data's reader does not read {path} as it is: {reason}",
+        "The same command without --reader ray reads it, or says which row is wrong.",
+    )
 
 
 def _placed(path: Location) -> tuple[fs.FileSystem, str]:
@@ -192,10 +223,7 @@ def _tables(source: Any, path: Location) -> list[pa.Table]:
     try:
         return [table for task in source.get_read_tasks(1) for table in task()]
     except Exception as error:  # of Arrow, of Ray, of Python
-        raise SpanishTokError(
-            f"Ray Data's reader does not read {path} as it is: {str(error).splitlines()[0]}",
-            "The same command without --reader ray reads it, or says which row is wrong.",
-        ) from error
+        raise _refused(path, str(error).splitlines()[0]) from error
 
 
 def _together(footer: pq.FileMetaData, groups: list[int]) -> Iterator[list[int]]:

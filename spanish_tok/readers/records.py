@@ -1,7 +1,7 @@
 """Read any file of text as batches of (id, text), with an exact report.
 
-Formats: `tsv` (id, tab, text; no header, no quotes: see tsv.py), `text` (a record a line), `csv`, `jsonl` and
-`parquet` (columns by name), each also compressed with gzip, zstd or xz.
+Formats: `tsv` (id, tab, text; no header, no quotes: see tsv.py), `text` (a record a line), `csv`, `jsonl`, `parquet`
+and `arrow` (columns by name), each also compressed with gzip, bzip2, xz, zstd or LZ4.
 """
 
 import os
@@ -18,8 +18,9 @@ from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import read_json
 from spanish_tok.readers import csv_jsonl, parquet, tsv
 from spanish_tok.readers.datasets import shipped_recipes
+from spanish_tok.readers.opening.remote import is_remote, is_url, matching
+from spanish_tok.readers.opening.spool import STDIN, name_of
 from spanish_tok.readers.options import FileReport, Location, ReadOptions, check_rows
-from spanish_tok.readers.remote import is_remote, matching
 from spanish_tok.readers.streams import base_name
 
 READERS: Mapping[str, Callable[..., Iterator[pa.RecordBatch]]] = {
@@ -28,6 +29,7 @@ READERS: Mapping[str, Callable[..., Iterator[pa.RecordBatch]]] = {
     "csv": csv_jsonl.read_csv,
     "jsonl": csv_jsonl.read_jsonl,
     "parquet": parquet.read_parquet,
+    "arrow": parquet.read_arrow,
 }
 FORMATS = {
     ".tsv": "tsv",
@@ -36,6 +38,8 @@ FORMATS = {
     ".ndjson": "jsonl",
     ".json": "jsonl",
     ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
     ".txt": "text",
 }
 
@@ -126,11 +130,11 @@ def format_of(path: Location) -> str:
     >>> format_of("es.jsonl.zst"), format_of("spanish_collection.tsv")
     ('jsonl', 'tsv')
     """
-    suffix = Path(base_name(path)).suffix
+    suffix = Path(base_name(path)).suffix.lower()
     if suffix not in FORMATS:
         raise SpanishTokError(
-            f"The format of {path} is not known by its name",
-            "Give --format tsv, csv, jsonl, parquet or text.",
+            f"The format of {name_of(path)} is not known by its name",
+            f"Give --format {', '.join(list(READERS)[:-1])} or {list(READERS)[-1]}.",
         )
     return FORMATS[suffix]
 
@@ -175,7 +179,7 @@ def _files_of_folder(folder: Path) -> list[Location]:
             "Run the command that writes it again: it resumes.",
         )
     files = [file for file in sorted(folder.iterdir()) if file.is_file() and not file.name.startswith(".")]
-    if not (texts := [file for file in files if Path(base_name(file)).suffix in FORMATS]):
+    if not (texts := [file for file in files if Path(base_name(file)).suffix.lower() in FORMATS]):
         raise SpanishTokError(f"{folder} is a folder without files of text", f"Give {', '.join(FORMATS)}.")
     return list(texts)
 
@@ -190,7 +194,7 @@ def sources_of(paths: Sequence[Location]) -> list[str]:
     >>> sources_of(["foros.txt", "foros.jsonl", "datos/es.tsv"])  # not even folders tell them apart
     ['foros', 'foros', 'es']
     """
-    stems = [PurePosixPath(os.fspath(path)).parent / base_name(path).split(".")[0] for path in paths]
+    stems = [_stem_of(os.fspath(path)) for path in paths]
     depths = [1] * len(stems)
     while True:
         names = ["/".join(stem.parts[-depth:]) for stem, depth in zip(stems, depths, strict=True)]
@@ -200,3 +204,10 @@ def sources_of(paths: Sequence[Location]) -> list[str]:
         if all(longer[index] > len(stems[index].parts) for index in alike):
             return names
         depths = longer
+
+
+def _stem_of(path: str) -> PurePosixPath:
+    """Return a path without suffixes and query; "-" for pipes, whose names a shell invents."""
+    if path == STDIN or path.startswith("/dev/"):
+        return PurePosixPath(STDIN)
+    return PurePosixPath(path.split("?")[0] if is_url(path) else path).parent / base_name(path).split(".")[0]

@@ -9,15 +9,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from spanish_tok.errors import SpanishTokError
-from spanish_tok.readers.csv_jsonl import BadRow, characters_of, csv_rows, is_unicode, json_rows
-from spanish_tok.readers.hub import HubSet, open_hub_set
-from spanish_tok.readers.options import FileReport, Location
-from spanish_tok.readers.parquet import open_parquet
-from spanish_tok.readers.records import format_of
-from spanish_tok.readers.streams import open_stream
+import pyarrow as pa
 
-BATCH_ROWS = 1024
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.readers.columns import check_columns, top_column
+from spanish_tok.readers.csv_jsonl import BadRow, csv_rows, is_unicode, json_rows, repaired_text, value_of
+from spanish_tok.readers.hub import HubSet, open_hub_set
+from spanish_tok.readers.opening.spool import is_pipe
+from spanish_tok.readers.options import FileReport, Location, ReadOptions
+from spanish_tok.readers.parquet import arrow_batches, batch_rows, open_parquet, scan_parquet
+from spanish_tok.readers.records import expand_paths, format_of
+from spanish_tok.readers.streams import open_text
+
+MOST_BYTES = 1 << 20  # of a batch
+FEW_ROWS = 256  # that are Python objects at once
+ADVICE = "Name it with `--column field=column`, or change the task."
 
 
 @dataclass(frozen=True)
@@ -25,22 +31,28 @@ class Row:
     """One row of named columns.
 
     number: counted from 1. values: of the columns that it has. fault: why it cannot be used; "" if it can. lists: of
-    columns that hold several texts; `values` has the first of each, or "".
+    columns that hold several texts; `values` has the first of each, or "". repaired: bytes of it were not UTF-8.
     """
 
     number: int
     values: Mapping[str, str] = field(default_factory=dict)
     fault: str = ""
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    repaired: bool = False
 
 
 def read_rows(
-    source: Location, columns: Iterable[str], optional: Iterable[str] = (), listed: Iterable[str] = ()
+    source: Location,
+    columns: Iterable[str],
+    optional: Iterable[str] = (),
+    listed: Iterable[str] = (),
+    options: ReadOptions | None = None,
 ) -> Iterator[Row]:
     """Yield the named columns of each row, and the optional ones that exist.
 
-    `source` is a path (.parquet, .jsonl, .csv, also compressed), "-" for JSON lines on standard input, or a
-    set of the Hub as `owner/name:split`, `owner/name/subset@revision:split`. Numbers become decimal strings. Columns
+    `source` is a path, a pattern or a folder of files (Parquet, Arrow, JSON, CSV, TSV with a header; also
+    compressed), "-" for JSON lines on standard input, or a set of the Hub as `owner/name:split`,
+    `owner/name/subset@revision:split`. Numbers become decimal strings, "a.b" is the entry b of the column a. Columns
     of `listed` may hold several texts, also in SQuAD's form {"text": [...], "answer_start": [...]}; such a column
     may have the plural as its name: answers for answer.
 
@@ -57,12 +69,17 @@ def read_rows(
     3 {} it is not JSON (Expecting value: line 1 column 2 (char 1))
     """
     names = _Names(list(columns), [*columns, *optional], tuple(listed))
-    for number, values in enumerate(_raw_rows(os.fspath(source), names), start=1):
-        yield _row(number, values, names)
+    options = options or ReadOptions()
+    for number, values in enumerate(_rows_of_all(source, names, options), start=1):
+        yield _row(number, values, names, options)
 
 
 def rows_of(
-    source: Any, columns: Iterable[str], optional: Iterable[str] = (), listed: Iterable[str] = ()
+    source: Any,
+    columns: Iterable[str],
+    optional: Iterable[str] = (),
+    listed: Iterable[str] = (),
+    options: ReadOptions | None = None,
 ) -> Iterator[Row]:
     """Yield the rows of a file, of a Hub set, or of records in memory.
 
@@ -72,7 +89,7 @@ def rows_of(
     [{'texto': 'hola'}]
     """
     if isinstance(source, str | os.PathLike):
-        yield from read_rows(source, columns, optional, listed)
+        yield from read_rows(source, columns, optional, listed, options)
         return
     if hasattr(source, "to_pylist"):  # Arrow
         source = source.to_pylist()
@@ -86,7 +103,7 @@ def rows_of(
             raise SpanishTokError(
                 f"Record {number} is a {type(values).__name__}", "Give dictionaries, or a table of columns."
             )
-        yield _row(number, values, names)
+        yield _row(number, values, names, options or ReadOptions())
 
 
 class _Names(NamedTuple):
@@ -102,34 +119,61 @@ class _Names(NamedTuple):
         return [*self.wanted, *(f"{name}s" for name in self.listed)]
 
 
-def _raw_rows(name: str, names: _Names) -> Iterator[Mapping[str, Any] | BadRow]:
-    hub_set = HubSet.of_name(name) if not os.path.exists(name) else None
-    format_name = "hub" if hub_set else "jsonl" if name == "-" else format_of(name)
-    if hub_set:
+def _rows_of_all(
+    source: Location, names: _Names, options: ReadOptions
+) -> Iterator[Mapping[str, Any] | BadRow]:
+    """Yield the rows of a Hub set, or of all files that a location means."""
+    name = os.fspath(source)
+    if not os.path.exists(name) and (hub_set := HubSet.of_name(name)):
         yield from _hub_rows(name, hub_set, names)
-    elif format_name == "parquet":
-        yield from _parquet_rows(name, names)
-    elif format_name == "csv":
-        with open_stream(name) as stream, characters_of(stream) as characters:
-            header, rows = csv_rows(characters, name)
-            _check_columns(name, header, names)
+        return
+    for path in expand_paths([source]):
+        default = "jsonl" if str(path) == "-" else None
+        yield from _raw_rows(path, names, options, options.format or default or format_of(path))
+
+
+def _raw_rows(
+    path: Location, names: _Names, options: ReadOptions, kind: str
+) -> Iterator[Mapping[str, Any] | BadRow]:
+    if kind == "parquet":
+        yield from _parquet_rows(path, names)
+    elif kind == "arrow":
+        for batch in arrow_batches(path, FileReport(os.fspath(path))):
+            _check_columns(path, batch.schema.names, names)
+            yield from _rows_of_batch(batch, names)
+    elif kind in ("csv", "tsv"):
+        with open_text(path, options.encoding) as stream:
+            header, rows = csv_rows(stream, path, options, plain_tabs=kind == "tsv")
+            _check_columns(path, header, names)
             for row in rows:
                 yield row if isinstance(row, BadRow) else dict(zip(header, row, strict=True))
-    elif format_name == "jsonl":
-        with open_stream(name) as stream, characters_of(stream, newline="\n") as lines:
-            yield from json_rows(lines)
+    elif kind == "jsonl":
+        with open_text(path, options.encoding, wait=not is_pipe(path)) as stream:
+            yield from json_rows(stream, path, options)
     else:
-        raise SpanishTokError(f"{name} has no named columns", "Give .parquet, .jsonl or .csv.")
+        raise SpanishTokError(f"{path} has no named columns", "Give Parquet, Arrow, JSON, CSV or TSV.")
 
 
-def _parquet_rows(path: str, names: _Names) -> Iterator[Mapping[str, Any]]:
-    report = FileReport(path)
+def _parquet_rows(path: Location, names: _Names) -> Iterator[Mapping[str, Any]]:
+    report = FileReport(os.fspath(path))
     with open_parquet(path, report) as file:
         present = file.schema_arrow.names
         _check_columns(path, present, names)
-        for batch in file.iter_batches(BATCH_ROWS, columns=[name for name in names.read if name in present]):
-            yield from batch.to_pylist()
+        chosen = [name for name in names.read if top_column(name, present)]
+        groups = list(range(file.metadata.num_row_groups))
+        for batch in scan_parquet(path, file, groups, chosen, batch_rows(file, groups, chosen, MOST_BYTES)):
+            yield from _rows_of_batch(batch, names)
             report.rows += batch.num_rows
+
+
+def _rows_of_batch(batch: pa.RecordBatch, names: _Names) -> Iterator[Mapping[str, Any]]:
+    """Yield the rows of a batch as dictionaries, a few at a time."""
+    present = batch.schema.names
+    batch = batch.select(
+        list(dict.fromkeys(top for name in names.read if (top := top_column(name, present))))
+    )
+    for first in range(0, batch.num_rows, FEW_ROWS):
+        yield from batch.slice(first, FEW_ROWS).to_pylist()
 
 
 def _hub_rows(name: str, hub_set: HubSet, names: _Names) -> Iterator[Mapping[str, Any]]:
@@ -142,14 +186,15 @@ def _hub_rows(name: str, hub_set: HubSet, names: _Names) -> Iterator[Mapping[str
             report.rows += 1
 
 
-def _row(number: int, values: Mapping[str, Any] | BadRow, names: _Names) -> Row:
+def _row(number: int, values: Mapping[str, Any] | BadRow, names: _Names, options: ReadOptions) -> Row:
     """Return a row whose values are strings, or one that says why it cannot be used."""
     if isinstance(values, BadRow):
         return Row(number, fault=values.fault)
     strings: dict[str, str] = {}
     lists: dict[str, tuple[str, ...]] = {}
+    repaired = False
     for name in names.wanted:
-        value = values.get(name)
+        value = value_of(values, name)
         if name in names.listed:
             value = values.get(f"{name}s") if value is None else value
             if (texts := _texts_of(value)) is not None:
@@ -159,11 +204,14 @@ def _row(number: int, values: Mapping[str, Any] | BadRow, names: _Names) -> Row:
                 return Row(number, fault=f"it has no {name!r}")
         elif not isinstance(value, str | int | float):
             return Row(number, fault=f"its {name!r} is a {type(value).__name__}, not a text")
-        elif not all(map(is_unicode, [str(value), *lists.get(name, ())])):
-            return Row(number, fault=f"its {name!r} is not valid Unicode")
-        else:
+        elif all(map(is_unicode, [str(value), *lists.get(name, ())])):
             strings[name] = str(value)
-    return Row(number, strings, lists=lists)
+        elif options.invalid_utf8 == "repair":
+            strings[name], repaired = repaired_text(str(value)), True
+            lists |= {name: tuple(map(repaired_text, lists[name]))} if name in lists else {}
+        else:
+            return Row(number, fault=f"its {name!r} is not valid Unicode")
+    return Row(number, strings, lists=lists, repaired=repaired)
 
 
 def _texts_of(value: Any) -> tuple[str, ...] | None:
@@ -181,11 +229,9 @@ def _texts_of(value: Any) -> tuple[str, ...] | None:
     return texts if len(texts) == len(found) else None
 
 
-def _check_columns(source: str, present: Iterable[str], names: _Names) -> None:
+def _check_columns(source: Location, present: Iterable[str], names: _Names) -> None:
+    """Raise SpanishTokError for a needed column that is not there in the singular or the plural, or there twice."""
     present = list(present)
     plurals = {name for name in names.listed if f"{name}s" in present}
-    if missing := [name for name in names.needed if name not in {*present, *plurals}]:
-        raise SpanishTokError(
-            f"{source} has no column {missing[0]!r}; its columns are {', '.join(map(repr, present)) or 'none'}",
-            "Name it with `--column field=column`, or change the task.",
-        )
+    needed = [name for name in names.needed if name not in plurals]
+    check_columns(present, needed, source, ADVICE, names.read)

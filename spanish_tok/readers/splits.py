@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.readers.opening.remote import is_remote
 from spanish_tok.readers.options import FileReport, Location, ReadOptions
 from spanish_tok.readers.records import format_of, read_file
-from spanish_tok.readers.remote import is_remote
 from spanish_tok.readers.streams import open_stream, size_of
 
 PART_BYTES = 64 << 20  # of a Parquet file, as it is stored: about what a part of a larger one holds

@@ -1,6 +1,5 @@
 """Rows that are malformed or not UTF-8: counted, repaired, rejected or an error."""
 
-import codecs
 from typing import NamedTuple
 
 import numpy as np
@@ -11,15 +10,16 @@ from numpy.typing import NDArray
 from spanish_tok.kernels.text import lines as kernels
 from spanish_tok.kernels.text.lines import Bytes, Positions
 from spanish_tok.kernels.text.utf8 import invalid_rows
+from spanish_tok.readers.opening.encoding import repair_utf8
 from spanish_tok.readers.options import (
     FileReport,
     Location,
     ReadOptions,
-    batch_of,
     invalid_row,
     malformed_row,
 )
 
+SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string())])
 NO_TAB = "it has no tab after an id"
 
 
@@ -107,29 +107,12 @@ def _treat_invalid(
 def repaired(column: pa.Array, invalid: NDArray[np.bool_]) -> pa.Array:
     """Return an Arrow binary column with the entries where `invalid` is true repaired."""
     mask = pa.array(invalid)
-    repaired_values = [repair_utf8(value).encode() for value in column.filter(mask).to_pylist()]
+    values = column.filter(mask).to_pylist()
+    repaired_values = [value if value is None else repair_utf8(value).encode() for value in values]
     return pc.replace_with_mask(column, mask, pa.array(repaired_values, pa.binary()))
 
 
-def repair_utf8(data: bytes) -> str:
-    r"""Decode bytes that are not all UTF-8.
-
-    The wrong ones are read as Windows-1252, a character cut in two becomes U+FFFD.
-
-    >>> repair_utf8("año".encode() + b" a\xf1o" + b" \xe2\x80"), repair_utf8(b"est\xe1")
-    ('año año �', 'está')
-    """
-    return data.decode("utf-8", "spanish_tok.windows_1252")
-
-
-def _as_windows_1252(error: UnicodeError) -> tuple[str, int]:
-    """Return the replacement of wrong bytes, and where decoding continues."""
-    assert isinstance(error, UnicodeDecodeError)
-    wrong = error.object[error.start : error.end]
-    cut_off = error.end == len(error.object) and (len(wrong) > 1 or wrong[0] in range(0xC2, 0xE0))
-    if cut_off or wrong[0] in b"\x81\x8d\x8f\x90\x9d":  # bytes without a character in Windows-1252
-        return "\ufffd", error.end
-    return wrong[:1].decode("windows-1252"), error.start + 1
-
-
-codecs.register_error("spanish_tok.windows_1252", _as_windows_1252)
+def batch_of(ids: pa.Array | None, texts: pa.Array) -> pa.RecordBatch:
+    """Return a batch of (id, text); the ids are null if `ids` is None."""
+    ids = pa.nulls(len(texts), pa.string()) if ids is None else ids
+    return pa.record_batch([ids, texts], schema=SCHEMA)

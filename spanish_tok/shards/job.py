@@ -18,8 +18,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from spanish_tok._version import __version__
+from spanish_tok.corpus.sampling import chunk_ends, weighted
 from spanish_tok.files import atomic_path, sha256_of_file
 from spanish_tok.options import FieldsAlone
 from spanish_tok.readers.inputs import Input
@@ -133,16 +135,28 @@ class ShardJob(FieldsAlone):
 def take_rows(batches: list[pa.RecordBatch], count: int) -> pa.Table:
     """Remove the first `count` rows from `batches`, and return them.
 
-    All rows if there are fewer.
+    Fewer where their texts are long (see `chunk_ends`), all rows if there are no more.
     """
-    taken: list[pa.RecordBatch] = []
-    while batches and count:
+    taken, rows, size = list[pa.RecordBatch](), 0, 0
+    while batches:
         batch = batches.pop(0)
-        if batch.num_rows > count:
-            batches.insert(0, batch.slice(count))
-        taken.append(batch.slice(0, count))
-        count -= taken[-1].num_rows
+        lengths = _text_bytes(batch)
+        ends = chunk_ends(lengths, count, rows, size)
+        if len(ends):
+            taken.append(batch.slice(0, int(ends[0])))
+            if ends[0] < batch.num_rows:
+                batches.insert(0, batch.slice(int(ends[0])))
+            break
+        taken.append(batch)
+        rows, size = rows + batch.num_rows, size + int(weighted(lengths).sum())
     return pa.Table.from_batches(taken)
+
+
+def _text_bytes(batch: pa.RecordBatch) -> NDArray[Any]:
+    """Return the bytes of the texts of a batch; of ids about those of the texts that they stand for."""
+    if "text" in batch.schema.names:
+        return np.asarray(pc.binary_length(batch["text"]))
+    return 3 * np.asarray(pc.list_value_length(batch["tokens"]))
 
 
 def parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:

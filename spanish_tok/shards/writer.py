@@ -21,9 +21,17 @@ from spanish_tok.options import changed
 from spanish_tok.parallel.local import Local
 from spanish_tok.parallel.ray_engine import Ray
 from spanish_tok.parallel.threads import map_in_order
-from spanish_tok.progress import SILENT, Bar, ProgressOption, progress_of
-from spanish_tok.readers.inputs import Input, InputOption, absolute, check_reader, inputs_of
-from spanish_tok.readers.options import FileReport, Location, ReadOptions, check_rows
+from spanish_tok.progress import SILENT, Bar, Progress, ProgressOption, progress_of
+from spanish_tok.readers.inputs import (
+    Input,
+    InputOption,
+    Inputs,
+    absolute,
+    check_reader,
+    inputs_of,
+    rereadable,
+)
+from spanish_tok.readers.options import FileReport, Location, ReadOptions, lost_rows
 from spanish_tok.shards.job import ShardInput, ShardJob, shard_inputs
 from spanish_tok.shards.reader import TokenArrays, load_shards, read_manifest, shard_tables
 from spanish_tok.tokenization.tokenizer import Tokenizer
@@ -114,32 +122,42 @@ def shard(
     """
     options, engine = changed(ShardOptions, options, changes), engine or Local()
     tokenizer = tokenizer if isinstance(tokenizer, Tokenizer) else Tokenizer.load(tokenizer)
-    inputs = inputs_of(input, reading, texts=texts)
-    items = [_item_of_task(item, engine) for item in inputs.items]
+    once, shown = inputs_of(input, reading, texts=texts), progress_of(progress)
     if output is None:
-        return _in_memory(items, tokenizer, options, engine)
-    job = token_job(items, tokenizer, options)
-    reads = [item.name for item in items if item.is_file]
-    folder = OutputFolder(Path(output).absolute(), job.described, reads=reads, force=force)
-    if _is_done(folder, job):
-        return ShardResult(folder.path, folder.finished() or {})
-    results: dict[int, tuple[list[dict[str, Any]], list[FileReport]]] = {}
-    with (
-        _memory_given_back(),
-        folder.filling(),
-        progress_of(progress).phase("encoding records", inputs.known_rows()) as bar,
-        engine.connected() as workers,
-    ):
-        groups = workers.groups(list(enumerate(items)), 1)
-        parts = [(group, folder.path, engine.task_threads) for group in groups]
-        for index, result in workers.map(write_shards_of, parts, job, bar, _records_of):
-            results[index] = result
-            _check_shared([folder.path / entry["file"] for entry in result[0]])
-        ordered = [results[index] for index in sorted(results)]
-        reports = [report for _, reports in ordered for report in reports]
-        check_rows(sum(report.rows for report in reports), inputs.rows, "the input")
-        lost = {name: sum(getattr(report, name) for report in reports) for name in ("rejected", "repaired")}
-        return _finish(folder, job, [entry for entries, _ in ordered for entry in entries], lost)
+        return _in_memory(once, tokenizer, options, engine, shown)
+    with rereadable(once, output) as inputs:
+        items = [_item_of_task(item, engine) for item in inputs.items]
+        job = token_job(items, tokenizer, options)
+        reads = [item.name for item in items if item.is_file]
+        folder = OutputFolder(Path(output).absolute(), job.described, reads=reads, force=force)
+        if _is_done(folder, job):
+            return ShardResult(folder.path, folder.finished() or {})
+        results: dict[int, tuple[list[dict[str, Any]], list[FileReport]]] = {}
+        with (
+            _memory_given_back(),
+            folder.filling(),
+            shown.phase("encoding records", inputs.known_rows()) as bar,
+            engine.connected() as workers,
+        ):
+            groups = workers.groups(list(enumerate(items)), 1)
+            parts = [(group, folder.path, engine.task_threads) for group in groups]
+            for index, result in workers.map(write_shards_of, parts, job, bar, _records_of):
+                results[index] = result
+                _check_shared([folder.path / entry["file"] for entry in result[0]])
+            ordered = [results[index] for index in sorted(results)]
+            lost = _checked(inputs, [report for _, reports in ordered for report in reports], shown)
+            return _finish(folder, job, [entry for entries, _ in ordered for entry in entries], lost)
+
+
+def _checked(inputs: Inputs, reports: Sequence[FileReport], shown: Progress) -> dict[str, int]:
+    """Return how many rows were lost, and tell them.
+
+    Raises SpanishTokError unless the input is whole.
+    """
+    inputs.check(reports)
+    for line in lost_rows(reports):
+        shown.tell(line)
+    return {name: sum(getattr(report, name) for report in reports) for name in ("rejected", "repaired")}
 
 
 def write_shards_of(
@@ -194,10 +212,9 @@ def token_job(items: Iterable[Input], tokenizer: Tokenizer, options: ShardOption
     It holds what its workers need, and the key of its shards.
     """
     items = list(items)
-    ways = ("format", "id", "text", "invalid_utf8", "malformed")
-    chosen = asdict(options) | {
-        way: getattr(items[0].options if items else ReadOptions(), way) for way in ways
-    }
+    how = (items[0].options if items else ReadOptions()).described()
+    ways = ("format", "id", "text", "invalid_utf8", "malformed", "encoding", "delimiter", "header")
+    chosen = asdict(options) | {way: how[way] for way in ways if way in how}
     return ShardJob("tokens", tokenizer, chosen, [item.identity() for item in items])
 
 
@@ -241,18 +258,20 @@ def _finish(
 
 
 def _in_memory(
-    items: Sequence[Input], tokenizer: Tokenizer, options: ShardOptions, engine: Local | Ray
+    inputs: Inputs, tokenizer: Tokenizer, options: ShardOptions, engine: Local | Ray, shown: Progress
 ) -> ShardResult:
     """Encode without writing shards."""
     ids, lengths = [np.empty(0, np.uint16)], [np.zeros(1, np.int64)]
-    for item in items:
-        for batch in item.read(FileReport(item.name)):
+    reports = [FileReport(item.name) for item in inputs.items]
+    for item, report in zip(inputs.items, reports, strict=True):
+        for batch in _item_of_task(item, engine).read(report):
             column = tokenizer.encode_column(batch["text"], options.append_eos, threads=engine.threads_here)
             for chunk in getattr(column, "chunks", [column]):
                 ids.append(chunk.flatten().to_numpy())
                 lengths.append(chunk.value_lengths().to_numpy())
+    lost = _checked(inputs, reports, shown)
     arrays = TokenArrays(np.concatenate(ids), np.cumsum(np.concatenate(lengths), dtype=np.int64))
-    return ShardResult(None, {"records": arrays.offsets.size - 1, "ids": arrays.ids.size}, arrays)
+    return ShardResult(None, {"records": arrays.offsets.size - 1, "ids": arrays.ids.size, **lost}, arrays)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from spanish_tok.errors import SpanishTokError, warn_deprecated
 from spanish_tok.files import write_json
 from spanish_tok.outputs import as_list, check_new_file
 from spanish_tok.progress import SILENT, Bar, ProgressOption, progress_of
-from spanish_tok.readers.options import Location
+from spanish_tok.readers.options import Location, ReadOptions
 from spanish_tok.t5.model import torch_device
 from spanish_tok.tasks.examples import Example, Part, RowReport, divide, read_examples
 from spanish_tok.tasks.predictor import Predictor
@@ -29,6 +29,7 @@ def evaluate(
     device: str = "cpu",
     threads: int | None = None,
     report: RowReport | None = None,
+    reading: ReadOptions | None = None,
     progress: ProgressOption = None,
     force: bool = False,
 ) -> Evaluation:
@@ -37,7 +38,7 @@ def evaluate(
     input: a file of records, "-", or a Hub set; or `texts=`, records in memory. model: a folder that `finetune`
     wrote, or a Predictor. part: "all", or the part that the model's own division makes of the same data: "held-out",
     "validation" or "training". output: a file for the figures as JSON; `force` replaces one. Rows without input or
-    target are left out and counted in `report`.
+    target are left out and counted in `report`. reading: how files are read.
 
     Raises SpanishTokError for a damaged row (unless rejected), and if nothing is left to score.
 
@@ -56,7 +57,7 @@ def evaluate(
     report = report if report is not None else RowReport()
     source = input if texts is None else texts
     examples: Iterable[Example] = read_examples(
-        source, predictor.task, predictor.codec, predictor.end, report, malformed
+        source, predictor.task, predictor.codec, predictor.end, report, malformed, reading
     )
     if part != "all":
         examples = divide(examples, predictor.task, **predictor.bundle.division).part(part)

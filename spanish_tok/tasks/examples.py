@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.readers.options import ReadOptions
 from spanish_tok.readers.rows import Row, rows_of
 from spanish_tok.tasks.task import Task
 from spanish_tok.tasks.windows import Ids, inputs_of
@@ -75,18 +76,21 @@ def read_examples(
     end: int,
     report: RowReport,
     malformed: Literal["error", "reject"] = "error",
+    reading: ReadOptions | None = None,
 ) -> Iterator[Example]:
     """Yield the records that have an input and a target.
 
     The others are counted in `report`.
 
     source: a file, a Hub set, or records in memory (see `rows_of`). A damaged row raises SpanishTokError that names it,
-    or is dropped and counted if `malformed` is "reject".
+    or is dropped and counted if `malformed` is "reject". reading: how files are read.
     """
     name = source if isinstance(source, str | os.PathLike) else "texts"
     targets = map(task.column, task.target_fields)
-    for row in rows_of(source, *columns_of(task, with_target=True), targets):
+    for row in rows_of(source, *columns_of(task, with_target=True), targets, reading):
         report.rows += 1
+        if row.repaired:
+            report.noted["rows repaired"] += 1
         if row.fault and malformed == "error":
             raise SpanishTokError(
                 f"{name}, row {row.number:,}: {row.fault}",

@@ -22,7 +22,7 @@ from spanish_tok.generation.beam_search import search
 from spanish_tok.generation.sampling import GenerateOptions
 from spanish_tok.outputs import as_list, check_new_file, text_output
 from spanish_tok.progress import SILENT, Bar, ProgressOption, progress_of
-from spanish_tok.readers.options import Location
+from spanish_tok.readers.options import Location, ReadOptions
 from spanish_tok.readers.rows import Row, rows_of
 from spanish_tok.t5.model import T5, check_device, mask_of, torch_device
 from spanish_tok.t5.model_folder import load_folder
@@ -228,14 +228,16 @@ def predict(
     beams: int = 1,
     device: str = "cpu",
     threads: int | None = None,
+    reading: ReadOptions | None = None,
     progress: ProgressOption = None,
     force: bool = False,
 ) -> Any:
     """Answer records with a fine-tuned model.
 
     texts: one text or record (a dictionary), or a list of them. files: .parquet, .jsonl, .csv, Hub sets as
-    owner/name:split, or "-" for JSON lines on standard input. output: a .jsonl file for the answers, "-" is standard
-    output. model: a folder that `finetune` wrote, or a Predictor. force: replace a file.
+    owner/name:split, or "-" for JSON lines on standard input. reading: how files are read. output: a .jsonl file for
+    the answers, "-" is standard output. model: a folder that `finetune` wrote, or a Predictor. force:
+    replace a file.
 
     One text gives a Prediction, a list a list of them; files give a list of dictionaries ready for JSON: row, id if
     there is one, prediction, score, probabilities, or row, id and error for a row that cannot be used. With an output
@@ -259,7 +261,7 @@ def predict(
     sources = [texts] if files is None else [files] if isinstance(files, str | os.PathLike) else list(files)
     counts: Counter[str] = Counter()
     with progress_of(progress).phase("predicting") as bar:
-        answers = _of_all(model, sources, counts, bar)
+        answers = _of_all(model, sources, counts, reading, bar)
         with text_output(output, force=force) as out:
             if out is None:
                 return list(answers)
@@ -269,17 +271,24 @@ def predict(
 
 
 def _of_all(
-    predictor: Predictor, sources: Sequence[Any], counts: Counter[str], bar: Bar
+    predictor: Predictor,
+    sources: Sequence[Any],
+    counts: Counter[str],
+    reading: ReadOptions | None,
+    bar: Bar,
 ) -> Iterator[dict[str, Any]]:
     """Yield the answers of several sources; with the name of each if they are several."""
     for source in sources:
-        for answer in answers_of(predictor, source, counts):
+        for answer in answers_of(predictor, source, counts, reading):
             bar.advance()
             yield {"file": source, **answer} if len(sources) > 1 else answer
 
 
 def answers_of(
-    predictor: Predictor, source: Any, counts: Counter[str] | None = None
+    predictor: Predictor,
+    source: Any,
+    counts: Counter[str] | None = None,
+    reading: ReadOptions | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Yield one dictionary a row of a source, ready for JSON.
 
@@ -287,7 +296,8 @@ def answers_of(
     """
     columns, optional = columns_of(predictor.task, with_target=False)
     counts = counts if counts is not None else Counter()
-    for chunk in _chunks(rows_of(source, columns, [*optional, "id"]), predictor.batch_size * 8):
+    rows = rows_of(source, columns, [*optional, "id"], options=reading)
+    for chunk in _chunks(rows, predictor.batch_size * 8):
         examples, faults = _usable(chunk, predictor)
         predictions = dict(zip((e.row for e in examples), predictor.predict_examples(examples), strict=True))
         for row in chunk:

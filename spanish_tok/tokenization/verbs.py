@@ -11,7 +11,8 @@ from spanish_tok.errors import SpanishTokError
 from spanish_tok.text.table import normalize as _normalize
 
 if TYPE_CHECKING:
-    from spanish_tok.readers.options import Location
+    from spanish_tok.progress import ProgressOption
+    from spanish_tok.readers.options import Location, ReadOptions
     from spanish_tok.tokenization.tokenizer import Tokenizer
 
     VocabOption: TypeAlias = "Tokenizer | Location | None"  # None is the vocabulary that ships
@@ -45,14 +46,26 @@ def normalize(
     *,
     files: "Files" = None,
     vocab: "VocabOption" = None,
+    reading: "ReadOptions | None" = None,
+    progress: "ProgressOption" = None,
 ) -> list[str]: ...
-def normalize(texts: Any = None, output: Any = None, *, files: Any = None, vocab: Any = None) -> Any:
+def normalize(
+    texts: Any = None,
+    output: Any = None,
+    *,
+    files: Any = None,
+    vocab: Any = None,
+    reading: Any = None,
+    progress: Any = None,
+) -> Any:
     """Map text into the closed alphabet of a vocabulary, by default the Spanish one.
 
     Lower case, accents kept, nothing unknown left.
 
     texts: one text, or a list of texts. files: paths, or "-" for standard input, whose lines are the texts. output: a
-    file for the results, a line each; "-" is standard output. vocab: a Tokenizer or a vocabulary folder.
+    file for the results, a line each; "-" is standard output. vocab: a Tokenizer or a vocabulary folder. reading: how
+    lines that are not UTF-8 are treated, their encoding and longest size; what was repaired or dropped is told to
+    `progress`.
 
     Raises SpanishTokError for both or neither of texts and files, for anything but str, and for a lone surrogate.
 
@@ -61,7 +74,8 @@ def normalize(texts: Any = None, output: Any = None, *, files: Any = None, vocab
     >>> normalize(["hola😀mundo", "Man\\u0303ana"])
     ['hola mundo', 'mañana']
     """
-    return for_each(_normalize if vocab is None else tokenizer_of(vocab).normalize, texts, files, output)
+    function = _normalize if vocab is None else tokenizer_of(vocab).normalize
+    return for_each(function, texts, files, output, reading=reading, progress=progress)
 
 
 @overload
@@ -74,15 +88,25 @@ def encode(
     files: "Files" = None,
     vocab: "VocabOption" = None,
     append_eos: bool = False,
+    reading: "ReadOptions | None" = None,
+    progress: "ProgressOption" = None,
 ) -> list[list[int]]: ...
 def encode(
-    texts: Any = None, output: Any = None, *, files: Any = None, vocab: Any = None, append_eos: bool = False
+    texts: Any = None,
+    output: Any = None,
+    *,
+    files: Any = None,
+    vocab: Any = None,
+    append_eos: bool = False,
+    reading: Any = None,
+    progress: Any = None,
 ) -> Any:
     """Turn text into ids.
 
     For whole data sets use `shard`, for columns `Tokenizer.encode_column`.
 
-    texts, files, output: as for `normalize`. vocab: a Tokenizer or a vocabulary folder; the shipped one by default.
+    texts, files, output, reading, progress: as for `normalize`. vocab: a Tokenizer or a vocabulary folder; the
+    shipped one by default.
 
     >>> encode("Hola Mundo")
     [1884, 340]
@@ -92,7 +116,10 @@ def encode(
     def ids_of(text: str) -> list[int]:
         return tokenizer.encode(text, append_eos=append_eos)
 
-    return for_each(ids_of, texts, files, output, lambda ids: " ".join(map(str, ids)))
+    def line_of(ids: list[int]) -> str:
+        return " ".join(map(str, ids))
+
+    return for_each(ids_of, texts, files, output, line_of, reading=reading, progress=progress)
 
 
 @overload
@@ -104,11 +131,22 @@ def decode(
     *,
     files: "Files" = None,
     vocab: "VocabOption" = None,
+    reading: "ReadOptions | None" = None,
+    progress: "ProgressOption" = None,
 ) -> list[str]: ...
-def decode(ids: Any = None, output: Any = None, *, files: Any = None, vocab: Any = None) -> Any:
+def decode(
+    ids: Any = None,
+    output: Any = None,
+    *,
+    files: Any = None,
+    vocab: Any = None,
+    reading: Any = None,
+    progress: Any = None,
+) -> Any:
     """Turn ids back into text; specials and sentinels leave no trace.
 
-    ids: the ids of one text, or a list of such lists. files: lines of ids separated by spaces.
+    ids: the ids of one text, or a list of such lists. files: lines of ids separated by spaces. The others as for
+    `normalize`.
 
     >>> decode([1884, 340]), decode([[1884], [340]])
     ('hola mundo', ['hola', 'mundo'])
@@ -123,7 +161,7 @@ def decode(ids: Any = None, output: Any = None, *, files: Any = None, vocab: Any
         except ValueError as error:
             raise SpanishTokError(str(error), "Give whole numbers only.") from None
 
-    return for_each(text_of, ids, files, output)
+    return for_each(text_of, ids, files, output, reading=reading, progress=progress)
 
 
 @overload
@@ -135,11 +173,21 @@ def tokenize(
     *,
     files: "Files" = None,
     vocab: "VocabOption" = None,
+    reading: "ReadOptions | None" = None,
+    progress: "ProgressOption" = None,
 ) -> list[Tokens]: ...
-def tokenize(texts: Any = None, output: Any = None, *, files: Any = None, vocab: Any = None) -> Any:
+def tokenize(
+    texts: Any = None,
+    output: Any = None,
+    *,
+    files: Any = None,
+    vocab: Any = None,
+    reading: Any = None,
+    progress: Any = None,
+) -> Any:
     """Show how text is cut: normalized text, pieces, ids and offsets.
 
-    Written as JSON lines.
+    Written as JSON lines. Arguments as for `normalize`.
 
     >>> tokenize("Hola").pieces
     ['▁hola']
@@ -160,7 +208,7 @@ def tokenize(texts: Any = None, output: Any = None, *, files: Any = None, vocab:
 
         return json.dumps(tokens.to_dict(), ensure_ascii=False)
 
-    return for_each(tokens_of, texts, files, output, json_of)
+    return for_each(tokens_of, texts, files, output, json_of, reading=reading, progress=progress)
 
 
 def tokenizer_of(vocab: "VocabOption") -> "Tokenizer":
@@ -176,6 +224,9 @@ def for_each(
     files: Any,
     output: Any,
     line_of: Callable[[Any], str] = str,
+    *,
+    reading: "ReadOptions | None" = None,
+    progress: "ProgressOption" = None,
 ) -> Any:
     """Call `function` for one text, each of several, or each line of files.
 
@@ -192,7 +243,7 @@ def for_each(
     if files is None:
         results: Iterator[Any] = map(function, [texts] if isinstance(texts, str) else texts)
     else:
-        results = _of_lines(function, files)
+        results = _of_lines(function, files, reading, progress)
     from spanish_tok.outputs import as_list, text_output
 
     with text_output(output, as_list(files)) as out:
@@ -203,12 +254,22 @@ def for_each(
     return []
 
 
-def _of_lines(function: Callable[[str], Any], files: Any) -> Iterator[Any]:
+def _of_lines(
+    function: Callable[[str], Any],
+    files: Any,
+    reading: "ReadOptions | None",
+    progress: "ProgressOption",
+) -> Iterator[Any]:
     """Yield the result of each line; an error names the file and the line."""
+    from spanish_tok.progress import progress_of
+    from spanish_tok.readers.options import FileReport, lost_rows
     from spanish_tok.readers.streams import lines_of
 
-    for name, number, line in lines_of(files):
+    reports: list[FileReport] = []
+    for name, number, line in lines_of(files, reading, reports):
         try:
             yield function(line)
         except SpanishTokError as error:
             raise SpanishTokError(f"{name}, line {number}: {error.problem}", error.advice) from None
+    for lost in lost_rows(reports):
+        progress_of(progress).tell(lost)

@@ -13,7 +13,7 @@ from spanish_tok.files import write_json
 from spanish_tok.generation.generator import SHIPPED_MODEL, model_folder
 from spanish_tok.options import changed
 from spanish_tok.progress import ProgressOption, progress_of
-from spanish_tok.readers.options import Location
+from spanish_tok.readers.options import Location, ReadOptions
 from spanish_tok.t5.model import torch_device
 from spanish_tok.t5.model_folder import load_folder
 from spanish_tok.tasks.bundle import TaskBundle
@@ -64,6 +64,7 @@ def finetune(
     device: str = "cpu",
     threads: int | None = None,
     options: FinetuneOptions | None = None,
+    reading: ReadOptions | None = None,
     progress: ProgressOption = None,
     **changes: Any,
 ) -> Any:
@@ -72,8 +73,8 @@ def finetune(
     input: a file of records (.parquet, .jsonl, .csv), "-", or a Hub set as owner/name:split; or `texts=`, records in
     memory as dictionaries or a table. task: a preset, a TOML file or a Task. model: the folder to start from, the
     shipped model by default; with `random_weights` only its shape and vocabulary. columns: field of the task -> column,
-    where names differ. validation: records to choose the best epoch by, else a share of the input. Without `output`
-    only the result holds the model. changes: fields of FinetuneOptions.
+    where names differ. reading: how files are read. validation: records to choose the best epoch by, else a share of
+    the input. Without `output` only the result holds the model. changes: fields of FinetuneOptions.
 
     An interrupted call resumes when it is given again. Returns a FinetuneResult. Raises SpanishTokError for data,
     labels and models that do not fit, and for another fine-tuning in `output`.
@@ -101,11 +102,11 @@ def finetune(
         network, adapter = load_folder(model_folder(model), options.dropout, random_weights)
         network = network.to(device)
         end = network.config.eos_token_id
-        examples = list(read_examples(source, task, adapter, end, report, options.malformed))
+        examples = list(read_examples(source, task, adapter, end, report, options.malformed, reading))
         share = 0.0 if validation else options.validation
         parts = divide(examples, task, share, options.held_out, options.seed)
         if validation:
-            chosen = read_examples(validation, task, adapter, end, RowReport(), options.malformed)
+            chosen = read_examples(validation, task, adapter, end, RowReport(), options.malformed, reading)
             parts = parts._replace(validation=divide(chosen, task, seed=options.seed).training)
         if options.records:
             parts = parts._replace(training=parts.training[: options.records])

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, astuple, replace
+from dataclasses import astuple, replace
 from glob import has_magic
 from pathlib import Path, PurePath
 from typing import Any, Literal
@@ -19,10 +19,25 @@ from spanish_tok.parallel.local import Local
 from spanish_tok.parallel.ray_engine import Ray
 from spanish_tok.progress import SILENT, Bar, Progress, ProgressOption, progress_of
 from spanish_tok.readers.datasets import is_recipe
-from spanish_tok.readers.inputs import Input, InputOption, Inputs, absolute, check_reader, inputs_of
-from spanish_tok.readers.options import FileReport, Location, ReadOptions, check_rows
+from spanish_tok.readers.inputs import (
+    Input,
+    InputOption,
+    Inputs,
+    absolute,
+    check_reader,
+    inputs_of,
+    rereadable,
+)
+from spanish_tok.readers.opening.remote import is_remote
+from spanish_tok.readers.options import (
+    FileReport,
+    Location,
+    ReadOptions,
+    check_found,
+    check_rows,
+    lost_rows,
+)
 from spanish_tok.readers.records import expand_paths
-from spanish_tok.readers.remote import is_remote
 from spanish_tok.readers.splits import Part, parts_of
 from spanish_tok.readers.streams import base_name, size_of
 from spanish_tok.text.alphabets import SPANISH_NAME, alphabet_table
@@ -74,7 +89,7 @@ def count(
     >>> counts.total, counts.records
     (6, 2)
     """
-    engine, reading = engine or Local(), reading or ReadOptions()
+    engine, reading, shown = engine or Local(), reading or ReadOptions(), progress_of(progress)
     table = table or alphabet_table(alphabet, cased=cased)
     entries = _entries(input, reading, texts)
     licences = [licence] * len(entries) if isinstance(licence, str) else list(licence)
@@ -91,8 +106,10 @@ def count(
     counted = []
     for (inputs, name, parts), its_licence in zip(divided, licences, strict=False):
         if inputs:
-            with progress_of(progress).phase("counting records", inputs.known_rows()) as bar:
+            with shown.phase("counting records", inputs.known_rows()) as bar:
                 found = count_inputs(inputs, _cache_of(output, engine), table, engine, bar)
+            for line in _lost(found, inputs):
+                shown.tell(line)
             parts.append(found.named(name))
         counted.append(_sum([part.named(name, its_licence) for part in parts]))
     counts = merge(counted, weights) if weights else _sum(counted)
@@ -194,7 +211,10 @@ def count_inputs(
 
     `cache` is a folder where the counts of finished parts are kept.
     """
-    reading = inputs.items[0].options
+    if engine.divides and any(item.is_pipe for item in inputs.items):
+        with rereadable(inputs, cache) as copied:
+            return count_inputs(copied, cache, table, engine, bar)
+    reading = inputs.items[0].options if inputs.items else ReadOptions()
     if inputs.rows is not None and engine.divides and "reject" in (reading.malformed, reading.invalid_utf8):
         raise SpanishTokError("The engine ray cannot check rows some of which are rejected", "Leave one out.")
     items = [_item_of_task(item, engine) for item in inputs.items]
@@ -209,6 +229,7 @@ def count_inputs(
         counts: Counts = workers.merged(count_part, tasks, merge, bar, lambda counts: counts.records)
     if engine.divides:
         check_rows(counts.records, inputs.rows, inputs.items[-1].name)
+    check_found(counts.records, counts.rejected, inputs.called)
     if cache:
         shutil.rmtree(cache, ignore_errors=True)
     return counts
@@ -246,20 +267,27 @@ def count_part(
     """
     if cache and cache.exists():
         return Counts.load(cache)
-    counts = count_runs(_columns(parts, bar), threads=threads, table=table)
+    reports: list[FileReport] = []
+    counts = count_runs(_columns(parts, reports, bar), threads=threads, table=table)
+    lost = {name: sum(getattr(report, name) for report in reports) for name in ("rejected", "repaired")}
+    counts = replace(counts, **lost)
     if cache:
         counts.save(cache, level=1)
     return counts
 
 
-def _columns(parts: Sequence[tuple[Input, Part]], bar: Bar) -> Iterator[Column]:
-    reports = []
+def _columns(parts: Sequence[tuple[Input, Part]], reports: list[FileReport], bar: Bar) -> Iterator[Column]:
     for item, part in parts:
         reports.append(FileReport(item.name, rows=part.begin))
         for batch in item.read(reports[-1], part.end):
             bar.advance(batch.num_rows)
             yield batch.column("text")
     check_rows(sum(report.rows for report in reports), parts[-1][0].options.rows, parts[-1][0].name)
+
+
+def _lost(counts: Counts, inputs: Inputs) -> list[str]:
+    rows = counts.records + counts.rejected
+    return lost_rows([FileReport(inputs.called, rows, 0, counts.repaired, counts.rejected)])
 
 
 def _key(parts: Sequence[tuple[Input, Part]]) -> str:
@@ -273,7 +301,7 @@ def _key(parts: Sequence[tuple[Input, Part]]) -> str:
         else item.identity()
         for item, part in parts
     ]
-    how = asdict(replace(parts[0][0].options, reader="own"))  # the other reader reads the same
+    how = replace(parts[0][0].options, reader="own").described()  # the other reader reads the same
     return hashlib.sha256(json.dumps([states, how]).encode()).hexdigest()[:32]
 
 

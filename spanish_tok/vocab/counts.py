@@ -57,7 +57,7 @@ class Counts:
     The others are notes for people. records: how many were read. cut: how many times a run longer than 64 characters
     was cut. sources: where the counts come from, as far as it is known. dropped: words of lists that became no run, by
     reason. alphabet: the label of the table that they were made with, "" where it is not known: counts of two alphabets
-    cannot be merged. Equality of two counts is equality of their `fingerprint`.
+    cannot be merged. rejected, repaired: rows of files. Equality of two counts is equality of their `fingerprint`.
     """
 
     table: pa.Table
@@ -66,6 +66,13 @@ class Counts:
     sources: tuple[Source, ...] = ()
     dropped: Mapping[str, int] = field(default_factory=dict)
     alphabet: str = ""
+    rejected: int = 0
+    repaired: int = 0
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """How many rows were rejected or repaired, where any were."""
+        return {name: count for name in ("rejected", "repaired") if (count := getattr(self, name))}
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -139,6 +146,7 @@ class Counts:
                 f"{path} holds other counts", "Give another name, or --force to replace them."
             )
         notes: dict[str, Any] = {"fingerprint": self.fingerprint, "records": self.records, "cut": self.cut}
+        notes |= self.lost
         if self.sources:
             notes["sources"] = [source.to_dict() for source in self.sources]
         if self.dropped:
@@ -179,6 +187,8 @@ class Counts:
             sources_from(notes.get("sources", ())),
             notes.get("dropped", {}),
             notes.get("alphabet", SPANISH_NAME if saved else ""),
+            notes.get("rejected", 0),
+            notes.get("repaired", 0),
         )
 
 
@@ -306,6 +316,8 @@ def merge(parts: Sequence[Counts], weights: Sequence[float] | None = None) -> Co
         ),
         reduce(added, (part.dropped for part in parts), {}),
         one_alphabet([part.alphabet for part in parts]),
+        sum(part.rejected for part in parts),
+        sum(part.repaired for part in parts),
     )
 
 

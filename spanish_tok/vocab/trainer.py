@@ -210,7 +210,7 @@ def train_vocabularies(
     notes: dict[str, Any] = {"counts": counts.fingerprint}
     if counts.sources:
         notes["sources"] = [source.to_dict() for source in counts.sources]
-    notes |= {"trainer": TRAINER, "training": options.recorded(table)}
+    notes |= {"trainer": TRAINER, "training": options.recorded(table), **counts.lost}
     return {
         size: Vocabulary.build(scores[size - reserved], sentinels, table, notes, special) for size in sizes
     }

@@ -21,12 +21,14 @@ from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.kernels.text.count import RUN_LIMIT
-from spanish_tok.readers.csv_jsonl import BadRow, characters_of, csv_rows, is_unicode
+from spanish_tok.readers.csv_jsonl import BadRow, csv_rows, is_unicode
+from spanish_tok.readers.opening.encoding import repair_utf8
+from spanish_tok.readers.opening.lines import Lines
+from spanish_tok.readers.opening.spool import name_of
 from spanish_tok.readers.options import FileReport, Location, ReadOptions, invalid_row, malformed_row
 from spanish_tok.readers.parquet import open_parquet
 from spanish_tok.readers.records import format_of
-from spanish_tok.readers.streams import StandardInput, open_stream
-from spanish_tok.readers.validation import repair_utf8
+from spanish_tok.readers.streams import open_text
 from spanish_tok.text.alphabet import SPACE_MARK
 from spanish_tok.text.packed_table import normalize_column
 from spanish_tok.text.table import NormalizationTable, spanish_table
@@ -76,8 +78,8 @@ def column_names(path: Location, options: ReadOptions) -> list[str]:
             return list(pq.read_schema(path).names)
         if kind not in ("csv", "tsv"):
             return []
-        with open_stream(path) as stream, characters_of(stream, "" if kind == "csv" else "\n") as characters:
-            return csv_rows(characters, path)[0] if kind == "csv" else _cells(characters.readline(1 << 16))
+        with open_text(path, options.encoding) as stream:
+            return csv_rows(stream, path, options, plain_tabs=kind == "tsv")[0]
     except (SpanishTokError, pa.ArrowException, OSError, csv.Error):
         return []
 
@@ -94,41 +96,21 @@ def read_word_list(path: Location, options: ReadOptions) -> WordList:
     if column and str(path).endswith(".parquet"):
         with open_parquet(path, FileReport(os.fspath(path))) as file:
             return list_of_table(file.read(["word", column]), path, options)
-    location = StandardInput.read() if str(path) == "-" else path
-    is_csv = column is not None and (options.format or format_of(path)) == "csv"
-    with open_stream(location) as stream, characters_of(stream, "" if is_csv else "\n") as characters:
-        rows: Iterator[Pair]
+    with open_text(path, options.encoding) as stream:
         if column is None:
-            rows = map(_pair_of_line, characters)
+            rows: Iterator[Pair] = map(_pair_of_line, Lines(stream, name_of(path), options.max_row_bytes))
         else:
-            rows = (_csv_pairs if is_csv else _tsv_pairs)(characters, location, column)
-        return _collected(rows, column or "count", location, options)
+            plain_tabs = (options.format or format_of(path)) == "tsv"
+            header, cells = csv_rows(stream, path, options, plain_tabs=plain_tabs)
+            word, number = header.index("word"), header.index(column)
+            rows = (row if isinstance(row, BadRow) else (row[word], row[number]) for row in cells)
+        return _collected(rows, column or "count", path, options)
 
 
-def _cells(line: str) -> list[str]:
-    return line.removesuffix("\n").removesuffix("\r").split("\t")
-
-
-def _csv_pairs(characters: Any, path: Location, column: str) -> Iterator[Pair]:
-    header, rows = csv_rows(characters, path)
-    word, number = header.index("word"), header.index(column)
-    for row in rows:
-        yield row if isinstance(row, BadRow) else (row[word], row[number])
-
-
-def _tsv_pairs(characters: Any, _: Location, column: str) -> Iterator[Pair]:
-    header = _cells(next(characters))
-    word, number = header.index("word"), header.index(column)
-    for cells in map(_cells, characters):
-        if len(cells) == len(header):
-            yield cells[word], cells[number]
-        else:
-            yield BadRow(f"it has {len(cells)} columns where the header has {len(header)}")
-
-
-def _pair_of_line(line: str) -> Pair:
+def _pair_of_line(line: bytes) -> Pair:
     """Return the word and the count of a line; they part at its last space or tab."""
-    pair = line.rsplit(None, 1)
+    text = line.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    pair = text.rsplit(None, 1)
     return (pair[0], pair[1]) if len(pair) == 2 else BadRow("it is not a word and its count")
 
 

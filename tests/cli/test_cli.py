@@ -135,8 +135,10 @@ def test_wrong_input_is_one_line_and_status_2(tmp_path: Path) -> None:
         "train", tmp_path / "few.txt", "--output", tmp_path / "v"
     )
     (tmp_path / "empty.txt").write_text("")
-    assert "counts are empty" in complaint("train", tmp_path / "empty.txt", "--output", tmp_path / "v")
-    assert "line 2 is not UTF-8" in complaint("encode", given=b"bien\nmal\xff\n")
+    assert "it holds no records" in complaint("train", tmp_path / "empty.txt", "--output", tmp_path / "v")
+    assert "row 2 is not valid UTF-8" in complaint(
+        "encode", "--invalid-utf8", "error", given=b"bien\nmal\xff\n"
+    )
     assert "line 2" in complaint("decode", given="5\n6 x\n")
     assert "line 1: Item 1 of the ids is 5000" in complaint("decode", given="5 5000\n")
     assert "is not a folder" in complaint("verify", tmp_path / "nothing")

@@ -218,9 +218,9 @@ def test_the_spill_gives_back_what_it_was_given(tmp_path: Path) -> None:
     again = Spill(tmp_path / "spill", runs)
     assert (tmp_path / "spill").stat().st_size == size
     keys = np.sort(np.concatenate([again.keys_of(run) for run in again.runs]))
-    read = [tuple(row.values()) for batch in again.ranges(keys, 64) for row in batch.to_pylist()]
+    read = [tuple(row.values()) for (load,) in again.ranges(keys, 64) for row in load().to_pylist()]
     assert read == sorted(rows, key=lambda row: row[0])
-    assert [batch.num_rows for batch in again.ranges(keys, 64, before=60, first=1)][:2] == [64, 64]
+    assert [load().num_rows for (load,) in again.ranges(keys, 64, before=60, first=1)][:2] == [64, 64]
     again.close()
     os.truncate(tmp_path / "spill", size - 1)
     with pytest.raises(SpanishTokError, match="shorter than it was"):

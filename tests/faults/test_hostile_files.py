@@ -494,7 +494,8 @@ def test_E8_a_damaged_spill_is_told(tmp_path: Path) -> None:
         spill = Spill(path, [list(run) for run in runs])
         with suppress(SpanishTokError):
             keys = np.concatenate([spill.keys_of(run) for run in spill.runs])
-            assert sum(batch.num_rows for batch in spill.ranges(keys, 2)) == 3
+            parts = [load for parts in spill.ranges(keys, 2) for load in parts]
+            assert sum(load().num_rows for load in parts) == 3
         spill.close()
     path.write_bytes(good[:-1])
     with pytest.raises(SpanishTokError, match="shorter than it was"):

@@ -223,14 +223,14 @@ def test_bad_text_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text("")
     (tmp_path / "blank.txt").write_text("\n\n\n")
     (tmp_path / "picture.txt").write_bytes(bytes(range(256)) * 40)
-    (tmp_path / "utf16.txt").write_text("hola mundo\n" * 9, encoding="utf-16")
+    (tmp_path / "utf16.txt").write_text("hola mundo\n" * 9, encoding="utf-16-le")
     (tmp_path / "program").write_bytes(b"\x7fELF\0\0\0")
     (tmp_path / "empty").mkdir()
     said = {
         "empty.txt": "empty.txt holds no text",
         "blank.txt": "blank.txt holds no text",
-        "picture.txt": "picture.txt is not text",
-        "utf16.txt": "UTF-16 must be converted",
+        "picture.txt": "picture.txt is no text",
+        "utf16.txt": "--encoding utf-16-le",
         "program": "program is not known by its name",
         "empty": "is a folder without files of text",
         "nothing.txt": "does not exist",
@@ -240,7 +240,7 @@ def test_bad_text_is_one_line(tmp_path: Path) -> None:
             bench(input=tmp_path / name)
         assert message in str(caught.value)
         assert "\n" not in str(caught.value)
-    assert "picture.txt is not text" in complaint("bench", tmp_path / "picture.txt")
+    assert "picture.txt is no text" in complaint("bench", tmp_path / "picture.txt")
     assert "is not a folder" in complaint("bench", "--vocab", tmp_path / "nothing")
 
 

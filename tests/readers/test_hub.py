@@ -65,7 +65,8 @@ def run(hub: HubServer, home: Path, *command: str) -> "subprocess.CompletedProce
 def sampled(hub: HubServer, folder: Path) -> "subprocess.CompletedProcess[str]":
     (folder / "es.toml").write_text(RECIPE, encoding="utf-8")
     quick = (
-        "import spanish_tok.readers.remote as s; s.FIRST_PAUSE, s.ATTEMPTS = 0.01, 2\n"  # the client tries 5 times
+        "import spanish_tok.readers.opening.remote as s\n"
+        "s.FIRST_PAUSE, s.ATTEMPTS = 0.01, 2\n"  # the client tries 5 times
         "from spanish_tok.cli import main; main()"
     )
     arguments = ["clean", str(folder / "es.toml"), "--output", str(folder / "out")]

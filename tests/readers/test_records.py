@@ -20,13 +20,13 @@ from hypothesis import strategies as st
 from spanish_tok import SpanishTokError
 from spanish_tok.files import write_json
 from spanish_tok.readers.hub import HubSet
-from spanish_tok.readers.inputs import Input, inputs_of
+from spanish_tok.readers.inputs import Input, inputs_of, rereadable
+from spanish_tok.readers.opening.encoding import repair_utf8
+from spanish_tok.readers.opening.remote import RetriedStream
 from spanish_tok.readers.options import FileReport, ReadOptions
 from spanish_tok.readers.records import ReadReport, expand_paths, format_of, read_records
-from spanish_tok.readers.remote import RetriedStream
 from spanish_tok.readers.rows import read_rows
 from spanish_tok.readers.streams import open_stream, size_of
-from spanish_tok.readers.validation import repair_utf8
 
 Record = tuple[str | None, str]
 
@@ -101,7 +101,9 @@ def test_the_rows_equal_those_of_python(tmp_path: Path) -> None:
     )
     def equal(rows: list[bytes], block_bytes: int) -> None:
         (tmp_path / "a.tsv").write_bytes(b"".join(b"id\t" + row + b"\n" for row in rows))
-        records, _ = read(tmp_path / "a.tsv", block_bytes=block_bytes)
+        records, _ = read(
+            tmp_path / "a.tsv", block_bytes=block_bytes, encoding="utf-8"
+        )  # whatever it looks like
         expected = [repair_utf8(row[:-1] if row.endswith(b"\r") else row) for row in rows]
         assert [text for _, text in records] == expected
 
@@ -220,7 +222,7 @@ def test_json_lines(tmp_path: Path) -> None:
     )
     assert read(tmp_path / "a.jsonl")[0] == [("1", "uno\ndos"), (None, ""), ("c", "NA\u2028x")]
     (tmp_path / "b.jsonl").write_text('{"text": "bien"}\n{"text": 5}\n{"text": "cort')
-    with pytest.raises(SpanishTokError, match=r"b\.jsonl, row 2: it has no text under 'text'"):
+    with pytest.raises(SpanishTokError, match=r"b\.jsonl, row 2: its 'text' is a int, not a text"):
         read(tmp_path / "b.jsonl")
     records, report = read(tmp_path / "b.jsonl", malformed="reject")
     assert (records, report.rows, report.rejected) == ([(None, "bien")], 3, 2)
@@ -360,7 +362,7 @@ class Flaky(io.BytesIO):
 
 
 def test_a_stream_that_stops_is_opened_again_where_it_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spanish_tok.readers.remote.FIRST_PAUSE", 0.0)
+    monkeypatch.setattr("spanish_tok.readers.opening.remote.FIRST_PAUSE", 0.0)
     content, opened = bytes(range(100)), []
 
     def open_at(_location: str, offset: int) -> tuple[Any, int]:
@@ -470,21 +472,27 @@ def test_texts_in_memory_resume_where_they_stopped() -> None:
     assert item.guessed_rows() == 20_000
 
 
-def test_standard_input_is_held_and_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standard_input_is_copied_and_read_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     class Stdin:
         buffer = io.BytesIO(b"1\tuno\n2\tdos\n3\n")
 
     monkeypatch.setattr("sys.stdin", Stdin)
-    (item,) = inputs_of("-", ReadOptions(format="tsv", malformed="reject")).items
-    for _ in range(2):
-        report = FileReport(item.name)
-        rows = [tuple(row.values()) for batch in item.read(report) for row in batch.to_pylist()]
-        assert rows == [("1", "uno"), ("2", "dos")]
-        assert (report.rows, report.rejected) == (3, 1)
-    assert not item.is_file
-    digest = hashlib.sha256(Stdin.buffer.getvalue()).hexdigest()
-    assert item.identity() == {"name": "-", "sha256": digest}
-    assert item.described()["sha256"] == digest
+    with rereadable(
+        inputs_of("-", ReadOptions(format="tsv", malformed="reject")), tmp_path / "out"
+    ) as inputs:
+        (item,) = inputs.items
+        assert item.copy is not None
+        assert list(tmp_path.iterdir()) == [item.copy.copy]
+        for _ in range(2):
+            report = FileReport(item.name)
+            rows = [tuple(row.values()) for batch in item.read(report) for row in batch.to_pylist()]
+            assert rows == [("1", "uno"), ("2", "dos")]
+            assert (report.rows, report.rejected) == (3, 1)
+        assert not item.is_file
+        digest = hashlib.sha256(Stdin.buffer.getvalue()).hexdigest()
+        assert item.identity() == {"name": "-", "sha256": digest}
+        assert item.described()["sha256"] == digest
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_splits_of_a_hub_set_are_two_inputs() -> None:
@@ -493,11 +501,12 @@ def test_two_splits_of_a_hub_set_are_two_inputs() -> None:
     assert items[0].identity() != items[1].identity()
 
 
-def test_an_empty_folder_of_a_sample_is_no_error(tmp_path: Path) -> None:
+def test_an_empty_folder_of_a_sample_holds_no_records(tmp_path: Path) -> None:
     write_json(tmp_path / "manifest.json", {"shards": []})
     inputs = inputs_of(tmp_path)
     assert (inputs.items, inputs.guessed_rows(), inputs.bytes) == ((), 0, 0)
-    inputs.check([])
+    with pytest.raises(SpanishTokError, match="the input is empty: it holds no records"):
+        inputs.check([])
     with pytest.raises(SpanishTokError, match="Nothing to read is given"):
         inputs_of([])
     with pytest.raises(SpanishTokError, match=r"Nothing matches .*\*\.tsv"):

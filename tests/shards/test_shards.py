@@ -236,10 +236,9 @@ def test_arrays_of_a_damaged_shard_are_refused(files: list[Path], tmp_path: Path
 
 
 def test_no_records_give_no_shards(files: list[Path], tmp_path: Path) -> None:
-    manifest = write_shards(files[2:], tmp_path / "out")
-    assert (manifest["records"], manifest["shards"]) == (0, [])
-    ids, offsets = read_shards(tmp_path / "out")
-    assert (len(ids), offsets.tolist()) == (0, [0])
+    with pytest.raises(SpanishTokError, match=r"c\.txt is empty: it holds no records"):
+        write_shards(files[2:], tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*.parquet"))
 
 
 def test_decoding_gives_the_normalized_text_back(files: list[Path], tmp_path: Path, other: Path) -> None:

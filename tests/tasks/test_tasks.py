@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spanish_tok import SpanishTokError, Tokenizer, normalize
+from spanish_tok.readers.options import ReadOptions
 from spanish_tok.readers.rows import Row, read_rows
 from spanish_tok.tasks.batches import IGNORED, batch_of, order_of
 from spanish_tok.tasks.choices import Labels, candidate_spans
@@ -114,7 +115,11 @@ def test_damaged_rows_are_handed_out_with_their_fault(tmp_path: Path) -> None:
         b'{"text": "\xff"}',
     ]
     (tmp_path / "a.jsonl").write_bytes(b"\n".join([*lines, b'{"text": "\\ud800"}', b'{"text": "fin"}']))
-    faults = [row.fault for row in read_rows(tmp_path / "a.jsonl", ["text"])]
+    rows = list(read_rows(tmp_path / "a.jsonl", ["text"]))
+    assert [row.repaired for row in rows] == [False, False, False, False, False, True, True, False]
+    assert [rows[5].values["text"], rows[6].values["text"]] == ["ÿ", "\ufffd"]
+    strict = ReadOptions(invalid_utf8="error")
+    faults = [row.fault for row in read_rows(tmp_path / "a.jsonl", ["text"], options=strict)]
     assert [not fault for fault in faults] == [True, *[False] * 6, True]
     assert "not JSON" in faults[1]
     assert "is a list" in faults[3]

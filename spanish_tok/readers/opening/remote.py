@@ -17,6 +17,17 @@ Result = TypeVar("Result")
 ATTEMPTS = 5
 FIRST_PAUSE = 1.0  # seconds before the second attempt; doubled each time
 TIMEOUT = 30.0  # seconds without an answer from a URL
+BUSY = (408, 425, 429)  # answers of a server that may be asked again
+KNOWN_BY_CONTENT = (
+    "identity",
+    "gzip",
+    "x-gzip",
+    "zstd",
+)  # encodings of an answer, which is read as a file is
+
+
+class RefusedError(Exception):
+    """A server's answer that will not change, such as "answered 403 (Forbidden)"."""
 
 
 def is_remote(location: str | os.PathLike[str]) -> bool:
@@ -28,7 +39,8 @@ def is_remote(location: str | os.PathLike[str]) -> bool:
     return "://" in str(location)
 
 
-def _is_url(location: str | os.PathLike[str]) -> bool:
+def is_url(location: str | os.PathLike[str]) -> bool:
+    """Return whether a location is an address that a web server answers."""
     return str(location).startswith(("http://", "https://"))
 
 
@@ -38,7 +50,7 @@ def matching(location: str) -> list[str]:
     A pattern is an address with "*", such as s3://bucket/es/*.parquet. An address without one is returned as it is.
     Raises SpanishTokError if nothing matches.
     """
-    if "*" not in location or _is_url(location):
+    if "*" not in location or is_url(location):
         return [location]
     filesystem, pattern = _filesystem(location)
     addresses = [filesystem.unstrip_protocol(path) for path in sorted(filesystem.glob(pattern))]
@@ -49,7 +61,7 @@ def matching(location: str) -> list[str]:
 
 def open_remote(location: str) -> "RetriedStream":
     """Open the file at an address; time-outs, resets and short answers are retried."""
-    return RetriedStream(location, _open_url if _is_url(location) else _open_stored)
+    return RetriedStream(location, _open_url if is_url(location) else _open_stored)
 
 
 class RetriedStream(io.RawIOBase):
@@ -118,6 +130,10 @@ class RetriedStream(io.RawIOBase):
                 return action()
             except (FileNotFoundError, SpanishTokError):
                 raise
+            except (PermissionError, RefusedError) as error:
+                raise SpanishTokError(
+                    f"{self._location} {error}", "Check the address, and who may read it."
+                ) from None
             except Exception as error:  # every client has its own errors: time-outs, resets, status 5xx
                 self._drop()
                 if attempt + 1 == ATTEMPTS:
@@ -158,7 +174,14 @@ def _open_url(url: str, offset: int) -> tuple[Any, int | None]:
     except HTTPError as error:
         if error.code in (404, 410):
             raise FileNotFoundError(url) from None
+        if 400 <= error.code < 500 and error.code not in BUSY:
+            raise RefusedError(f"answered {error.code} ({error.reason})") from None
         raise
+    encoding = (answer.headers["Content-Encoding"] or "identity").lower()
+    if encoding not in KNOWN_BY_CONTENT:
+        raise SpanishTokError(
+            f"{url} answers in the encoding {encoding!r}", "Download it, and give the path."
+        )
     if offset and answer.status != 206:
         raise SpanishTokError(f"{url} cannot be read from its middle", "Download it, and give the path.")
     length = answer.headers["Content-Length"]

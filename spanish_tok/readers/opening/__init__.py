@@ -1,0 +1,1 @@
+"""From stored bytes to text in UTF-8: compression and encoding by content."""
