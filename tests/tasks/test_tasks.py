@@ -134,8 +134,9 @@ def test_damaged_rows_are_handed_out_with_their_fault(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(SpanishTokError, match=r"a\.parquet is cut off, damaged"):
         list(read_rows(tmp_path / "a.parquet", ["text"]))
+    (tmp_path / "a.txt").write_text("uno\n")
     with pytest.raises(SpanishTokError, match="has no named columns"):
-        list(read_rows("a.txt", ["text"]))
+        list(read_rows(tmp_path / "a.txt", ["text"]))
 
 
 def test_a_set_of_the_hub_is_read_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
