@@ -102,17 +102,26 @@ def _with_options(command: Callable[..., Any], options: list[Callable[..., Any]]
 
 
 def decodes_lines(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say how lines of text become characters; `reading` takes them."""
+    """Add the options that say how lines of text are decoded.
+
+    `reading` takes them.
+    """
     return _with_options(command, DECODING)
 
 
 def decodes_tables(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say how rows of named columns are read; `reading` takes them."""
+    """Add the options that say how rows of named columns are read.
+
+    `reading` takes them.
+    """
     return _with_options(command, [*TABLES, *DECODING])
 
 
 def reading(options: dict[str, Any], rows: int | None = None) -> "st.ReadOptions":
-    """Take the options of `reads_files` out of `options`, as far as they are there; return them as ReadOptions."""
+    """Take the options that say how to read out of `options`.
+
+    Those that are there are returned as ReadOptions.
+    """
     column = options.pop("column", None)
     chosen = given({name: options.pop(name, None) for name in READ})
     if "delimiter" in chosen:

@@ -111,7 +111,10 @@ class Spill:
             yield [partial(self._records, part) for part in self._parts(slices)]
 
     def _parts(self, slices: list[Slice]) -> list[list[Slice]]:
-        """Return slices of runs divided where their records, in the order of keys, make chunks."""
+        """Return slices of runs, divided into chunks.
+
+        Chunks are made of their records in the order of keys.
+        """
         keys = [self._read(run[0] + 8 * begin, end - begin, np.uint64) for run, begin, end in slices]
         lengths = [np.diff(self._text_offsets(run, begin, end)) for run, begin, end in slices]
         joined = np.concatenate(keys) if keys else np.empty(0, np.uint64)

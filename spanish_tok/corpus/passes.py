@@ -91,7 +91,10 @@ def write_candidates(
 
 
 def _ranges(candidates: CandidatePass, keys: Keys, position: Mapping[str, int]) -> Iterator[Chunk]:
-    """Yield the chunks that are not written yet, and the position after each: ranges done, parts of the next done."""
+    """Yield the chunks that are not written yet, and the position after each.
+
+    A position holds the ranges that are done, and the parts of the next one.
+    """
     first, done = position["range"], position.get("part", 0)
     position = {name: value for name, value in position.items() if name != "part"}
     ranges = candidates.spill.ranges(keys, SHARD_ROWS, position["before"], first)

@@ -1,4 +1,7 @@
-"""Columns of Arrow tables as (id, text): found by name, checked by type, cut by rows and bytes."""
+"""Columns of Arrow tables as batches of (id, text).
+
+They are found by name, checked by type, and cut by rows and bytes.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -22,7 +25,9 @@ HEX = np.array([list(b"%02x" % byte) for byte in range(256)], np.uint8)
 def table_batches(
     table: pa.Table | pa.RecordBatch, path: Location, options: ReadOptions, report: FileReport
 ) -> Iterator[pa.RecordBatch]:
-    """Yield batches of (id, text) of a table or a batch of any columns, and count its rows in `report`.
+    """Yield batches of (id, text) of a table or a batch of any columns.
+
+    Its rows are counted in `report`.
 
     Null texts are malformed rows. They and invalid UTF-8 are treated as the options say.
     Raises SpanishTokError for a column that is not there, is there twice, or has a type that is not text.
@@ -83,7 +88,9 @@ def _chosen(table: Any, path: Location, options: ReadOptions) -> tuple[Any, Any]
 
 
 def top_column(name: str, names: Sequence[str]) -> str | None:
-    """Return the column that holds a name: itself, or that of which it is an entry; None if there is none.
+    """Return the column that holds a name; None if there is none.
+
+    That is the column itself, or the one of which it is an entry.
 
     >>> top_column("translation.es", ["id", "translation"]), top_column("text", ["id"])
     ('translation', None)
@@ -108,7 +115,10 @@ def _column(table: Any, name: str) -> Any:
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Return whether a type of Arrow is one of text: strings, their bytes, references to them, or nulls alone."""
+    """Return whether a type of Arrow is one of text.
+
+    Those are strings, their bytes, references to them, and nulls alone.
+    """
     if pa.types.is_dictionary(kind):
         return is_text(kind.value_type)
     strings = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
@@ -124,7 +134,10 @@ def _binary(column: pa.Array) -> pa.Array:
 
 
 def _id_strings(column: pa.Array, path: Location, name: str) -> pa.Array:
-    """Return ids of any type but lists and structs as Arrow binary: the bytes of their strings."""
+    """Return ids as Arrow binary: the bytes of their strings.
+
+    They may have any type but lists and structs.
+    """
     if isinstance(column.type, pa.ExtensionType | pa.BaseExtensionType):
         uuid = column.type.extension_name == "arrow.uuid"
         column = column.storage
@@ -166,7 +179,7 @@ def column_indices(names: Sequence[str], path: Location, options: ReadOptions) -
 def check_columns(
     names: Sequence[str], needed: Iterable[str], path: Location, advice: str, optional: Iterable[str] = ()
 ) -> None:
-    """Raise SpanishTokError for a needed column that is not there, and for any that is there twice."""
+    """Raise SpanishTokError for a column that is missing, or there twice."""
     if not names:
         raise SpanishTokError(
             f"{path} is empty: it names no columns", "Give a file with at least one record."

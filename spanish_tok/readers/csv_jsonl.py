@@ -76,7 +76,9 @@ def read_jsonl(path: Location, options: ReadOptions, report: FileReport) -> Iter
 
 
 def value_of(row: Mapping[str, Any], name: str) -> Any:
-    """Return the value of a column, or of an entry of a column; None for a number that is NaN.
+    """Return the value of a column, or of an entry of a column.
+
+    A number that is NaN becomes None.
 
     >>> value_of({"translation": {"es": "¡Hola!"}, "a.b": 1}, "translation.es"), value_of({"a.b": 1}, "a.b")
     ('¡Hola!', 1)

@@ -161,7 +161,10 @@ class Inputs:
         return names + ", ..." * (len(self.items) > 3) or "the input"
 
     def check(self, reports: Sequence[FileReport]) -> None:
-        """Raise SpanishTokError unless there were records, and as many rows as there must be."""
+        """Raise SpanishTokError unless as many rows were read as there must be.
+
+        There must be at least one record.
+        """
         rows, rejected = (sum(getattr(report, what) for report in reports) for what in ("rows", "rejected"))
         check_rows(rows, self.rows, self.items[-1].name if self.items else "the input")
         check_found(rows - rejected, rejected, self.called)
@@ -244,7 +247,10 @@ def _of_file(options: ReadOptions, source: str, location: Location) -> Input:
 
 
 def _check_begin(location: Location, options: ReadOptions) -> None:
-    """Raise SpanishTokError for a file on disk that is not what its format says, before any work is done."""
+    """Raise SpanishTokError for a file on disk that is no text.
+
+    That is before any work is done.
+    """
     kind = options.format or format_of(location)
     if kind in TEXT_FORMATS and not (is_remote(location) or is_pipe(location)):
         check_text(location, options.encoding)

@@ -64,7 +64,9 @@ class ReadOptions:
         return self.header or (self.id, self.text) != ("id", "text")
 
     def described(self) -> dict[str, Any]:
-        """Return all options but those added since the first version that have their defaults.
+        """Return the options by name, for the keys of jobs.
+
+        Those added since the first version are left out where they have their defaults.
 
         So the keys of older jobs stay as they are. `max_row_bytes` changes nothing that is read.
         """

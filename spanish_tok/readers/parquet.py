@@ -1,4 +1,7 @@
-"""The readers of Parquet and of Arrow's own files: columns found by name, every value a string."""
+"""The readers of Parquet and of Arrow's own files.
+
+Columns are found by name, every value is a string.
+"""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -128,7 +131,7 @@ def scan_parquet(
 
 
 def batch_rows(file: pq.ParquetFile, groups: list[int], columns: list[str], most: int) -> int:
-    """Return how many rows of some columns have about `most` bytes, at most BATCH_ROWS."""
+    """Return how many rows have about `most` bytes, at most BATCH_ROWS."""
     # of all columns: to ask a damaged file about one of them ends the process, in the Arrow of today
     footers = [file.metadata.row_group(group) for group in groups]
     longest = max((footer.total_byte_size / max(footer.num_rows, 1) for footer in footers), default=0)

@@ -184,7 +184,9 @@ class _Address(fs.FSSpecHandler):  # type: ignore[misc]
 
 
 def _check_plain(path: Location, options: ReadOptions) -> None:
-    """Raise SpanishTokError for a file that only our opener reads: another encoding, a compression without its suffix.
+    """Raise SpanishTokError for a file that only our opener reads.
+
+    It has another encoding, or a compression without its suffix.
 
     And for a row that is too long; Ray Data's readers would hold all of it.
     """

@@ -207,7 +207,10 @@ def sources_of(paths: Sequence[Location]) -> list[str]:
 
 
 def _stem_of(path: str) -> PurePosixPath:
-    """Return a path without suffixes and query; "-" for pipes, whose names a shell invents."""
+    """Return a path without suffixes and query.
+
+    It is "-" for pipes, whose names a shell invents.
+    """
     if path == STDIN or path.startswith("/dev/"):
         return PurePosixPath(STDIN)
     return PurePosixPath(path.split("?")[0] if is_url(path) else path).parent / base_name(path).split(".")[0]

@@ -230,7 +230,10 @@ def _texts_of(value: Any) -> tuple[str, ...] | None:
 
 
 def _check_columns(source: Location, present: Iterable[str], names: _Names) -> None:
-    """Raise SpanishTokError for a needed column that is not there in the singular or the plural, or there twice."""
+    """Raise SpanishTokError for a needed column that is missing, or there twice.
+
+    Its plural will do where it may be a list.
+    """
     present = list(present)
     plurals = {name for name in names.listed if f"{name}s" in present}
     needed = [name for name in names.needed if name not in plurals]

@@ -1,4 +1,4 @@
-"""The bytes of a file on disk, on the Hub, at a URL, in an object store or from a pipe.
+"""The bytes of a file: on disk, on the Hub, at an address, or from a pipe.
 
 An object store is any address that fsspec reads: s3:// (needs s3fs), gs:// (gcsfs), file:// and more.
 
@@ -87,14 +87,20 @@ def open_text(
 
 
 def check_text(location: str | os.PathLike[str], encoding: str | None = None) -> None:
-    """Raise SpanishTokError if a file on disk is no text; look at its first bytes only."""
+    """Raise SpanishTokError if a file on disk is no text.
+
+    Only its first bytes are looked at.
+    """
     with open_raw(location) as raw:
         stream = decompressed(raw, name_of(location), _suffix(location))
         encoding_of(stream.peek(HEAD), name_of(location), encoding)
 
 
 def path_on_disk(location: str | os.PathLike[str]) -> Path | None:
-    """Return the file to open for a location; None for an address and for standard input."""
+    """Return the file to open for a location.
+
+    It is None for an address and for standard input.
+    """
     if isinstance(location, Spooled):
         return location.copy
     return None if str(location) == STDIN or is_remote(location) else Path(location)
@@ -102,7 +108,9 @@ def path_on_disk(location: str | os.PathLike[str]) -> Path | None:
 
 @contextmanager
 def open_raw(location: str | os.PathLike[str]) -> Iterator[io.RawIOBase]:
-    """Open the stored bytes of a location, not decompressed. Standard input is not closed.
+    """Open the stored bytes of a location, not decompressed.
+
+    Standard input is not closed.
 
     Raises SpanishTokError for a file that is not there.
     """

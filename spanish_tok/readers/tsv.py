@@ -171,7 +171,9 @@ def _split(block: Bytes, has_ids: bool) -> Fields:
 
 
 def _split_columns(block: Bytes, columns: tuple[int | None, int], width: int) -> Fields:
-    """Split a block whose rows have `width` fields; `columns` are the indices of ids and texts.
+    """Split a block whose rows have `width` fields.
+
+    `columns` are the indices of ids and texts.
 
     Positions of the fields' ends, with a tab or at the end of a row, for two rows of three: [[1, 3, 8], [10, 12, 14]].
     """

@@ -153,7 +153,10 @@ def take_rows(batches: list[pa.RecordBatch], count: int) -> pa.Table:
 
 
 def _text_bytes(batch: pa.RecordBatch) -> NDArray[Any]:
-    """Return the bytes of the texts of a batch; of ids about those of the texts that they stand for."""
+    """Return the bytes of the texts of a batch.
+
+    Of ids it is about those of the texts that they stand for.
+    """
     if "text" in batch.schema.names:
         return np.asarray(pc.binary_length(batch["text"]))
     return 3 * np.asarray(pc.list_value_length(batch["tokens"]))

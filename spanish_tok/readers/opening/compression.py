@@ -1,4 +1,4 @@
-"""Compressed streams, known by their first bytes, read to the very end of their last stream.
+"""Compressed streams, known by their first bytes, read to the very end.
 
 gzip, bzip2 and xz: any number of streams one after the other, each checked whole; zeros may fill up the end.
 zstd and LZ4: any number of frames, and frames to be skipped. What follows a stream and is no other one, a cut and a
@@ -73,7 +73,7 @@ def compression_of(head: bytes) -> str | None:
 
 
 def decompressed(raw: io.RawIOBase | io.BufferedIOBase, name: str, suffix: str) -> Peeked:
-    """Return the decompressed bytes of a stream, or its bytes where it is not compressed.
+    """Return the bytes of a stream, decompressed where it is compressed.
 
     name: for errors. suffix: of the file; one that promises a compression must be kept.
     Raises SpanishTokError, from here or while it is read, for what is damaged or cut off.

@@ -157,7 +157,10 @@ def _refuse_invalid(head: bytes, name: str) -> None:
 
 
 def _transcoded(stream: io.RawIOBase, codec: str, name: str) -> Iterator[bytes]:
-    """Yield text as UTF-8; for what cannot be decoded a byte that is no UTF-8 and no Windows-1252."""
+    """Yield text as UTF-8.
+
+    What cannot be decoded becomes a byte that is neither UTF-8 nor Windows-1252.
+    """
     decoder = codecs.getincrementaldecoder(codec)("spanish_tok.undecodable")
     begun = False
     while True:

@@ -1,4 +1,4 @@
-"""One array of JSON, element by element, so that a large file is never held as a whole."""
+"""One array of JSON, element by element: a large file is never held whole."""
 
 import codecs
 import io
@@ -15,7 +15,10 @@ BETWEEN = re.compile(r"[\s,]*")
 
 
 class _Window:
-    """A part of a text that grows at its end; a byte that is not UTF-8 becomes one of U+DC80-DCFF."""
+    """A part of a text that grows at its end.
+
+    A byte that is not UTF-8 becomes one of U+DC80-DCFF.
+    """
 
     def __init__(self, stream: io.RawIOBase | io.BufferedIOBase) -> None:
         self.text, self.ended = "", False

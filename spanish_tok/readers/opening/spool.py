@@ -1,4 +1,4 @@
-"""Pipes: what can be read only once, and copies of it on disk that can be read again."""
+"""Pipes, which can be read once, and copies on disk that can be read again."""
 
 import hashlib
 import os
@@ -34,7 +34,9 @@ class Spooled(os.PathLike[str]):
 
 
 def is_pipe(location: str | os.PathLike[str]) -> bool:
-    """Return whether a location can be read only once: standard input, a named pipe, `<(...)` of a shell.
+    """Return whether a location can be read only once.
+
+    Such as standard input, a named pipe, `<(...)` of a shell.
 
     >>> is_pipe("-"), is_pipe("no/such/file")
     (True, False)
@@ -63,7 +65,10 @@ def standard_input() -> IO[bytes]:
 
 @contextmanager
 def spooled(location: str, folder: Path) -> Iterator[Spooled]:
-    """Copy a pipe into a folder while the block runs; the copy has a hidden name and is removed."""
+    """Copy a pipe into a folder while the block runs.
+
+    The copy has a hidden name and is removed.
+    """
     digest = hashlib.sha256()
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".pipe-", suffix=".partial") as file:
         with nullcontext(standard_input()) if location == STDIN else open(location, "rb") as source:
