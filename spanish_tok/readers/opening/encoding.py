@@ -177,7 +177,7 @@ def _transcoded(stream: io.RawIOBase, codec: str, name: str) -> Iterator[bytes]:
 
 
 def _undecodable(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Return what stands for bytes that cannot be decoded, and where decoding continues."""
+    """Return what stands for undecodable bytes, and where decoding continues."""
     if isinstance(error, UnicodeEncodeError):  # a lone surrogate
         return b"\x81" * (error.end - error.start), error.end
     assert isinstance(error, UnicodeDecodeError)
