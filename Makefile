@@ -3,6 +3,8 @@
 # make test      runs the suite; make test-all also what takes minutes, checked indices and 10,000 changed files
 # make test-kills KILLS=1000 SEED=0, make test-interrupts TRIES=500 SEED=0: jobs broken off at random, done again, compared
 # make check     ruff, mypy, the layers and the English of docstrings
+# make docs     the documentation, strictly: build/site, pages that ask the network for nothing
+# make dist     wheel and source archive, built twice to the same bytes, and checked
 # make bench     the benchmarks of counting and training, over CORPUS="files of records"
 
 PYTHON ?= python3
@@ -15,7 +17,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo demo-t5 test test-all test-bounds test-kills test-interrupts check bench clean
+.PHONY: demo demo-t5 test test-all test-bounds test-kills test-interrupts check docs dist bench clean
 
 demo: $(VENV)/core
 	$(BIN)/spanish-tok demo
@@ -46,6 +48,15 @@ check: $(VENV)/dev
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_architecture.py tests/test_english.py
 
+dist: $(VENV)/dev
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m build --outdir dist/again
+	cd dist && sha256sum *.whl *.tar.gz > SHA256SUMS && cd again && sha256sum --check ../SHA256SUMS
+	$(BIN)/twine check --strict dist/*.whl dist/*.tar.gz
+
+docs: $(VENV)/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 bench: $(VENV)/bench
 	$(BIN)/python benchmarks/count.py $(CORPUS)
 	$(BIN)/python benchmarks/train.py $(CORPUS)
@@ -62,8 +73,12 @@ $(VENV)/t5: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@ $(VENV)/core
 
 $(VENV)/dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(INSTALL) -e ".[dev,t5,ray,onnx,gguf]"
+	$(INSTALL) -e ".[dev,docs,t5,ray,onnx,gguf]"
 	@touch $@ $(VENV)/core
+
+$(VENV)/docs: pyproject.toml constraints.txt | $(VENV)/core
+	$(INSTALL) -e ".[docs]"
+	@touch $@
 
 $(VENV)/bench: $(VENV)/dev
 	$(INSTALL) -e ".[bench]"

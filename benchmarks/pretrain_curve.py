@@ -2,7 +2,7 @@
 
 On the same batches with the same optimizer.
 
-    python benchmarks/pretrain_curve.py SHARDS --output docs/pretraining-transformers
+    python benchmarks/pretrain_curve.py SHARDS --output docs/assets/pretraining-transformers
 
 Prints the largest difference and draws both curves as OUTPUT.png and OUTPUT.svg.
 """

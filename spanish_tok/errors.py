@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 # package -> the extra of pyproject.toml that installs it
 EXTRAS = {
     "ctranslate2": "export",
+    "datasets": "hub",
     "matplotlib": "t5",
     "onnx": "onnx",
     "onnxscript": "onnx",

@@ -13,6 +13,7 @@ from hypothesis import settings
 
 from spanish_tok import Tokenizer, normalize, normalize_column
 from spanish_tok.files import shipped
+from tests.chromium import browser as browser
 
 settings.register_profile("spanish-tok", deadline=None)  # the first example compiles
 settings.load_profile("spanish-tok")

@@ -61,7 +61,7 @@ def recipes() -> None:
     "--clean-all", is_flag=True, help="Clean and report on the whole input, not only on candidates."
 )
 @RULE
-@set_option
+@set_option("SampleOptions")
 @ROWS
 @click.option("--source", help="Name that enters the keys of records instead of the file's or recipe's.")
 @reads_files
@@ -98,7 +98,7 @@ def sample(
 @force_option
 @click.option("--explain", metavar="TEXT", help="Show what each rule does to a text, and write nothing.")
 @RULE
-@set_option
+@set_option("CleanOptions")
 @ROWS
 @reads_files
 @threads_option

@@ -55,7 +55,7 @@ from spanish_tok.cli.options import (
     "--num-return-sequences", type=int, default=1, show_default=True, help="Lines written for each text."
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Another seed draws another text.")
-@set_option
+@set_option("GenerateOptions")
 @click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Lines at once.")
 @click.option("--stream", is_flag=True, help="Write each piece as soon as it is known, one text at a time.")
 @click.option("--scores", is_flag=True, help="Write the log-probability and a tab before each text.")

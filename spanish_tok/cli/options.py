@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,31 @@ malformed_option = click.option(
 force_option = click.option(
     "--force", is_flag=True, help="Replace what --output holds, if it is of the same kind."
 )
-set_option = click.option(
-    "--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Change an option; several times."
-)
+
+
+class Fields(click.Option):
+    """An option NAME=VALUE whose help lists the fields that it changes.
+
+    They are read when the help is shown, and not before: that loads the module of the options.
+    """
+
+    def __init__(self, *arguments: Any, kinds: Sequence[str], **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.kinds = kinds
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        names = [field.name for kind in self.kinds for field in fields(getattr(st, kind))]
+        shown, told = super().get_help_record(ctx) or ("", "")
+        return shown, f"{told} NAME: {', '.join(names)}."
+
+
+def set_option(*kinds: str) -> Callable[..., Any]:
+    """Add --set, which changes the fields of public option classes, given by name."""
+    told = "Change an option; several times."
+    return click.option(
+        "--set", "assignments", multiple=True, metavar="NAME=VALUE", cls=Fields, kinds=kinds, help=told
+    )
+
 
 DECODING = [
     click.option(

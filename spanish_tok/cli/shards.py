@@ -31,7 +31,7 @@ from spanish_tok.cli.options import (
     show_default=True,
     help="Bytes of text in a shard.",
 )
-@set_option
+@set_option("ShardOptions")
 @click.option("--decode", is_flag=True, help="Turn a folder of token shards back into shards of text.")
 @click.option("--output", required=True, type=FOLDER, help="Folder to write.")
 @force_option

@@ -32,7 +32,7 @@ def _show_recipe(context: click.Context, _: click.Parameter, wanted: bool) -> No
 @click.argument("shards", type=FOLDER)
 @click.option("--output", required=True, type=FOLDER, help="Folder to write, or to resume in.")
 @click.option("--recipe", type=FOLDER, help="TOML file; default: the shipped one.")
-@set_option
+@set_option("PretrainOptions")
 @vocab_option
 @threads_option
 @click.option("--device", default="cpu", show_default=True, help="cpu, or cuda for one GPU.")
@@ -92,7 +92,7 @@ def pretrain(
 @click.option("--random-weights", is_flag=True, help="Take only shape and vocabulary from the model.")
 @click.option("--precision", type=click.Choice(["auto", "bf16", "fp32"]), help="[default: auto]")
 @click.option("--seed", type=int, help="[default: 0]")
-@set_option
+@set_option("FinetuneOptions")
 @malformed_option
 @decodes_tables
 @device_option

@@ -97,7 +97,7 @@ def count(files: tuple[str, ...], output: Path, force: bool, **options: Any) -> 
     "--special", multiple=True, metavar="TEXT", help="A further special, such as <sep>; several times."
 )
 @click.option("--no-join", default="", metavar="CHARS", help="Characters that stand alone, such as -_/")
-@set_option
+@set_option("TrainOptions")
 @click.option(
     "--output", required=True, type=FOLDER, help="Folder to write; with several sizes, one folder each in it."
 )

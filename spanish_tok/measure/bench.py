@@ -18,6 +18,7 @@ from spanish_tok.measure.presentation import Bench
 from spanish_tok.measure.quality import measure_quality, slices, word_counts
 from spanish_tok.measure.round_trip import check_round_trip
 from spanish_tok.measure.speed import SAMPLE_BYTES, measure_speed
+from spanish_tok.measure.tables import plain_name
 from spanish_tok.measure.texts import check_words, sampled, size_of, texts_of
 from spanish_tok.outputs import as_list, check_new_file
 from spanish_tok.progress import Bar, ProgressOption, progress_of
@@ -62,7 +63,7 @@ def bench(
     check_new_file(output, as_list(input), force=force)
     start = time.perf_counter()
     folder = Path(vocabulary) if vocabulary else _vocabulary_of(model)
-    name = str(folder) if vocabulary or model else SHIPPED
+    name = plain_name(str(folder)) if vocabulary or model else SHIPPED
     tokenizer = Tokenizer.load(folder)
     checkpoint = _checkpoint(Path(model)) if model else None
     peers = chosen_peers(against)
@@ -89,7 +90,7 @@ def bench(
             speed=measure_speed(folder, sample, peers, bar),
             speed_bytes=size_of(sample),
             speed_records=len(sample),
-            model=_model(checkpoint, str(model), text.column, bar) if checkpoint else None,
+            model=_model(checkpoint, plain_name(str(model)), text.column, bar) if checkpoint else None,
             machine=describe("spanish-tok", "numpy", "numba", "pyarrow"),
             seconds=time.perf_counter() - start,
             unreachable=tuple(unreachable_pieces(tokenizer.vocabulary)),

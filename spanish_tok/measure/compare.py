@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from spanish_tok._version import __version__
 from spanish_tok.errors import SpanishTokError
@@ -22,9 +24,16 @@ from spanish_tok.measure.groups import (
     measure_groups,
 )
 from spanish_tok.measure.html import Reported
-from spanish_tok.measure.quality import Quality, count_ids, measure_quality, word_counts
+from spanish_tok.measure.quality import (
+    Counted,
+    Quality,
+    count_ids,
+    measure_quality,
+    ratio_interval,
+    word_counts,
+)
 from spanish_tok.measure.svg import Plot, bars, line
-from spanish_tok.measure.tables import ReportTable, percent
+from spanish_tok.measure.tables import Card, ReportTable, Verdict, percent, plain_name, with_interval
 from spanish_tok.measure.texts import Texts, TextSummary, check_words, sampled, size_of, texts_of
 from spanish_tok.outputs import as_list, check_new_file
 from spanish_tok.progress import ProgressOption, progress_of
@@ -47,7 +56,8 @@ class Compared:
     On the normalized text; and tokens and `<unk>` on the raw text.
 
     pieces: all that text could become. unreachable: those that no text can reach, None where the library does not
-    tell. unused: how many this text does not use. groups: the figures of each group, if there are groups.
+    tell. unused: how many this text does not use. groups: the figures of each group, if there are groups. ratio:
+    tokens of the normalized text, it : first; interval: of that, 95 % over texts, None below 200.
     """
 
     name: str
@@ -60,6 +70,8 @@ class Compared:
     unreachable: list[str] | None
     unused: int
     groups: list[GroupFigures]
+    ratio: float = 1.0
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +94,16 @@ class Comparison(Reported):
     live: str | None = None
 
     def title(self) -> str:
-        return "spanish-tok compare"
+        return "spanish-tok compare: " + ", ".join(one.name for one in self.vocabularies)
+
+    def verdicts(self) -> list[Verdict]:
+        return [_unknown_verdict(self), _fewest_verdict(self)]
+
+    def cards(self) -> list[Card]:
+        return [
+            Card(one.name, f"{one.normalized.tokens_per_word:.3f}", _ratio_of(one, place))
+            for place, one in enumerate(self.vocabularies)
+        ]
 
     def tables(self) -> list[ReportTable]:
         groups = [group_table(self.group, self._groups())] if self.group else []
@@ -143,10 +164,12 @@ def compare(
         normalized = normalize_column(raw)
         check_words(normalized, text.source.name)
         words = word_counts(normalized)
-        compared = []
+        compared, first = list[Compared](), None
         for adapter in adapters:
             bar.note(adapter.name)
-            compared.append(_compared(adapter, raw, normalized, words, groups))
+            counted = count_ids(adapter, normalized)
+            first = counted[2] if first is None else first
+            compared.append(_compared(adapter, raw, normalized, words, groups, counted, first))
             bar.advance()
     differing, shown = cut_differently(adapters, words.slice(0, MOST_WORDS))
     live = next((str(path) for path in paths if path and (path / "manifest.json").exists()), None)
@@ -183,11 +206,14 @@ def _compared(
     normalized: pa.ChunkedArray,
     words: pa.Table,
     groups: Groups | None,
+    counted: Counted,
+    first: NDArray[np.int64],
 ) -> Compared:
-    counts, _ = count_ids(adapter, raw)
-    quality = measure_quality(adapter, normalized, normalized, words)
+    counts, _, _ = count_ids(adapter, raw)
+    tokens = counted[2]
+    quality = measure_quality(adapter, normalized, normalized, words, counted)
     return Compared(
-        name=adapter.name,
+        name=plain_name(adapter.name),
         kind=adapter.kind,
         size=adapter.size,
         normalized=quality,
@@ -197,6 +223,8 @@ def _compared(
         unreachable=unreachable_in(adapter),
         unused=round(adapter.ordinary * (1 - quality.coverage)),
         groups=measure_groups(adapter, normalized, groups) if groups else [],
+        ratio=float(tokens.sum() / max(1, first.sum())),
+        interval=ratio_interval(tokens, first),
     )
 
 
@@ -217,6 +245,40 @@ def cut_differently(
     return differing / max(1, sum(counts)), shown[:SHOWN]
 
 
+def _ratio_of(one: Compared, place: int) -> str:
+    """Return how many tokens a vocabulary needs beside the first."""
+    if place == 0:
+        return f"tokens a word, {one.size:,} ids, the first"
+    return f"tokens a word, {one.size:,} ids, {with_interval(one.ratio, one.interval)} of the first's tokens"
+
+
+def _unknown_verdict(comparison: Comparison) -> Verdict:
+    wrong = [
+        f"{one.name} ({one.normalized.unknown:,})"
+        for one in comparison.vocabularies
+        if one.normalized.unknown
+    ]
+    answer = f"<unk> occurs in {', '.join(wrong)}." if wrong else "<unk> occurs in none of them."
+    rule = "Rule: no <unk> on the normalized text (threshold 0)."
+    return Verdict("Do all know the text?", "no" if wrong else "yes", answer, rule)
+
+
+def _fewest_verdict(comparison: Comparison) -> Verdict:
+    """Return which vocabulary needs the fewest tokens, if the texts can tell it from the first."""
+    first = comparison.vocabularies[0]
+    best = min(comparison.vocabularies[1:], key=lambda one: one.ratio, default=first)
+    rule = (
+        "Rule: fewer tokens than the first, by the whole 95 % interval over texts (all of it below 1), on the"
+        " normalized text. More ids give fewer tokens: compare like with like."
+    )
+    answer = f"{best.name} needs {with_interval(best.ratio, best.interval)} of the tokens of {first.name}."
+    if best.interval is None:
+        return Verdict("Is another better than the first?", "unsure", f"{answer} Too few texts.", rule)
+    low, high = best.interval
+    mark = "yes" if high < 1 else "no" if low >= 1 else "unsure"
+    return Verdict("Is another better than the first?", mark, answer, rule)
+
+
 def comparison_plots(comparison: Comparison) -> list[Plot]:
     """Return plots of the tokens per word, and of those against vocabulary size."""
     figures = [(one.name, one.size, one.normalized.tokens_per_word) for one in comparison.vocabularies]
@@ -234,10 +296,11 @@ def _normalized_table(comparison: Comparison) -> ReportTable:
         ratios = [q.characters_per_token, q.bytes_per_token, q.tokens_per_word]
         shares = [percent(q.whole_words), percent(q.coverage), f"{q.renyi:.4f}", f"{q.unknown:,}"]
         figures = [f"{ratio:.3f}" for ratio in ratios] + shares
-        rows.append((one.name, one.kind, f"{one.size:,}", f"{q.tokens:,}", *figures))
+        beside = with_interval(one.ratio, one.interval if rows else None)
+        rows.append((one.name, one.kind, f"{one.size:,}", f"{q.tokens:,}", beside, *figures))
     columns = (
-        "vocabulary", "library", "ids", "tokens", "characters per token", "bytes per token", "tokens per word",
-        "words in one piece", "pieces that occur", "Rényi efficiency", "<unk>",
+        "vocabulary", "library", "ids", "tokens", "it : first", "characters per token", "bytes per token",
+        "tokens per word", "words in one piece", "pieces that occur", "Rényi efficiency", "<unk>",
     )  # fmt: skip
     note = (
         f"{comparison.records:,} records of {comparison.source}; normalized by this package,"
@@ -299,4 +362,5 @@ def _words_table(comparison: Comparison) -> ReportTable:
         f"{percent(comparison.differing)} of the running words (of the {MOST_WORDS:,} most frequent)"
         " are not cut alike."
     )
-    return ReportTable("Words that they cut differently, by frequency", columns, rows, note)
+    cuts = tuple(range(2, len(columns)))
+    return ReportTable("Words that they cut differently, by frequency", columns, rows, note, cuts)

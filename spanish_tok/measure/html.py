@@ -1,4 +1,4 @@
-"""The report: one HTML page with tables, plots and a live box.
+"""The report: one HTML page with verdicts, cards, plots, a live box and tables.
 
 The box cuts typed text into pieces.
 
@@ -21,12 +21,16 @@ from spanish_tok._version import __version__
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import atomic_path, write_json
 from spanish_tok.measure.svg import Plot
-from spanish_tok.measure.tables import ReportTable, print_tables
+from spanish_tok.measure.tables import Card, ReportTable, Verdict, print_tables, print_verdicts
 from spanish_tok.tokenization.compiler import compile_vocabulary
 from spanish_tok.vocab.vocabulary import RESOLUTION, Vocabulary
 
 SLOT = re.compile(r"<!--slot:(\w+)-->|\{\{(\w+)\}\}")
 SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+TOKENIZER = "<!--slot:tokenizer-->"
+MARKS = {"yes": "✓ yes", "no": "✗ no", "unsure": "? cannot be told"}
+COLOURS = 4
+WIDE = 4  # columns, from which on a phone shows each row as a list
 
 
 class Reported:
@@ -35,6 +39,14 @@ class Reported:
     def title(self) -> str:
         """Return the title of the page."""
         raise NotImplementedError
+
+    def verdicts(self) -> list[Verdict]:
+        """Return what stands on top: is it right, fast, good?"""
+        return []
+
+    def cards(self) -> list[Card]:
+        """Return the figures that are worth a box of their own."""
+        return []
 
     def tables(self) -> list[ReportTable]:
         """Return all tables, in the order of reading."""
@@ -53,7 +65,8 @@ class Reported:
         raise NotImplementedError
 
     def show(self, out: TextIO | None = None) -> None:
-        """Print the tables as a person reads them, on standard output by default."""
+        """Print verdicts and tables as a person reads them, on standard output by default."""
+        print_verdicts(self.verdicts(), out or sys.stdout)
         print_tables(self.tables(), out or sys.stdout)
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
@@ -62,7 +75,11 @@ class Reported:
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the report: one page, which asks the network for nothing."""
-        write_report(Path(path), self.title(), self.tables(), self.plots(), self.live_vocabulary())
+        page = report_page(
+            self.title(), self.tables(), self.plots(), self.live_vocabulary(), self.verdicts(), self.cards()
+        )
+        with atomic_path(Path(path)) as partial:
+            partial.write_text(page, encoding="utf-8")
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the report or the figures, as the suffix of the path says: .html or .json."""
@@ -72,30 +89,28 @@ class Reported:
         (self.to_html if suffix == ".html" else self.to_json)(path)
 
 
-def write_report(
-    path: Path, title: str, tables: Sequence[ReportTable], plots: Sequence[Plot], vocabulary: Vocabulary
-) -> None:
-    """Write the page, whole or not at all.
-
-    Tables and plots as given, and the live box of `vocabulary`.
-    """
-    page = report_page(title, tables, plots, vocabulary)
-    with atomic_path(path) as partial:
-        partial.write_text(page, encoding="utf-8")
-
-
 def report_page(
-    title: str, tables: Sequence[ReportTable], plots: Sequence[Plot], vocabulary: Vocabulary
+    title: str,
+    tables: Sequence[ReportTable],
+    plots: Sequence[Plot],
+    vocabulary: Vocabulary,
+    verdicts: Sequence[Verdict] = (),
+    cards: Sequence[Card] = (),
 ) -> str:
     """Return the page as text.
 
     All slots are filled in one pass, so that no value fills another's.
     """
-    template = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
+    here = Path(__file__)
+    template = here.with_name("report.html").read_text(encoding="utf-8")
+    template = template.replace(TOKENIZER, here.with_name("tokenizer.js").read_text(encoding="utf-8"))
     slots = {
         "title": escape(title),
         "hash": _script_hash(template),
-        "tables": "\n".join(map(table_html, tables)),
+        "verdicts": verdicts_html(verdicts),
+        "contents": contents_html(tables),
+        "cards": cards_html(cards),
+        "tables": "\n".join(table_html(table, place) for place, table in enumerate(tables)),
         "plots": "\n".join(
             f"<figure><figcaption>{escape(p.caption)}</figcaption>{p.svg()}</figure>" for p in plots
         ),
@@ -105,9 +120,37 @@ def report_page(
     return SLOT.sub(lambda slot: slots[slot[1] or slot[2]], template)
 
 
-def _script_hash(template: str) -> str:
+def verdicts_html(verdicts: Sequence[Verdict]) -> str:
+    """Return the list on top: question and mark, answer, rule."""
+    items = "".join(
+        f'<li class="{one.mark}"><strong>{escape(one.question)} {MARKS[one.mark]}</strong>'
+        f'<span class="answer">{escape(one.answer)}</span><span class="note">{escape(one.rule)}</span></li>'
+        for one in verdicts
+    )
+    return f'<ul class="verdicts" aria-label="Verdicts">{items}</ul>' if items else ""
+
+
+def contents_html(tables: Sequence[ReportTable]) -> str:
+    """Return the entries of the contents list."""
+    entries = [("plots", "Plots"), ("try", "Try it")]
+    entries += [(f"table-{place}", table.caption) for place, table in enumerate(tables)]
+    return "".join(f'<li><a href="#{anchor}">{escape(name)}</a></li>' for anchor, name in entries)
+
+
+def cards_html(cards: Sequence[Card]) -> str:
+    """Return the boxes of single figures."""
+    boxes = "".join(
+        f'<div><dt>{escape(card.name)}</dt><dd class="value">{escape(card.value)}</dd>'
+        + (f'<dd class="beside">{escape(card.note)}</dd>' if card.note else "")
+        + "</div>"
+        for card in cards
+    )
+    return f'<dl class="cards">{boxes}</dl>' if boxes else ""
+
+
+def _script_hash(page: str) -> str:
     """Return the hash by which the page's policy allows its own script alone."""
-    (script,) = SCRIPT.findall(template)
+    (script,) = SCRIPT.findall(page)
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
@@ -141,26 +184,46 @@ def live_data(vocabulary: Vocabulary) -> dict[str, Any]:
     return {"size": len(vocabulary), "pieces": vocabulary.pieces, "scores": scores, "charsmap": charsmap}
 
 
-def table_html(table: ReportTable) -> str:
-    """Return a table with caption and header cells, in a box that scrolls sideways."""
+def table_html(table: ReportTable, place: int = 0) -> str:
+    """Return a table below its heading; on a phone each row of a wide one is a list."""
     heads = "".join(
-        f'<th scope="col"{_side(table, index)}>{escape(name) or "figure"}</th>'
+        f'<th scope="col" role="columnheader"{_side(table, index)}>{escape(name) or "figure"}</th>'
         for index, name in enumerate(table.columns)
     )
     rows = "".join(_row_html(table, row) for row in table.rows)
     note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
+    kind = ' class="wide"' if len(table.columns) >= WIDE else ""
     return (
-        f'<div class="table" role="region" tabindex="0" aria-label="{escape(table.caption)}">'
-        f"<table><caption>{escape(table.caption)}</caption><thead><tr>{heads}</tr></thead>"
-        f"<tbody>{rows}</tbody></table></div>{note}"
+        f'<h3 id="table-{place}">{escape(table.caption)}</h3>'
+        f'<table{kind} role="table" aria-labelledby="table-{place}">'
+        f'<thead role="rowgroup"><tr role="row">{heads}</tr></thead>'
+        f'<tbody role="rowgroup">{rows}</tbody></table>{note}'
     )
 
 
 def _row_html(table: ReportTable, row: tuple[str, ...]) -> str:
     name, *cells = row
-    rest = "".join(f"<td{_side(table, index)}>{escape(cell)}</td>" for index, cell in enumerate(cells, 1))
-    return f'<tr><th scope="row">{escape(name)}</th>{rest}</tr>'
+    rest = "".join(
+        f'<td role="cell" data-name="{escape(table.columns[index])}"{_side(table, index)}>'
+        f"{pieces_html(cell) if index in table.cuts else escape(cell)}</td>"
+        for index, cell in enumerate(cells, 1)
+    )
+    return f'<tr role="row"><th scope="row" role="rowheader">{escape(name)}</th>{rest}</tr>'
+
+
+def pieces_html(cut: str) -> str:
+    """Return a word's pieces, which spaces separate, each in a colour.
+
+    >>> pieces_html("▁ca sa")
+    '<span class="piece-0">▁ca</span><span class="piece-1">sa</span>'
+    """
+    return "".join(
+        f'<span class="piece-{place % COLOURS}">{escape(piece)}</span>'
+        for place, piece in enumerate(cut.split(" "))
+    )
 
 
 def _side(table: ReportTable, column: int) -> str:
+    if column in table.cuts:
+        return ' class="cut" lang="es"'
     return ' class="number"' if table.is_number(column) else ""

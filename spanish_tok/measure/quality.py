@@ -18,7 +18,10 @@ from spanish_tok.tokenization.adapters import TokenizerAdapter
 ALPHA = 2.5
 SLICE = 4_000_000  # bytes of text that are encoded at a time
 SHOWN = 20
+FEWEST_TEXTS = 200  # below, no interval: so few texts say little of others
+DRAWS, SEED, MOST_GROUPS = 1000, 1, 10_000  # of the bootstrap
 QUANTILES = (0, 5, 25, 50, 75, 95, 99, 100)
+Counted = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]  # what count_ids returns
 WORDS = pa.schema([("word", pa.large_string()), ("count", pa.int64())])
 
 
@@ -32,7 +35,8 @@ class Quality:
     whole_words: share of running words, without the punctuation around them, that are one piece.
     renyi: see `renyi_efficiency`. lengths: tokens a record -> records. piece_lengths: characters of a piece ->
     tokens. quantiles: of the tokens a record, at QUANTILES percent. split_words: the most frequent words that
-    are cut, with count and pieces. longest, rarest: pieces and how often they occur.
+    are cut, with count and pieces. longest, rarest: pieces and how often they occur. interval: of the tokens per word,
+    95 %, by `ratio_interval`.
     """
 
     records: int
@@ -50,6 +54,7 @@ class Quality:
     split_words: list[tuple[str, int, str]]
     longest: list[tuple[str, int]]
     rarest: list[tuple[str, int]]
+    interval: tuple[float, float] | None = None
 
     @property
     def characters_per_token(self) -> float:
@@ -65,13 +70,17 @@ class Quality:
 
 
 def measure_quality(
-    adapter: TokenizerAdapter, texts: pa.ChunkedArray, normalized: pa.ChunkedArray, words: pa.Table
+    adapter: TokenizerAdapter,
+    texts: pa.ChunkedArray,
+    normalized: pa.ChunkedArray,
+    words: pa.Table,
+    counted: Counted | None = None,
 ) -> Quality:
     """Measure a vocabulary on `texts`.
 
-    `normalized` are the same records, `words` is `word_counts` of these.
+    `normalized` are the same records, `words` is `word_counts` of these, `counted` is `count_ids` of the texts.
     """
-    counts, lengths = count_ids(adapter, texts)
+    counts, lengths, tokens = counted or count_ids(adapter, texts)
     ordinary = np.array([token_id for token_id in range(adapter.size) if token_id not in adapter.special])
     whole, split = split_words(adapter, words)
     sizes = np.array([len(piece) for piece in adapter.pieces], np.int64)
@@ -83,7 +92,7 @@ def measure_quality(
         records=len(texts),
         bytes=size_of(texts),
         characters=int(pc.sum(pc.utf8_length(normalized)).as_py() or 0),
-        words=_spaced_words(normalized),
+        words=int(spaced_words(normalized).sum()),
         tokens=int(counts.sum()),
         unknown=int(counts[adapter.unknown]) if adapter.unknown is not None else 0,
         whole_words=whole,
@@ -95,16 +104,46 @@ def measure_quality(
         split_words=split,
         longest=[(adapter.pieces[token_id], int(counts[token_id])) for token_id in by_length],
         rarest=[(adapter.pieces[token_id], int(counts[token_id])) for token_id in by_count],
+        interval=ratio_interval(tokens, spaced_words(normalized)),
     )
 
 
-def _spaced_words(normalized: pa.ChunkedArray) -> int:
-    """Return the number of words of normalized text.
+def spaced_words(normalized: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Return the words of each normalized record, int64.
 
     Spaces and one more for each record that is not empty: there are no double spaces.
     """
-    spaces = pc.sum(pc.count_substring(normalized, " ")).as_py() or 0
-    return int(spaces + (pc.sum(pc.not_equal(normalized, "")).as_py() or 0))
+    spaces = pc.count_substring(normalized, " ").to_numpy().astype(np.int64)
+    return np.asarray(spaces + pc.not_equal(normalized, "").to_numpy())
+
+
+def ratio_interval(over: NDArray[np.int64], under: NDArray[np.int64]) -> tuple[float, float] | None:
+    """Return the 95 % interval of sum(over) / sum(under), by resampling texts.
+
+    None below FEWEST_TEXTS texts. The draws are the same for the same texts (percentile bootstrap, Efron 1979).
+
+    >>> ratio_interval(np.arange(1, 5), np.arange(1, 5)) is None
+    True
+    >>> ratio_interval(np.full(300, 3), np.full(300, 2))
+    (1.5, 1.5)
+    """
+    if len(over) < FEWEST_TEXTS:
+        return None
+    over, under = (_grouped(values) for values in (over, under))
+    random, texts = np.random.default_rng(SEED), len(over)
+    ratios = []
+    for _ in range(DRAWS):
+        times = np.bincount(random.integers(0, texts, texts), minlength=texts)
+        ratios.append((times @ over) / max(1, times @ under))
+    low, high = np.percentile(ratios, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _grouped(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return sums of every k-th value, at most MOST_GROUPS, so that a draw is quick."""
+    step = -(-len(values) // MOST_GROUPS)
+    padded = np.concatenate([values, np.zeros(-len(values) % step, np.int64)])
+    return np.asarray(padded.reshape(step, -1).sum(axis=0))
 
 
 def slices(column: pa.ChunkedArray) -> Iterator[pa.LargeStringArray]:
@@ -115,20 +154,20 @@ def slices(column: pa.ChunkedArray) -> Iterator[pa.LargeStringArray]:
         yield part.combine_chunks() if isinstance(part, pa.ChunkedArray) else part
 
 
-def count_ids(
-    adapter: TokenizerAdapter, texts: pa.ChunkedArray
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return how often each id occurs, and how many records have so many tokens.
+def count_ids(adapter: TokenizerAdapter, texts: pa.ChunkedArray) -> Counted:
+    """Return how often each id occurs, how many records have so many tokens, and the tokens of each.
 
-    Both are int64 arrays.
+    All are int64 arrays.
     """
     counts = np.zeros(adapter.size, np.int64)
     lengths = np.zeros(1, np.int64)
+    tokens = [np.zeros(0, np.int64)]
     for part in slices(texts):
         lists = adapter.encode_column(part)
         counts += np.bincount(lists.flatten().to_numpy(), minlength=adapter.size)
-        lengths = _added(lengths, np.bincount(pc.list_value_length(lists).to_numpy()))
-    return counts, lengths
+        tokens.append(pc.list_value_length(lists).to_numpy().astype(np.int64))
+        lengths = _added(lengths, np.bincount(tokens[-1]))
+    return counts, lengths, np.concatenate(tokens)
 
 
 def _added(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from html import escape
 from math import floor, log10
 
-WIDTH, BAR, GAP, LABEL = 640, 18, 6, 190
-HEIGHT, LEFT, BOTTOM, TOP = 260, 56, 40, 12
+WIDTH, BAR, GAP, LINE = 340, 14, 8, 17  # a phone shows it as it is drawn
+HEIGHT, LEFT, BOTTOM, TOP = 210, 44, 40, 14
+LABELS = 6  # below a histogram
+LONGEST_LABEL = 42  # characters
 
 
 @dataclass(frozen=True)
@@ -40,18 +42,18 @@ def bars(caption: str, rows: Sequence[tuple[str, float, str]]) -> Plot:
     'MB/s: ours 100 MB/s; theirs 50 MB/s'
     """
     most = max((value for _, value, _ in rows), default=0) or 1
-    parts = []
+    parts, step = [], LINE + BAR + GAP
     for index, (label, value, shown) in enumerate(rows):
-        y = index * (BAR + GAP) + GAP
-        length = max(1.0, (WIDTH - LABEL - 110) * value / most)
+        y = index * step
+        length = max(1.0, (WIDTH - 90) * value / most)
         kind = "strong" if index == 0 else "plain"
         parts += [
-            _text(LABEL - 8, y + BAR - 4, label, "end"),
-            f'<rect class="{kind}" x="{LABEL}" y="{y}" width="{length:.1f}" height="{BAR}" rx="2"/>',
-            _text(LABEL + length + 6, y + BAR - 4, shown, "start"),
+            _text(0, y + LINE - 4, _clipped(label), "start"),
+            f'<rect class="{kind}" x="0" y="{y + LINE}" width="{length:.1f}" height="{BAR}" rx="2"/>',
+            _text(length + 6, y + LINE + BAR - 3, shown, "start"),
         ]
     description = "; ".join(f"{label} {shown}" for label, _, shown in rows)
-    return Plot(caption, f"{caption}: {description}", "".join(parts), len(rows) * (BAR + GAP) + GAP)
+    return Plot(caption, f"{caption}: {description}", "".join(parts), len(rows) * step + GAP)
 
 
 def columns(caption: str, across: str, bins: Sequence[tuple[str, int]]) -> Plot:
@@ -60,7 +62,7 @@ def columns(caption: str, across: str, bins: Sequence[tuple[str, int]]) -> Plot:
     As many labels as fit are below them, and `across` below those.
     """
     most, step = max((count for _, count in bins), default=0) or 1, (WIDTH - LEFT) / max(1, len(bins))
-    every = -(-len(bins) // 12)
+    every = -(-len(bins) // LABELS)
     parts = _up_axis(0, most)
     for index, (label, count) in enumerate(bins):
         height = (HEIGHT - BOTTOM - TOP) * count / most
@@ -125,6 +127,10 @@ def short(value: float) -> str:
         if value >= unit:
             return f"{value / (1e6 if letter == 'M' else 1e3):g}{letter}"
     return f"{value:,.0f}" if value >= 100 else f"{value:.4g}"
+
+
+def _clipped(label: str) -> str:
+    return label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 1] + "…"
 
 
 def _text(x: float, y: float, content: str, anchor: str) -> str:

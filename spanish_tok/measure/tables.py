@@ -1,10 +1,11 @@
-"""A table of figures with a caption, made once and shown everywhere.
+"""What reports are made of: verdicts, cards and tables, made once and shown everywhere.
 
 On a terminal, in a pipe, in HTML.
 """
 
 from dataclasses import dataclass
-from typing import TextIO
+from pathlib import Path
+from typing import Literal, TextIO
 
 Row = tuple[str, ...]
 
@@ -15,18 +16,51 @@ class ReportTable:
 
     `note` says how the figures were measured.
 
-    Columns are set flush right where all their cells are numbers.
+    Columns are set flush right where all their cells are numbers. cuts: columns of words in pieces, which spaces
+    separate; the page gives each piece a colour.
     """
 
     caption: str
     columns: Row
     rows: tuple[Row, ...]
     note: str = ""
+    cuts: tuple[int, ...] = ()
 
     def is_number(self, column: int) -> bool:
         """Whether a column is to be set flush right."""
         cells = [row[column] for row in self.rows if row[column] not in ("", "-")]
         return bool(cells) and column > 0 and all(cell[:1].isdigit() or cell[:1] in "+-" for cell in cells)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One question on a vocabulary, its answer with the figure, and the rule with its threshold.
+
+    mark: "unsure" where the text is too small, or the interval holds the threshold.
+    """
+
+    question: str
+    mark: Literal["yes", "no", "unsure"]
+    answer: str
+    rule: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """One figure that is worth a box of its own."""
+
+    name: str
+    value: str
+    note: str = ""
+
+
+def print_verdicts(verdicts: list[Verdict], out: TextIO) -> None:
+    """Print verdicts, one line each, the rule below."""
+    for verdict in verdicts:
+        print(f"{verdict.mark:6} {verdict.question} {printable(verdict.answer)}", file=out)
+        print(f"       {verdict.rule}", file=out)
+    if verdicts:
+        print(file=out)
 
 
 def print_tables(tables: list[ReportTable], out: TextIO) -> None:
@@ -68,3 +102,32 @@ def percent(share: float) -> str:
     ('50.00 %', '99.99 %', '100.00 %')
     """
     return f"{int(share * 10_000) / 100:.2f} %"
+
+
+def interval_of(interval: tuple[float, float] | None) -> str:
+    """Return an interval in words, or "" without one.
+
+    >>> interval_of((1.5, 1.75)), interval_of(None)
+    ('95 %: 1.500 to 1.750', '')
+    """
+    return f"95 %: {interval[0]:.3f} to {interval[1]:.3f}" if interval else ""
+
+
+def with_interval(value: float, interval: tuple[float, float] | None) -> str:
+    """Return a figure with its interval.
+
+    >>> with_interval(1.6, (1.5, 1.75))
+    '1.600 (95 %: 1.500 to 1.750)'
+    """
+    return f"{value:.3f} ({interval_of(interval)})" if interval else f"{value:.3f}"
+
+
+def plain_name(name: str) -> str:
+    """Return the name of a file or folder without the folders above it.
+
+    A report can be shown to others, whom the layout of a disk does not concern.
+
+    >>> plain_name("/home/ana/textos/mis-textos.csv"), plain_name("vocab/es-5000")
+    ('mis-textos.csv', 'vocab/es-5000')
+    """
+    return Path(name).name if Path(name).is_absolute() else name

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import shipped
+from spanish_tok.measure.tables import plain_name
 from spanish_tok.progress import SILENT, Bar, Progress
 from spanish_tok.readers.inputs import Inputs
 from spanish_tok.readers.options import FileReport, lost_rows
@@ -80,7 +81,7 @@ def texts_of(
             size += size_of(text)
             if size >= most_bytes:
                 break
-    name = ", ".join(report.name for report in reports[:3]) + ", ..." * (len(reports) > 3)
+    name = ", ".join(plain_name(report.name) for report in reports[:3]) + ", ..." * (len(reports) > 3)
     if not size:
         raise SpanishTokError(f"{name or 'The input'} holds no text", "Give a file with at least one record.")
     for line in lost_rows(reports):

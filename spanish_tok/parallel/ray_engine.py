@@ -2,7 +2,7 @@
 
 The work of a task is the local engine's, over a part of the input and with one thread: whole files, or row groups
 of a large Parquet file (readers/splits.py). Results are small and depend neither on the parts nor on which task
-ended first. No text but that of samples passes through Ray's object store. docs/scale.md says why the pipelines of
+ended first. No text but that of samples passes through Ray's object store. docs/history.md says why the pipelines of
 Ray Data are not used.
 """
 

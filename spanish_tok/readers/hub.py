@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from spanish_tok.errors import SpanishTokError
+from spanish_tok.errors import SpanishTokError, extra_error
 from spanish_tok.readers.columns import table_batches
 from spanish_tok.readers.options import FileReport, ReadOptions, check_rows
 
@@ -64,8 +64,10 @@ def open_hub_set(hub_set: HubSet, report: FileReport) -> Iterator[Any]:
 
     Raises SpanishTokError, from here or from the block, for whatever goes wrong in `datasets`.
     """
-    import datasets
-
+    try:
+        import datasets
+    except ModuleNotFoundError as missing:
+        raise extra_error(report.name, missing) or missing from None
     repository, revision, subset, split = hub_set
     try:
         yield datasets.load_dataset(repository, subset, split=split, revision=revision, streaming=True)

@@ -45,6 +45,10 @@ def test_every_verb_has_help(verb: str) -> None:
     assert run(verb, "--help").stdout.startswith(f"Usage: spanish-tok {verb} ")
 
 
+def test_help_lists_the_fields_that_set_changes() -> None:
+    assert " ".join(run("train", "--help").stdout.split()).count("NAME: seeds, shrink, steps, headroom.") == 1
+
+
 def test_help_lists_the_verbs_and_version_says_one() -> None:
     shown = run("--help").stdout
     assert all(f"\n  {verb} " in shown for verb in VERBS)

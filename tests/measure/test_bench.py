@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from spanish_tok import GenerateOptions, Generator, SpanishTokError, Tokenizer, 
 from spanish_tok.measure.bench import bench
 from spanish_tok.measure.compare import compare
 from spanish_tok.measure.peers import chosen_peers
-from spanish_tok.measure.quality import measure_quality, renyi_efficiency, word_counts
-from spanish_tok.measure.round_trip import check_round_trip
+from spanish_tok.measure.presentation import is_good, is_right
+from spanish_tok.measure.quality import measure_quality, ratio_interval, renyi_efficiency, word_counts
+from spanish_tok.measure.round_trip import Parity, RoundTrip, check_round_trip
 from spanish_tok.measure.speed import measure_speed
 from spanish_tok.measure.tables import ReportTable, percent
 from spanish_tok.measure.texts import sampled, size_of, texts_of
@@ -51,6 +53,47 @@ def test_quality_equals_counting_by_hand(tokenizer: Tokenizer) -> None:
     assert found.split_words[0] == ("pingüino", 2, " ".join(tokenizer.tokens("pingüino")))
     assert found.longest[0][0] == max(pieces[3:4900], key=len)
     assert found.rarest[0][1] == 0
+
+
+def test_intervals_hold_the_ratio_and_are_hidden_below_200_texts() -> None:
+    random = np.random.default_rng(3)
+    words = random.integers(1, 40, 400)
+    tokens = words * 2 + random.integers(0, 5, 400)
+    interval = ratio_interval(tokens, words)
+    assert interval is not None
+    low, high = interval
+    assert low < tokens.sum() / words.sum() < high
+    assert interval == ratio_interval(tokens, words)  # no chance from run to run
+    order = random.permutation(40_000)
+    many = ratio_interval(np.tile(tokens, 100)[order], np.tile(words, 100)[order])
+    assert many is not None
+    assert many[1] - many[0] < (high - low) / 5
+    assert ratio_interval(tokens[:199], words[:199]) is None
+
+
+def quality_of(interval: tuple[float, float] | None) -> Any:
+    return replace(measured_quality(), interval=interval)
+
+
+def measured_quality() -> Any:
+    normalized = normalize_column(COLUMN)
+    adapter = TokenizerAdapter.of(Tokenizer.load(), "x")
+    return measure_quality(adapter, COLUMN, normalized, word_counts(normalized))
+
+
+def test_each_verdict_has_a_rule_and_is_unsure_where_the_texts_cannot_tell() -> None:
+    marks = [is_good(quality_of(interval)).mark for interval in [(1.2, 1.9), (1.9, 2.1), (2.05, 2.2), None]]
+    assert marks == ["yes", "unsure", "no", "unsure"]
+    assert "2 tokens a word" in is_good(quality_of(None)).rule
+    clean = RoundTrip(5, 0, [], 0, [Parity("tokenizers", 5, 0)])
+    assert is_right(clean).mark == "yes"
+    wrong = [
+        replace(clean, failures=1),
+        replace(clean, unknown=1),
+        replace(clean, parities=[Parity("x", 5, 1)]),
+    ]
+    assert [is_right(one).mark for one in wrong] == ["no"] * 3
+    assert "threshold 0" in is_right(clean).rule
 
 
 def test_renyi_efficiency_is_that_of_the_paper() -> None:
@@ -208,6 +251,8 @@ def test_bench_for_people_and_for_programs(tmp_path: Path, folder: Path, foreign
     assert [one["size"] for one in found["comparison"]["vocabularies"]] == [5000, 400]
     assert f"{found['quality']['characters_per_token']:.3f}" in shown
     page = (tmp_path / "f.html").read_text(encoding="utf-8")
+    assert str(tmp_path) not in page
+    assert str(tmp_path) not in shown
     assert all(
         table in page for table in ("Round trips", "Quality", "Speed", "Tokens a record", "On the raw text")
     )

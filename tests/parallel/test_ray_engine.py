@@ -445,7 +445,7 @@ def test_nobody_answers_at_an_address() -> None:
 
 @pytest.mark.usefixtures("cluster")
 def test_the_functions_run_inside_a_pipeline_of_ray_data(files: list[str], tokenizer: Tokenizer) -> None:
-    """The example of docs/scale.md."""
+    """The example of docs/how-to/cluster.md."""
 
     def encoded(batch: pa.Table) -> pa.Table:
         return pa.table({"id": batch["id"], "tokens": tokenizer.encode_column(batch["text"], threads=1)})

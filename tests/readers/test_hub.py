@@ -12,6 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from spanish_tok import ReadOptions, SpanishTokError
+from spanish_tok.readers.hub import HubSet, read_hub_set
+from spanish_tok.readers.options import FileReport
 from spanish_tok.readers.records import read_records
 from tests.hub_server import REPOSITORY, REVISION, HubServer, hub_server
 from tests.readers.test_records import ROWS
@@ -170,3 +173,12 @@ def test_another_set_is_read_by_datasets(tmp_path: Path) -> None:
         done = run(hub, tmp_path, "-c", HUB_SET)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout) == [[["1", "NA"], ["2", "dos\u2028tres"]], 2, True]
+
+
+def test_without_datasets_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    hub_set, report = HubSet("usuaria/corpus", None, None, "train"), FileReport("usuaria/corpus:train")
+    with pytest.raises(SpanishTokError) as caught:
+        list(read_hub_set(hub_set, ReadOptions(), report))
+    advice = "pip install 'spanish-tok[hub]'"
+    assert str(caught.value) == f"usuaria/corpus:train needs datasets, which is not installed. {advice}"

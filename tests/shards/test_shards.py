@@ -285,7 +285,7 @@ def test_datasets_pandas_and_polars_open_the_shards(files: list[Path], tmp_path:
 
 
 def test_datasets_map_encodes_batches(files: list[Path], tmp_path: Path, tokenizer: Tokenizer) -> None:
-    """The example of docs/shards.md."""
+    """The example of docs/how-to/shards.md."""
     datasets = pytest.importorskip("datasets")
     records = datasets.Dataset.from_parquet(str(files[0]), cache_dir=str(tmp_path / "cache"))
     encoded = records.with_format("arrow").map(

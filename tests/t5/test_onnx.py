@@ -129,7 +129,7 @@ def test_greedy_ids_are_those_of_the_generator(folders: tuple[Path, Path]) -> No
 def test_the_recipe_of_the_docs(
     folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    section = (TOP / "docs/export.md").read_text(encoding="utf-8").split("## ONNX")[1]
+    section = (TOP / "docs/how-to/export.md").read_text(encoding="utf-8").split("## ONNX")[1]
     code = re.search(r"```python\n(.*?)```", section, re.DOTALL)
     assert code is not None
     assert PROMPT in code[1]

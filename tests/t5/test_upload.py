@@ -1,4 +1,4 @@
-"""The recipe of docs/export.md that uploads folders, with the real client against a server on the loopback."""
+"""The recipe of docs/how-to/export.md that uploads folders, with the real client against a server on the loopback."""
 
 import base64
 import json
@@ -88,7 +88,7 @@ class UploadHandler(Handler):
 
 
 def recipe() -> str:
-    section = (TOP / "docs/export.md").read_text(encoding="utf-8").split("## The Hub")[1]
+    section = (TOP / "docs/how-to/export.md").read_text(encoding="utf-8").split("## The Hub")[1]
     code = re.search(r"```python\n(.*?)```", section, re.DOTALL)
     assert code is not None
     return code[1]
