@@ -151,7 +151,7 @@ def measure_tokens(path: Path, held_out: Mapping[str, pa.ChunkedArray]) -> dict[
     """Return the tokens and unknown ids of each held-out text."""
     adapter, found = load_adapter(path), {}
     for name, column in held_out.items():
-        counts, _ = count_ids(adapter, column)
+        counts, _, _ = count_ids(adapter, column)
         found[name] = {"tokens": int(counts.sum()), "unknown": int(counts[adapter.unknown or 0])}
     return found
 

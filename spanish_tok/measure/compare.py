@@ -33,7 +33,16 @@ from spanish_tok.measure.quality import (
     word_counts,
 )
 from spanish_tok.measure.svg import Plot, bars, line
-from spanish_tok.measure.tables import Card, ReportTable, Verdict, percent, plain_name, with_interval
+from spanish_tok.measure.tables import (
+    Card,
+    Mark,
+    ReportTable,
+    Row,
+    Verdict,
+    percent,
+    plain_name,
+    with_interval,
+)
 from spanish_tok.measure.texts import Texts, TextSummary, check_words, sampled, size_of, texts_of
 from spanish_tok.outputs import as_list, check_new_file
 from spanish_tok.progress import ProgressOption, progress_of
@@ -275,7 +284,7 @@ def _fewest_verdict(comparison: Comparison) -> Verdict:
     if best.interval is None:
         return Verdict("Is another better than the first?", "unsure", f"{answer} Too few texts.", rule)
     low, high = best.interval
-    mark = "yes" if high < 1 else "no" if low >= 1 else "unsure"
+    mark: Mark = "yes" if high < 1 else "no" if low >= 1 else "unsure"
     return Verdict("Is another better than the first?", mark, answer, rule)
 
 
@@ -290,7 +299,7 @@ def comparison_plots(comparison: Comparison) -> list[Plot]:
 
 
 def _normalized_table(comparison: Comparison) -> ReportTable:
-    rows = []
+    rows = list[Row]()
     for one in comparison.vocabularies:
         q = one.normalized
         ratios = [q.characters_per_token, q.bytes_per_token, q.tokens_per_word]

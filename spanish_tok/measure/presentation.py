@@ -11,7 +11,16 @@ from spanish_tok.measure.quality import FEWEST_TEXTS, QUANTILES, Quality
 from spanish_tok.measure.round_trip import RoundTrip
 from spanish_tok.measure.speed import Speed
 from spanish_tok.measure.svg import Plot, bars, columns
-from spanish_tok.measure.tables import Card, ReportTable, Row, Verdict, interval_of, percent, with_interval
+from spanish_tok.measure.tables import (
+    Card,
+    Mark,
+    ReportTable,
+    Row,
+    Verdict,
+    interval_of,
+    percent,
+    with_interval,
+)
 from spanish_tok.measure.texts import TextSummary
 from spanish_tok.tokenization.adapters import OURS
 from spanish_tok.vocab.vocabulary import Vocabulary
@@ -115,7 +124,9 @@ def is_good(quality: Quality) -> Verdict:
         return Verdict("Is it good?", "unsure", answer, rule)
     low, high = quality.interval
     answer = f"{shown} tokens a word; {percent(quality.whole_words)} of running words are one piece."
-    mark = "unsure" if low <= MOST_TOKENS_A_WORD < high else "yes" if high <= MOST_TOKENS_A_WORD else "no"
+    mark: Mark = (
+        "unsure" if low <= MOST_TOKENS_A_WORD < high else "yes" if high <= MOST_TOKENS_A_WORD else "no"
+    )
     return Verdict("Is it good?", mark, answer, rule)
 
 

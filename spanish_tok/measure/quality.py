@@ -131,10 +131,10 @@ def ratio_interval(over: NDArray[np.int64], under: NDArray[np.int64]) -> tuple[f
         return None
     over, under = (_grouped(values) for values in (over, under))
     random, texts = np.random.default_rng(SEED), len(over)
-    ratios = []
+    ratios = list[float]()
     for _ in range(DRAWS):
         times = np.bincount(random.integers(0, texts, texts), minlength=texts)
-        ratios.append((times @ over) / max(1, times @ under))
+        ratios.append(int(times @ over) / max(1, int(times @ under)))
     low, high = np.percentile(ratios, [2.5, 97.5])
     return float(low), float(high)
 

@@ -32,6 +32,9 @@ class ReportTable:
         return bool(cells) and column > 0 and all(cell[:1].isdigit() or cell[:1] in "+-" for cell in cells)
 
 
+Mark = Literal["yes", "no", "unsure"]
+
+
 @dataclass(frozen=True)
 class Verdict:
     """One question on a vocabulary, its answer with the figure, and the rule with its threshold.
@@ -40,7 +43,7 @@ class Verdict:
     """
 
     question: str
-    mark: Literal["yes", "no", "unsure"]
+    mark: Mark
     answer: str
     rule: str
 
