@@ -32,7 +32,7 @@ force_option = click.option(
 )
 
 
-class Fields(click.Option):
+class FieldsOption(click.Option):
     """An option NAME=VALUE whose help lists the fields that it changes.
 
     They are read when the help is shown, and not before: that loads the module of the options.
@@ -52,7 +52,7 @@ def set_option(*kinds: str) -> Callable[..., Any]:
     """Add --set, which changes the fields of public option classes, given by name."""
     told = "Change an option; several times."
     return click.option(
-        "--set", "assignments", multiple=True, metavar="NAME=VALUE", cls=Fields, kinds=kinds, help=told
+        "--set", "assignments", multiple=True, metavar="NAME=VALUE", cls=FieldsOption, kinds=kinds, help=told
     )
 
 
