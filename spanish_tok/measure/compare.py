@@ -273,7 +273,7 @@ def _unknown_verdict(comparison: Comparison) -> Verdict:
 
 
 def _fewest_verdict(comparison: Comparison) -> Verdict:
-    """Return which vocabulary needs the fewest tokens, if the texts can tell it from the first."""
+    """Return which vocabulary needs the fewest tokens, if the texts can tell."""
     first = comparison.vocabularies[0]
     best = min(comparison.vocabularies[1:], key=lambda one: one.ratio, default=first)
     rule = (

@@ -86,7 +86,7 @@ class Bench(Reported):
 
 
 def is_right(result: RoundTrip) -> Verdict:
-    """Return whether round trips hold, `<unk>` is absent, and all engines give the same ids."""
+    """Return whether round trips hold, without `<unk>`, and engines agree."""
     other = sum(parity.differing for parity in result.parities)
     counts = (result.failures, result.unknown, other)
     answer = (
@@ -98,7 +98,7 @@ def is_right(result: RoundTrip) -> Verdict:
 
 
 def is_fast(bench: Bench) -> Verdict:
-    """Return whether the first pass on one core is as quick as that of the quickest peer."""
+    """Return whether the first pass on one core is as quick as any peer's."""
     alone = [speed for speed in bench.speed if speed.cores == 1 and not speed.failure]
     ours = next((speed.cold for speed in alone if speed.engine == OURS), 0.0)
     best = max((speed for speed in alone if speed.engine != OURS), key=lambda s: s.cold, default=None)

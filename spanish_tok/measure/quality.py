@@ -155,7 +155,7 @@ def slices(column: pa.ChunkedArray) -> Iterator[pa.LargeStringArray]:
 
 
 def count_ids(adapter: TokenizerAdapter, texts: pa.ChunkedArray) -> Counted:
-    """Return how often each id occurs, how many records have so many tokens, and the tokens of each.
+    """Return how often each id and each length occur, and the tokens of each.
 
     All are int64 arrays.
     """

@@ -1,4 +1,4 @@
-"""What reports are made of: verdicts, cards and tables, made once and shown everywhere.
+"""What reports are made of: verdicts, cards and tables.
 
 On a terminal, in a pipe, in HTML.
 """
@@ -37,7 +37,7 @@ Mark = Literal["yes", "no", "unsure"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """One question on a vocabulary, its answer with the figure, and the rule with its threshold.
+    """One question on a vocabulary, its answer and the rule behind it.
 
     mark: "unsure" where the text is too small, or the interval holds the threshold.
     """
