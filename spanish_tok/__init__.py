@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     from spanish_tok.t5.config import T5Config as T5Config
     from spanish_tok.t5.export.libraries import export as export
     from spanish_tok.t5.model import T5 as T5
+    from spanish_tok.tasks.accents.evaluation import AccentEvaluation as AccentEvaluation
+    from spanish_tok.tasks.accents.restorer import Restorer as Restorer
+    from spanish_tok.tasks.accents.restorer import restore as restore
     from spanish_tok.tasks.evaluate import evaluate as evaluate
     from spanish_tok.tasks.examples import RowReport as RowReport
     from spanish_tok.tasks.predictor import Prediction as Prediction
@@ -107,6 +110,8 @@ _MODULES = {
     "t5.config": "T5Config",
     "t5.export.libraries": "export",
     "t5.model": "T5",
+    "tasks.accents.evaluation": "AccentEvaluation",
+    "tasks.accents.restorer": "Restorer restore",
     "tasks.evaluate": "evaluate",
     "tasks.examples": "RowReport",
     "tasks.predictor": "Prediction Predictor predict",

@@ -225,6 +225,7 @@ def test_the_map_says_where_things_are(verb: str, tmp_path: Path, request: pytes
         "train": lambda out: st.train(texts=texts, output=out, size=200),
         "shard": lambda out: st.shard(tmp_path / "es.tsv", out),
         "generate": generate,
+        "restore": lambda _: st.restore("esta pina"),
         "export": lambda out: st.export(output=out, to="int8"),
         "pretrain": pretrain,
         "finetune": finetune,

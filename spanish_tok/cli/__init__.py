@@ -25,6 +25,7 @@ VERBS = {
     "count": "vocabulary",
     "train": "vocabulary",
     "verify": "vocabulary",
+    "restore": "text",
     "normalize": "text",
     "tokenize": "text",
     "encode": "text",

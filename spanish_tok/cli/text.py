@@ -1,4 +1,4 @@
-"""The verbs on text: normalize, tokenize, encode, decode."""
+"""The verbs on text: restore, normalize, tokenize, encode, decode."""
 
 import json
 import sys
@@ -9,7 +9,24 @@ from typing import Any
 import click
 
 import spanish_tok as st
-from spanish_tok.cli.options import FILES, decodes_lines, lines, reading, vocab_option
+from spanish_tok.cli.options import FILES, FOLDER, decodes_lines, force_option, lines, reading, vocab_option
+
+
+@click.command()
+@FILES
+@click.option("--output", type=FOLDER, help="A file; default: standard output.")
+@click.option(
+    "--model", type=FOLDER, metavar="DIR", help="What `finetune --task accents` wrote; else what ships."
+)
+@click.option("--redo", is_flag=True, help="Decide accents that are there too; else they stay.")
+@force_option
+def restore(files: tuple[str, ...], output: Path | None, **options: Any) -> None:
+    """Put accents and ñ back into Spanish text: el nino -> el niño.
+
+    Reads FILES, or standard input; writes a line for each line. Nothing else of the text changes: capitals, digits,
+    spaces, line ends, URLs, e-mails, @names, words with digits or _, and words of other alphabets stay.
+    """
+    st.restore(**lines(files), output=output or "-", **options)
 
 
 @click.command()

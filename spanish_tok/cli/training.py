@@ -117,14 +117,16 @@ def finetune(
 
     DATA is a .parquet, .jsonl or .csv file, or a Hub set as owner/name:split.
 
-    TASK is summarization, question-answering, classification, or a TOML file of your own.
+    TASK is summarization, question-answering, classification, or a TOML file of your own; or accents: DATA is then
+    any text with accents, and `restore --model` uses the result.
     """
     malformed = changes.pop("malformed")
     how = reading(changes)
     options = st.FinetuneOptions(malformed=malformed, **given({**changes, "validation": validation}))
     lengths = given({"input_tokens": input_tokens, "target_tokens": target_tokens})
+    chosen = task if task == "accents" else replace(st.Task.load(task), **lengths)
     result = st.finetune(
-        data, output, task=replace(st.Task.load(task), **lengths), model=model, columns=_columns(columns),
+        data, output, task=chosen, model=model, columns=_columns(columns),
         validation=validation_data, random_weights=random_weights, device=device, threads=threads,
         options=options, reading=how, progress=True, **st.assigned(assignments),
     )  # fmt: skip
@@ -182,7 +184,10 @@ def predict(model: Path, files: tuple[str, ...], output: Path | None, **options:
 @device_option
 @threads_option
 def evaluate(model: Path, data: str, output: Path | None, **options: Any) -> None:
-    """Score a fine-tuned MODEL on DATA, beside a trivial rule."""
+    """Score a fine-tuned MODEL on DATA, beside a trivial rule.
+
+    For a model that restores accents DATA is any text with accents.
+    """
     report, malformed = st.RowReport(), options.pop("malformed")
     how = reading(options)
     evaluation = st.evaluate(

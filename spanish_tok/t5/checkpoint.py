@@ -29,6 +29,7 @@ GENERATION = "generation_config.json"
 WEIGHTS = "model.safetensors"
 WEIGHTS_INT8 = "model-int8.safetensors"  # under another name, because no other library reads the scales
 MANIFEST = "model.json"
+RESTORER = "restorer.json"  # of a folder that restores accents: an encoder alone, which is no T5
 FORMAT = 1
 SHAPE = {"format": object, "vocabulary": str, "files": {str: str}, "notes?": dict}  # of model.json
 
@@ -299,11 +300,21 @@ def check_model_folder(folder: Path) -> None:
         raise SpanishTokError(f"{folder} is the folder of a training, not of a model", f"Give {found[-1]}.")
 
 
+def refuse_restorer(folder: Path) -> None:
+    """Raise SpanishTokError for a folder that restores accents."""
+    if (folder / RESTORER).exists():
+        raise SpanishTokError(
+            f"{folder} restores accents (it has a {RESTORER}), and is no T5 that writes text",
+            f"Use spanish-tok restore --model {folder}, or evaluate.",
+        )
+
+
 def checked_manifest(folder: Path) -> dict[str, Any]:
     """Return the content of model.json, once the files are as it says.
 
-    Empty if there is no such file.
+    Empty if there is no such file. Raises SpanishTokError for a folder that restores accents.
     """
+    refuse_restorer(folder)
     path = folder / MANIFEST
     if not path.exists():
         return {}

@@ -18,19 +18,8 @@ from spanish_tok.errors import SpanishTokError
 from spanish_tok.kernels.nn import t5 as kernels
 from spanish_tok.kernels.nn.lanes import LANES
 from spanish_tok.t5.checkpoint import Checkpoint, Precision
-from spanish_tok.t5.config import T5Config
-from spanish_tok.t5.cpu_weights import (
-    PRECISIONS,
-    PackedStack,
-    aligned,
-    head_of,
-    pack_decoder,
-    pack_encoder,
-    pack_screen,
-    pack_table,
-    padded,
-)
-from spanish_tok.t5.positions import buckets
+from spanish_tok.t5.cpu_encoder import CpuEncoder
+from spanish_tok.t5.cpu_weights import PRECISIONS, aligned, head_of, pack_decoder, pack_screen, padded
 
 KVCache = tuple[
     NDArray[Any], NDArray[Any], NDArray[np.float32], NDArray[np.float32]
@@ -39,7 +28,7 @@ KVCache = tuple[
 TOKENS_AT_A_TIME = 1024  # that the encoder takes, of whole texts
 
 
-class CpuBackend:
+class CpuBackend(CpuEncoder):
     """Decodes with a checkpoint's weights; keeps the `search.Backend` protocol.
 
     `precision`: "float32"; "bfloat16" halves the weights; "int8" quarters them, and rounds to int16 what they are
@@ -53,14 +42,11 @@ class CpuBackend:
         if precision not in PRECISIONS:
             raise SpanishTokError(f"There is no precision {precision!r}", f"Give {', '.join(PRECISIONS)}.")
         config, tensors = checkpoint.config, checkpoint.tensors
-        self.config: T5Config = config
+        super().__init__(config, tensors, precision)
         self.precision = precision
-        self._encoder = pack_encoder(config, tensors, precision)
         self._decoder = pack_decoder(config, tensors, precision)
-        self._table = pack_table(tensors["shared.weight"], precision)
         self._scaled = precision != "float32"
         self._screen = None if precision == "int8" else pack_screen(head_of(config, tensors), precision)
-        self._epsilon = np.float32(config.layer_norm_epsilon)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], precision: Precision | None = None) -> "CpuBackend":
@@ -70,17 +56,6 @@ class CpuBackend:
     def start(self, batch: Sequence[Sequence[int]], limit: int) -> "CpuState":
         """Encode the rows of ids; see `search.Backend.start`."""
         return CpuState(self, [np.array(ids, np.int64) for ids in batch], limit)
-
-    def _positions(
-        self, stack: PackedStack, queries: int, keys: int, bidirectional: bool
-    ) -> NDArray[np.float32]:
-        """Return what is added to scores, by distance: (heads, queries + keys - 1).
-
-        The distances are -(queries - 1) to keys - 1.
-        """
-        c = self.config
-        count, furthest = c.relative_attention_num_buckets, c.relative_attention_max_distance
-        return stack.positions[:, buckets(queries, keys, bidirectional, count, furthest)]
 
     def _kept(self, shape: tuple[int, ...], capacity: int) -> KVCache:
         """Return room for `capacity` keys and values, and their scales.
@@ -92,35 +67,6 @@ class CpuBackend:
         widths = self.config.d_kv, padded(self.config.d_kv)
         keys, values = (aligned((*shape, capacity * width), kind) for width in widths)
         return keys, values, aligned(scales, np.float32), aligned(scales, np.float32)
-
-    def _buffers(self, rows: int, queries: int, keys: int) -> tuple[NDArray[np.float32], ...]:
-        """Return the kernels' buffers x, y, z and scores (see kernels/nn/t5.py)."""
-        c = self.config
-        narrow = padded(max(c.d_model, c.inner, c.d_kv)) + LANES
-        wide = padded(max(3 * c.inner, c.d_ff * (2 if c.gated else 1), c.d_model)) + LANES
-        shapes = (rows, narrow), (rows, narrow), (rows, wide), (queries, padded(keys) + LANES)
-        x, y, z, scores = (aligned(shape, np.float32) for shape in shapes)
-        return x, y, z, scores
-
-    def _encode(self, ids: NDArray[np.int64], texts: NDArray[np.int64]) -> tuple[NDArray[np.float32], ...]:
-        """Encode whole texts; return the buffers, with the result in the second.
-
-        Text t is ids[texts[t]:texts[t + 1]].
-        """
-        c, longest = self.config, int(np.diff(texts).max())
-        buffers = self._buffers(len(ids), kernels.QUERIES, longest)
-        middle = padded(longest) + LANES
-        bias = np.zeros((c.num_heads, 2 * middle), np.float32)
-        bias[:, middle - longest + 1 : middle + longest] = self._positions(
-            self._encoder, longest, longest, True
-        )
-        keys = aligned((padded(longest) * c.d_kv,), np.float32)
-        values = aligned((padded(longest) * padded(c.d_kv),), np.float32)
-        matrices, norms, sizes, _ = self._encoder
-        kernels.encode(
-            ids, texts, matrices, norms, self._table, sizes, self._epsilon, bias, buffers, keys, values
-        )
-        return buffers
 
 
 class CpuState:

@@ -8,6 +8,7 @@ from typing import Any
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import read_json, write_json
 from spanish_tok.schema import COUNT
+from spanish_tok.t5.checkpoint import refuse_restorer
 from spanish_tok.tasks.choices import Labels
 from spanish_tok.tasks.task import Task
 from spanish_tok.tokenization.adapters import TokenizerAdapter
@@ -55,6 +56,7 @@ class TaskBundle:
 
         Raises SpanishTokError that says whether the folder is not a fine-tuned model.
         """
+        refuse_restorer(folder)
         path = folder / FILE
         if not path.exists():
             raise SpanishTokError(

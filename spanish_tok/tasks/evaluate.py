@@ -11,8 +11,11 @@ from spanish_tok.errors import SpanishTokError, warn_deprecated
 from spanish_tok.files import write_json
 from spanish_tok.outputs import as_list, check_new_file
 from spanish_tok.progress import SILENT, Bar, ProgressOption, progress_of
+from spanish_tok.readers.inputs import inputs_of
 from spanish_tok.readers.options import Location, ReadOptions
 from spanish_tok.t5.model import torch_device
+from spanish_tok.tasks.accents.evaluation import AccentEvaluation, evaluate_restorer, texts_of
+from spanish_tok.tasks.accents.restorer import Restorer, is_restorer, restorer_of
 from spanish_tok.tasks.examples import Example, Part, RowReport, divide, read_examples
 from spanish_tok.tasks.predictor import Predictor
 from spanish_tok.tasks.scores import Evaluation, score
@@ -22,7 +25,7 @@ def evaluate(
     input: Any = None,  # noqa: A002
     output: Location | None = None,
     *old: Any,
-    model: Predictor | Location | None = None,
+    model: Predictor | Restorer | Location | None = None,
     texts: Any = None,
     part: Part | Literal["all"] = "all",
     malformed: Literal["error", "reject"] = "error",
@@ -32,13 +35,14 @@ def evaluate(
     reading: ReadOptions | None = None,
     progress: ProgressOption = None,
     force: bool = False,
-) -> Evaluation:
+) -> Evaluation | AccentEvaluation:
     """Score a fine-tuned model on records with targets, beside a trivial rule.
 
     input: a file of records, "-", or a Hub set; or `texts=`, records in memory. model: a folder that `finetune`
-    wrote, or a Predictor. part: "all", or the part that the model's own division makes of the same data: "held-out",
-    "validation" or "training". output: a file for the figures as JSON; `force` replaces one. Rows without input or
-    target are left out and counted in `report`. reading: how files are read.
+    wrote, or a Predictor; for one that restores accents the input is any text with accents. part: "all", or the part
+    that the model's own division makes of the same data: "held-out", "validation" or "training". output: a file for
+    the figures as JSON; `force` replaces one. Rows without input or target are left out and counted in `report`.
+    reading: how files are read.
 
     Raises SpanishTokError for a damaged row (unless rejected), and if nothing is left to score.
 
@@ -52,6 +56,14 @@ def evaluate(
     if model is None:
         raise SpanishTokError("evaluate needs a model", "Give model=, a folder that finetune wrote.")
     check_new_file(output, as_list(input), force=force)
+    if is_restorer(model):
+        inputs = inputs_of(input, ReadOptions(malformed=malformed), texts=texts)
+        with progress_of(progress).phase("evaluating") as bar:
+            restored = evaluate_restorer(restorer_of(model), texts_of(inputs).to_pylist(), bar)
+        if output is not None:
+            write_json(os.fspath(output), restored.to_dict())
+        return restored
+    assert not isinstance(model, Restorer)
     torch_device(device, threads)
     predictor = model if isinstance(model, Predictor) else Predictor.load(model, device=device)
     report = report if report is not None else RowReport()

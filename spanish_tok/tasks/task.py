@@ -19,6 +19,7 @@ from spanish_tok.files import read_json
 from spanish_tok.options import FieldsAlone
 
 PRESETS = ("summarization", "question-answering", "classification")
+ACCENTS = "accents"  # the task of text without records: it makes a Restorer, and has no templates
 # metric -> the family it is computed in; all metrics of a family are shown
 METRICS = {
     "rouge1": "summaries",
@@ -169,7 +170,8 @@ class Task(FieldsAlone):
         path = Path(__file__).parent / f"{name}.toml" if str(name) in PRESETS else Path(name)
         if path.suffix not in (".toml", ".json"):
             raise SpanishTokError(
-                f"There is no task {str(name)!r}", f"Give one of {', '.join(PRESETS)}, or a .toml file."
+                f"There is no task {str(name)!r}",
+                f"Give one of {', '.join(PRESETS)}, {ACCENTS}, or a .toml file.",
             )
         try:
             return cls.from_dict(read_json(path) if path.suffix == ".json" else _read_toml(path))

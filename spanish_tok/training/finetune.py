@@ -1,7 +1,8 @@
 """The verb `finetune`: a model trained on a task, and evaluated."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,20 @@ from spanish_tok.files import write_json
 from spanish_tok.generation.generator import SHIPPED_MODEL, model_folder
 from spanish_tok.options import changed
 from spanish_tok.progress import ProgressOption, progress_of
+from spanish_tok.readers.inputs import inputs_of
 from spanish_tok.readers.options import Location, ReadOptions
 from spanish_tok.t5.model import torch_device
 from spanish_tok.t5.model_folder import load_folder
+from spanish_tok.tasks.accents.evaluation import AccentEvaluation
+from spanish_tok.tasks.accents.restorer import Restorer
 from spanish_tok.tasks.bundle import TaskBundle
 from spanish_tok.tasks.choices import count_labels
 from spanish_tok.tasks.evaluate import evaluate_examples
 from spanish_tok.tasks.examples import Example, ExampleSplit, RowReport, divide, read_examples
 from spanish_tok.tasks.predictor import Predictor
 from spanish_tok.tasks.scores import Evaluation
-from spanish_tok.tasks.task import Task
+from spanish_tok.tasks.task import ACCENTS, Task
+from spanish_tok.training.accents.train import train_accents
 from spanish_tok.training.finetune_loop import Finetuning
 from spanish_tok.training.finetune_options import FinetuneOptions
 from spanish_tok.training.loop import check_folder_of_training
@@ -37,8 +42,8 @@ class FinetuneResult:
     """
 
     folder: Path | None
-    predictor: Predictor
-    evaluation: Evaluation | None
+    predictor: Predictor | Restorer
+    evaluation: Evaluation | AccentEvaluation | None
     report: RowReport
 
     def to_dict(self) -> dict[str, Any]:
@@ -71,7 +76,8 @@ def finetune(
     """Fine-tune a model on a task; write the best one into the folder `output`.
 
     input: a file of records (.parquet, .jsonl, .csv), "-", or a Hub set as owner/name:split; or `texts=`, records in
-    memory as dictionaries or a table. task: a preset, a TOML file or a Task. model: the folder to start from, the
+    memory as dictionaries or a table. task: a preset, a TOML file or a Task; with "accents" the input is any text with
+    accents, and what is trained is a Restorer. model: the folder to start from, the
     shipped model by default; with `random_weights` only its shape and vocabulary. columns: field of the task -> column,
     where names differ. reading: how files are read. validation: records to choose the best epoch by, else a share of
     the input. Without `output` only the result holds the model. changes: fields of FinetuneOptions.
@@ -89,13 +95,21 @@ def finetune(
         raise SpanishTokError("Nothing or two things are given to train on", "Give either a file or texts=.")
     if task is None:
         raise SpanishTokError("finetune needs a task", "Give task=, a preset or a TOML file.")
+    if task == ACCENTS:
+        options = changed(FinetuneOptions, options, changes)
+        torch_device(device, threads)
+        inputs = inputs_of(
+            input, ReadOptions(malformed=options.malformed, text=_text_column(columns)), texts=texts
+        )
+        with _folder_of(output) as folder:
+            trained = train_accents(inputs, folder, model, random_weights, device, options, progress)
+        return FinetuneResult(folder if output is not None else None, *trained)
     task = (task if isinstance(task, Task) else Task.load(task)).with_columns(columns or {})
     if output is not None:
         check_folder_of_training(Path(output))
     options, report = changed(FinetuneOptions, options, changes), RowReport()
     source = input if input is not None else texts
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary if output is None else output)
+    with _folder_of(output) as folder:
         start = "random weights" if random_weights else str(model or SHIPPED_MODEL)
         torch_device(device, threads)
         torch.manual_seed(options.seed)
@@ -123,6 +137,20 @@ def finetune(
         predictor = Predictor.load(folder, device=device)
         evaluation = _evaluated(predictor, parts, folder)
     return FinetuneResult(folder if output is not None else None, predictor, evaluation, report)
+
+
+@contextmanager
+def _folder_of(output: Location | None) -> Iterator[Path]:
+    """Yield the folder of the result, one for the time being where none is asked for."""
+    with tempfile.TemporaryDirectory() as temporary:
+        yield Path(temporary if output is None else output)
+
+
+def _text_column(columns: Mapping[str, str] | None) -> str:
+    """Return the column of text; raise SpanishTokError for other fields."""
+    if stray := sorted(set(columns or {}) - {"text"}):
+        raise SpanishTokError(f"The task {ACCENTS} has no field {stray[0]!r}", "Its only field is text.")
+    return dict(columns or {}).get("text", "text")
 
 
 def labels_of(task: Task, training: list[Example]) -> dict[str, int]:

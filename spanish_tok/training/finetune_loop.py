@@ -89,6 +89,7 @@ class Finetuning(TrainingLoop[FinetuneStep]):
     """
 
     state: FinetuneState
+    model: T5
 
     def __init__(
         self,

@@ -18,7 +18,6 @@ from spanish_tok.interrupts import call_whole
 from spanish_tok.jobs import claim
 from spanish_tok.outputs import check_folder
 from spanish_tok.progress import SILENT, Bar
-from spanish_tok.t5.model import T5
 from spanish_tok.training.log import Log
 from spanish_tok.training.optimizers import flush_denormals
 from spanish_tok.training.state import random_state, restore_random_state
@@ -83,7 +82,7 @@ class TrainingLoop(ABC, Generic[R]):
     def __init__(
         self,
         folder: Path,
-        model: T5,
+        model: torch.nn.Module,
         optimizer: torch.optim.Optimizer,
         autocast: Callable[[], AbstractContextManager[Any]],
         clip: float,

@@ -17,7 +17,7 @@ from spanish_tok.progress import ProgressOption, progress_of
 from spanish_tok.readers.options import Location
 from spanish_tok.shards.reader import TokenArrays, check_arrays, load_shards
 from spanish_tok.shards.writer import shard
-from spanish_tok.t5.model import torch_device
+from spanish_tok.t5.model import T5, torch_device
 from spanish_tok.tokenization.tokenizer import Tokenizer
 from spanish_tok.training.held_out import Validation, split
 from spanish_tok.training.log import Log, StepRecord
@@ -139,6 +139,7 @@ class Pretraining(TrainingLoop[StepRecord]):
     """
 
     state: TrainingState
+    model: T5
 
     def __init__(
         self,

@@ -162,11 +162,12 @@ def _flat(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     return {f"{number}.{name}": tensor for number, state in states.items() for name, tensor in state.items()}
 
 
-def random_state(model: T5) -> dict[str, torch.Tensor]:
+def random_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """Return the state of the random generators of a training, by name."""
     states = {f"{RANDOM}cpu": torch.get_rng_state()}
-    if model.shared.weight.device.type == "cuda":
-        states[f"{RANDOM}cuda"] = torch.cuda.get_rng_state(model.shared.weight.device)
+    device = next(model.parameters()).device
+    if device.type == "cuda":
+        states[f"{RANDOM}cuda"] = torch.cuda.get_rng_state(device)
     return states
 
 
@@ -179,7 +180,7 @@ def restore_random_state(states: Mapping[str, torch.Tensor]) -> None:
             torch.cuda.set_rng_state(state)
 
 
-def _load_weights(model: T5, weights: Mapping[str, torch.Tensor], path: Path) -> None:
+def _load_weights(model: torch.nn.Module, weights: Mapping[str, torch.Tensor], path: Path) -> None:
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:  # names or shapes
@@ -234,7 +235,9 @@ def _damaged(path: Path, fault: str) -> SpanishTokError:
     return SpanishTokError(f"{path} is damaged or of another training ({fault})", "Resume from another one.")
 
 
-def save_state(path: Path, model: T5, optimizer: torch.optim.Optimizer, notes: dict[str, Any]) -> None:
+def save_state(
+    path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, notes: dict[str, Any]
+) -> None:
     """Write all that the next step depends on as one file, atomically.
 
     The file is safetensors; `notes` become its metadata.
@@ -247,7 +250,7 @@ def save_state(path: Path, model: T5, optimizer: torch.optim.Optimizer, notes: d
 
 def load_state(
     path: Path,
-    model: T5,
+    model: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
     check: Callable[[dict[str, Any]], None],
     shape: Shape = dict,

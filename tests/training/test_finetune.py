@@ -47,11 +47,14 @@ def finetune(
     )
     if report is not None:
         vars(report).update(vars(result.report))
+    assert not isinstance(result.evaluation, st.AccentEvaluation)
     return result.evaluation
 
 
 def evaluate(model: Path, source: Path, part: Any = "all", **others: Any) -> st.Evaluation:
-    return st.evaluate(source, model=model, part=part, **others)
+    evaluation = st.evaluate(source, model=model, part=part, **others)
+    assert isinstance(evaluation, st.Evaluation)
+    return evaluation
 
 
 def predict(model: Path | Predictor, source: Path) -> list[dict[str, Any]]:

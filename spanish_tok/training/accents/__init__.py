@@ -1,0 +1,1 @@
+"""Training of the encoder that restores accents, from any text without labels."""
