@@ -20,8 +20,9 @@ from spanish_tok.files import (
     write_json,
 )
 from spanish_tok.outputs import as_list, text_output
+from spanish_tok.readers.opening.spool import name_of
 from spanish_tok.readers.options import Location
-from spanish_tok.readers.streams import name_of, open_text
+from spanish_tok.readers.streams import open_text
 from spanish_tok.t5.checkpoint import RESTORER, Tensors, read_tensors, write_tensors
 from spanish_tok.t5.config import T5Config
 from spanish_tok.t5.quantization import dequantize_tensors, quantize_tensors
