@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from spanish_tok.generation.generator import generate as generate
     from spanish_tok.generation.sampling import GenerateOptions as GenerateOptions
     from spanish_tok.measure.bench import bench as bench
+    from spanish_tok.measure.checks.results import Check as Check
+    from spanish_tok.measure.checks.results import Verification as Verification
     from spanish_tok.measure.compare import Comparison as Comparison
     from spanish_tok.measure.compare import compare as compare
     from spanish_tok.measure.demo import demo as demo
     from spanish_tok.measure.presentation import Bench as Bench
-    from spanish_tok.measure.verify import Check as Check
-    from spanish_tok.measure.verify import Verification as Verification
     from spanish_tok.measure.verify import verify as verify
     from spanish_tok.options import assigned as assigned
     from spanish_tok.parallel.local import Local as Local
@@ -46,6 +46,11 @@ if TYPE_CHECKING:
     from spanish_tok.shards.writer import shard as shard
     from spanish_tok.t5.config import T5Config as T5Config
     from spanish_tok.t5.export.libraries import export as export
+    from spanish_tok.t5.foreign.transplant import TransplantResult as TransplantResult
+    from spanish_tok.t5.foreign.transplant import transplant as transplant
+    from spanish_tok.t5.foreign.trim import TrimOptions as TrimOptions
+    from spanish_tok.t5.foreign.trim import TrimResult as TrimResult
+    from spanish_tok.t5.foreign.trim import trim as trim
     from spanish_tok.t5.model import T5 as T5
     from spanish_tok.tasks.accents.evaluation import AccentEvaluation as AccentEvaluation
     from spanish_tok.tasks.accents.restorer import Restorer as Restorer
@@ -98,7 +103,8 @@ _MODULES = {
     "measure.compare": "Comparison compare",
     "measure.demo": "demo",
     "measure.presentation": "Bench",
-    "measure.verify": "Check Verification verify",
+    "measure.checks.results": "Check Verification",
+    "measure.verify": "verify",
     "options": "assigned",
     "parallel.local": "Local",
     "parallel.ray_engine": "Ray",
@@ -109,6 +115,8 @@ _MODULES = {
     "shards.writer": "ShardOptions ShardResult decode_shards shard",
     "t5.config": "T5Config",
     "t5.export.libraries": "export",
+    "t5.foreign.transplant": "TransplantResult transplant",
+    "t5.foreign.trim": "TrimOptions TrimResult trim",
     "t5.model": "T5",
     "tasks.accents.evaluation": "AccentEvaluation",
     "tasks.accents.restorer": "Restorer restore",

@@ -74,6 +74,15 @@ def check_folder(output: Location, *, force: bool = False, kind: str = "an outpu
     return bool(_files_in(path)) and not force
 
 
+def check_new_folder(output: Location, kind: str = "a model") -> None:
+    """Check as `check_folder` does.
+
+    Raises SpanishTokError if the folder holds anything.
+    """
+    if check_folder(output, kind=kind):
+        raise SpanishTokError(f"{output} holds files already", "Give a new folder.")
+
+
 def names_of(folder: Path) -> set[str]:
     """Return the names of the files that our manifests in a folder state.
 

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from spanish_tok.t5.checkpoint import read_tensors
+from spanish_tok.t5.safetensors import read_tensors
 
 KILLED = ("sample", "shard", "count", "train", "pretrain", "finetune")
 INTERRUPTED = ("train", "count", "shard", "sample", "encode_column", "generate")

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +219,17 @@ def test_the_map_says_where_things_are(verb: str, tmp_path: Path, request: pytes
         }
         st.pretrain(texts=texts, model=request.getfixturevalue("tiny"), **options)
 
+    def foreign() -> Path:
+        from tests.t5.foreign.models import spiece
+
+        folder = tmp_path / "foreign"
+        if not folder.exists():
+            (tmp_path / "spiece.model").write_bytes(spiece("t5", 400))
+            vocabulary = st.Vocabulary.load(tmp_path)
+            config = st.T5Config.from_json(Path(request.getfixturevalue("tiny")) / "config.json")
+            st.T5(replace(config, vocab_size=len(vocabulary))).save(folder, vocabulary)
+        return folder
+
     actions: dict[str, Callable[[Path], Any]] = {
         "sample": lambda out: st.sample(tmp_path / "es.tsv", out, size=5),
         "clean": lambda _: st.clean(texts=["<b>El aÃ±o</b> prÃ³ximo será mejor.", "?!"]),
@@ -233,6 +245,8 @@ def test_the_map_says_where_things_are(verb: str, tmp_path: Path, request: pytes
             TOP / "vocab" / "es-5000", tmp_path / "groups.csv", group="variedad"
         ).to_html(out.with_suffix(".html")),
         "verify": lambda _: st.verify(),
+        "trim": lambda out: st.trim(foreign(), out, texts=texts[:5]),
+        "transplant": lambda out: st.transplant(request.getfixturevalue("tiny"), out, vocab=foreign()),
     }
     wanted = {(file, function) for file, function, row_verb in map_rows() if row_verb == verb}
     assert [file for file, _ in wanted if not (PACKAGE / file).exists()] == []

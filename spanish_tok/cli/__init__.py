@@ -6,6 +6,7 @@ One short command a verb; each imports what it needs when it runs.
 import errno
 import os
 import sys
+import warnings
 from difflib import get_close_matches
 from importlib import import_module
 from io import TextIOWrapper
@@ -37,6 +38,8 @@ VERBS = {
     "evaluate": "training",
     "generate": "model",
     "export": "model",
+    "trim": "foreign",
+    "transplant": "foreign",
     "bench": "measure",
     "compare": "measure",
 }
@@ -122,7 +125,12 @@ def _complain(message: str, status: int) -> int:
     return status
 
 
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    click.echo(f"spanish-tok: {message}", err=True)
+
+
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="spanish-tok")
 def main() -> None:
     """Turn Spanish records into a T5 vocabulary, and text into training tokens."""
+    setattr(warnings, "showwarning", _warn)  # noqa: B010 (a plain assignment needs the exact signature)

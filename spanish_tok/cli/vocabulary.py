@@ -131,14 +131,24 @@ def train(
 
 @click.command()
 @click.argument("folder", required=False, type=FOLDER)
-def verify(folder: Path | None) -> None:
+@click.option("--against", type=FOLDER, metavar="MODEL", help="The model that a trimmed one comes from.")
+@click.option("--text", "texts", multiple=True, metavar="FILE", help="Text for --against; several times.")
+@reads_files
+def verify(folder: Path | None, against: Path | None, texts: tuple[str, ...], **options: Any) -> None:
     """Check a vocabulary FOLDER in every library that is installed.
 
-    The shipped one by default.
+    The shipped one by default. With --against FOLDER is a trimmed model, compared with its original on text: status 1
+    if any id, row or logit differs, or no text could be compared.
     """
-    result = st.verify(folder, progress=True)
+    result = st.verify(
+        folder, against=against, input=list(texts) or None, reading=reading(options), progress=True
+    )
     for check in result.checks:
         click.echo(check)
+    for what, share in result.shares.items():
+        click.echo(f"      {what} cut as before: {share:.2%}")
+    if against and not result.ok:
+        raise click.exceptions.Exit(1)
     if not result.ok:
         raise st.SpanishTokError(
             f"{result.failed} of {len(result.checks)} checks failed", "Train the vocabulary again."

@@ -28,7 +28,8 @@ from spanish_tok.outputs import as_list, check_new_file, text_output
 from spanish_tok.progress import Bar, ProgressOption, progress_of
 from spanish_tok.readers.options import FileReport, Location, ReadOptions, lost_rows
 from spanish_tok.readers.streams import lines_of
-from spanish_tok.t5.checkpoint import Checkpoint, Precision
+from spanish_tok.t5.checkpoint import Checkpoint
+from spanish_tok.t5.safetensors import Precision
 from spanish_tok.tokenization.tokenizer import Tokenizer
 from spanish_tok.vocab.ids import ids_array
 

@@ -66,8 +66,8 @@ class Prompt:
         ids = tokenizer.encode(self.texts[0])
         for k, text in zip(self.gaps, self.texts[1:], strict=True):
             ids.append(tokenizer.sentinel_id(k))
-            ids += tokenizer.encode(text) if text.startswith(" ") else _continued(text, tokenizer)
-        return [*ids, 1]
+            ids += tokenizer.encode_continued(text)
+        return [*ids, tokenizer.vocabulary.eos]
 
     def fill(self, ids: Iterable[int]) -> str:
         """Return the text with what was written for each sentinel in its place.
@@ -138,16 +138,3 @@ def _normalized(text: str, tokenizer: Tokenizer) -> str:
     """
     shielded = tokenizer.normalize(f"1{text}1")  # digits join nothing: no mark composes with them
     return shielded[1:-1]
-
-
-def _continued(text: str, tokenizer: Tokenizer) -> list[int]:
-    """Return the ids of a text that starts within a word.
-
-    Its first piece has no `▁`.
-
-    A piece never crosses from a digit to a letter or a sign, so the ids of one before it can be cut off.
-    """
-    if not text:
-        return []
-    shield = "." if text[0].isdigit() else "1"
-    return tokenizer.encode(shield + text)[len(tokenizer.encode(shield)) :]

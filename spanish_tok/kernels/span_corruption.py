@@ -93,7 +93,7 @@ def corrupt_row(row, options, state, inputs, targets):
 
     Within a part all placements of its spans with a token between two of them are equally likely.
     """
-    rate, mean_span, first_sentinel, sentinels, eos = options
+    rate, mean_span, first_sentinel, sentinels, step, eos = options
     room = np.empty(row.size + 1, np.int64)
     parts, begin, free = 0, 0, 0
     for i in range(row.size + 1):
@@ -120,7 +120,7 @@ def corrupt_row(row, options, state, inputs, targets):
                 while owners[span] != part:
                     span += 1
                 inputs[written] = targets[answered] = sentinel
-                written, answered, sentinel, waiting = written + 1, answered + 1, sentinel - 1, waiting - 1
+                written, answered, sentinel, waiting = written + 1, answered + 1, sentinel + step, waiting - 1
                 for _ in range(lengths[span]):
                     targets[answered] = row[read]
                     read, answered = read + 1, answered + 1

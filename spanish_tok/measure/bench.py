@@ -66,7 +66,7 @@ def bench(
     name = plain_name(str(folder)) if vocabulary or model else SHIPPED
     tokenizer = Tokenizer.load(folder)
     checkpoint = _checkpoint(Path(model)) if model else None
-    peers = chosen_peers(against)
+    peers = chosen_peers(against, folder)
     inputs = None if input is None and texts is None else inputs_of(input, reading, texts=texts)
     shown = progress_of(progress)
     with shown.phase("measuring", unit="share") as bar:

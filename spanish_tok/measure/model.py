@@ -32,7 +32,8 @@ class ModelFigures:
     """Figures of a model folder.
 
     tokens_per_second: batch size -> new tokens, on one thread, the encoder's time included.
-    fills: (sentence with masks, the same with what the model writes in their place).
+    fills: (sentence with masks, the same with what the model writes in their place). bits_per_byte: None for a
+    vocabulary without sentinels, which cannot say what is masked.
     """
 
     name: str
@@ -40,7 +41,7 @@ class ModelFigures:
     bytes_float32: int
     bytes_bfloat16: int
     tokens_per_second: dict[int, float]
-    bits_per_byte: float
+    bits_per_byte: float | None
     records: int
     masked_bytes: int
     fills: list[tuple[str, str]]
@@ -60,9 +61,10 @@ def measure_model(
     speeds = {rows: tokens_per_second(backend, rows) for rows in (1, 32)}
     progress.note("model: bits per byte")
     rows = texts.take(pa.array(np.arange(0, len(texts), ceil(len(texts) / MEASURED_TEXTS)))).to_pylist()
-    measured = bits_per_byte(scorer_of(backend), tokenizer, rows)
+    gaps = checkpoint.vocabulary.sentinels > 0
+    measured = bits_per_byte(scorer_of(backend), tokenizer, rows) if gaps else None
     progress.note("model: fills")
-    masked = [mask_words(tokenizer.normalize(text)).shown() for text in _sentences()]
+    masked = [mask_words(tokenizer.normalize(text)).shown() for text in _sentences() if gaps]
     filled = Generator(backend, tokenizer).generate(masked, GenerateOptions(max_new_tokens=LONGEST_FILL))
     parameters = sum(array.size for array in checkpoint.tensors.values())
     return ModelFigures(
@@ -71,9 +73,9 @@ def measure_model(
         bytes_float32=4 * parameters,
         bytes_bfloat16=2 * parameters,
         tokens_per_second=speeds,
-        bits_per_byte=measured.value,
+        bits_per_byte=measured.value if measured else None,
         records=len(rows),
-        masked_bytes=measured.masked_bytes,
+        masked_bytes=measured.masked_bytes if measured else 0,
         fills=[(prompt, fill.text) for prompt, fill in zip(masked, filled, strict=True)],
     )
 

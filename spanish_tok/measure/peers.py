@@ -34,8 +34,10 @@ def installed_peers() -> list[str]:
     return [name for name in FILES if name != OURS and find_spec(name)]
 
 
-def chosen_peers(names: Sequence[str]) -> list[str]:
-    """Return the peers of these names, by default all installed ones.
+def chosen_peers(names: Sequence[str], folder: Path | None = None) -> list[str]:
+    """Return the peers of these names.
+
+    By default all installed ones that can read a folder.
 
     Raises SpanishTokError for one that is unknown or not installed.
     """
@@ -45,7 +47,8 @@ def chosen_peers(names: Sequence[str]) -> list[str]:
             raise SpanishTokError(f"There is no peer {name!r}", f"Give some of: {known}.")
         if not find_spec(name):
             raise SpanishTokError(f"{name} is not installed", f"pip install {name}")
-    return list(names) or installed_peers()
+    able = [name for name in installed_peers() if folder is None or (folder / FILES[name]).exists()]
+    return list(names) or able
 
 
 def describe(*packages: str) -> str:

@@ -269,7 +269,7 @@ def model_tables(model: "ModelFigures") -> list[ReportTable]:
         ("bytes in fp32", f"{model.bytes_float32:,}"),
         ("bytes in bf16", f"{model.bytes_bfloat16:,}"),
         *speeds,
-        ("bits per byte of masked words", f"{model.bits_per_byte:.3f}"),
+        ("bits per byte of masked words", _bits(model.bits_per_byte)),
     )
     note = (
         "Greedy, 128 ids after 64, one thread, without PyTorch. Bits per byte on masks of whole words"
@@ -277,6 +277,10 @@ def model_tables(model: "ModelFigures") -> list[ReportTable]:
     )
     figures = ReportTable("Model", ("figure", "value"), rows, note)
     return [figures, ReportTable("Ten fills, as they come", ("masked", "filled"), tuple(model.fills))]
+
+
+def _bits(value: float | None) -> str:
+    return "needs sentinels, of which the vocabulary has none" if value is None else f"{value:.3f}"
 
 
 def bench_plots(bench: Bench) -> list[Plot]:

@@ -15,7 +15,6 @@ from spanish_tok.measure.quality import slices
 from spanish_tok.measure.texts import sampled
 from spanish_tok.parallel.threads import available_cores
 from spanish_tok.tokenization.tokenizer import Tokenizer
-from spanish_tok.vocab.formats import UNK
 
 SAMPLE_BYTES = 4_000_000
 EXAMPLES = 5
@@ -54,10 +53,8 @@ def check_round_trip(folder: Path, texts: pa.ChunkedArray) -> RoundTrip:
 
     The expected text comes from sentencepiece's own normalizer, not from the code that is tried.
     """
-    import sentencepiece
-
     tokenizer = Tokenizer.load(folder)
-    engine: Any = sentencepiece.SentencePieceProcessor(model_file=str(folder / "spiece.model"))
+    engine = _engine(tokenizer, folder)
     failed: list[str] = []
     failures = unknown = differing = 0
     for part in slices(texts):
@@ -68,18 +65,29 @@ def check_round_trip(folder: Path, texts: pa.ChunkedArray) -> RoundTrip:
         wrong = [row for row, text in enumerate(expected) if text != decoded[row]]
         failures += len(wrong)
         failed += [part[row].as_py() for row in wrong[: EXAMPLES - len(failed)]]
-        unknown += int(pc.sum(pc.equal(lists.flatten(), UNK)).as_py() or 0)
+        unknown += int(pc.sum(pc.equal(lists.flatten(), tokenizer.vocabulary.unknown)).as_py() or 0)
         theirs = engine.encode(given, num_threads=available_cores())
         differing += count_differing(pa.array(theirs, lists.type), lists)
     parities = [Parity("sentencepiece", len(texts), differing), *_on_a_sample(tokenizer, folder, texts)]
     return RoundTrip(len(texts), failures, failed, unknown, parities)
 
 
-def _on_a_sample(tokenizer: Tokenizer, folder: Path, texts: pa.ChunkedArray) -> list[Parity]:
-    from tokenizers import Tokenizer as Peer
+def _engine(tokenizer: Tokenizer, folder: Path) -> Any:
+    """Return sentencepiece itself.
 
-    peer: Any = Peer.from_file(str(folder / "tokenizer.json"))
-    peer.encode_special_tokens = True
+    For a foreign vocabulary with the sentinels that its spiece.model lacks.
+    """
+    if tokenizer.vocabulary.foreign:
+        from spanish_tok.tokenization.engines import engine_of
+
+        return engine_of(tokenizer.vocabulary)
+    import sentencepiece
+
+    return sentencepiece.SentencePieceProcessor(model_file=str(folder / "spiece.model"))
+
+
+def _on_a_sample(tokenizer: Tokenizer, folder: Path, texts: pa.ChunkedArray) -> list[Parity]:
+    peer = _peer(folder)
     sample = sampled(texts, SAMPLE_BYTES)
     expected = tokenizer.encode_column(sample).to_pylist()
     given = sample.to_pylist()
@@ -87,10 +95,23 @@ def _on_a_sample(tokenizer: Tokenizer, folder: Path, texts: pa.ChunkedArray) -> 
         "tokenizers": lambda: [row.ids for row in peer.encode_batch_fast(given, add_special_tokens=False)],
         "Tokenizer.encode": lambda: [tokenizer.encode(text) for text in given],
     }
+    if peer is None:
+        del engines["tokenizers"]
     return [
         Parity(name, len(given), sum(ids != right for ids, right in zip(encode(), expected, strict=True)))
         for name, encode in engines.items()
     ]
+
+
+def _peer(folder: Path) -> Any:
+    """Return the library tokenizers with the folder's tokenizer.json, if there is one."""
+    from tokenizers import Tokenizer as Peer
+
+    if not (folder / "tokenizer.json").exists():
+        return None
+    peer = Peer.from_file(str(folder / "tokenizer.json"))
+    peer.encode_special_tokens = True
+    return peer
 
 
 def count_differing(lists: pa.ListArray, reference: pa.ListArray) -> int:

@@ -1,14 +1,18 @@
 """The verb `verify`: every file of a vocabulary folder in its own library."""
 
-import os
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from spanish_tok.files import shipped
+from spanish_tok.measure.checks.against import against_checks
+from spanish_tok.measure.checks.foreign import foreign_checks
+from spanish_tok.measure.checks.results import Check, Verification
+from spanish_tok.measure.texts import texts_of
 from spanish_tok.progress import ProgressOption, progress_of
+from spanish_tok.readers.inputs import InputOption, inputs_of
+from spanish_tok.readers.options import Location, ReadOptions
 from spanish_tok.text.alphabet import CODE_POINTS, SURROGATES
 from spanish_tok.tokenization.tokenizer import Tokenizer
 from spanish_tok.vocab.audit import unreachable_pieces
@@ -27,76 +31,50 @@ AWKWARD = (
 )
 
 
-@dataclass(frozen=True)
-class Check:
-    """One question, and how many of how many cases agree.
-
-    `example` is the first that does not. A note tells what is worth knowing, and fails nothing.
-    """
-
-    name: str
-    tried: int
-    failed: int
-    example: str = ""
-    note: bool = False
-
-    def __str__(self) -> str:
-        agree = f"{self.tried - self.failed:,} of {self.tried:,}"
-        mark = "ok  " if not self.failed else "note" if self.note else "FAIL"
-        return f"{mark}  {self.name:<52} {agree}  {self.example}".rstrip()
-
-
-@dataclass(frozen=True)
-class Verification:
-    """The checks of one vocabulary."""
-
-    checks: tuple[Check, ...]
-
-    @property
-    def failed(self) -> int:
-        """How many checks failed."""
-        return sum(check.failed > 0 and not check.note for check in self.checks)
-
-    @property
-    def ok(self) -> bool:
-        """Whether no check failed."""
-        return not self.failed
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON."""
-        return {"ok": self.ok, "checks": [asdict(check) for check in self.checks]}
-
-
 def sample_sentences() -> list[str]:
     """Return the Spanish sentences that ship with the package."""
     return shipped("corpus/sentences-es.txt").read_text(encoding="utf-8").splitlines()
 
 
 def verify(
-    vocabulary: str | os.PathLike[str] | None = None, *, progress: ProgressOption = None
+    vocabulary: Location | None = None,
+    *,
+    against: Location | None = None,
+    input: InputOption = None,  # noqa: A002
+    texts: Any = None,
+    reading: ReadOptions | None = None,
+    progress: ProgressOption = None,
 ) -> Verification:
     """Load a vocabulary folder in each library that is installed, and compare.
 
     Sizes, sentinels and ids must agree.
 
-    vocabulary: a folder; the shipped one by default. transformers takes part if it is installed.
+    vocabulary: a folder, also of another T5; the shipped one by default. transformers takes part if it is installed.
+    With `against`, the model that `trim` was given, a trimmed model is compared with it on text (input or texts, as for
+    `count`; the sentences that ship by default): ids, rows, logits and greedy ids must be the same.
     Raises SpanishTokError if the folder is damaged.
 
     >>> verify().ok
     True
     """
     folder = Path(vocabulary) if vocabulary is not None else shipped("vocab/es-5000")
-    tokenizer = Tokenizer.load(folder)
-    texts = [
-        *sample_sentences(),
-        *AWKWARD,
-        *(piece.replace("▁", " ") for piece in tokenizer.vocabulary.pieces),
-    ]
-    with progress_of(progress).phase("verifying", unit="share"):
-        return Verification(tuple(_checks(tokenizer, folder, texts)))
+    with progress_of(progress).phase("verifying", unit="share") as bar:
+        if against is not None:
+            inputs = None if input is None and texts is None else inputs_of(input, reading, texts=texts)
+            checks, shares = against_checks(folder, Path(against), texts_of(inputs).column, bar)
+            return Verification(tuple(checks), shares)
+        tokenizer = Tokenizer.load(folder)
+        tried = [
+            *sample_sentences(),
+            *AWKWARD,
+            *(piece.replace("▁", " ") for piece in tokenizer.vocabulary.pieces),
+        ]
+        return Verification(tuple(_checks(tokenizer, folder, tried)))
 
 
 def _checks(tokenizer: Tokenizer, folder: Path, texts: list[str]) -> list[Check]:
+    if tokenizer.vocabulary.foreign:
+        return foreign_checks(tokenizer, folder, [text for text in texts if text not in AWKWARD])
     checks = [_round_trips(tokenizer, texts), _code_points(tokenizer)]
     checks.append(_reachable_pieces(tokenizer.vocabulary))
     checks += _sentencepiece(tokenizer, folder, texts)
@@ -106,18 +84,13 @@ def _checks(tokenizer: Tokenizer, folder: Path, texts: list[str]) -> list[Check]
     return checks
 
 
-def _compare(name: str, cases: Sequence[Any], agree: Callable[[Any], bool]) -> Check:
-    failed = [case for case in cases if not agree(case)]
-    return Check(name, len(cases), len(failed), repr(failed[0]) if failed else "")
-
-
 def _round_trips(tokenizer: Tokenizer, texts: list[str]) -> Check:
     def agrees(text: str) -> bool:
         ids = tokenizer.encode(text)
         ordinary = not tokenizer.vocabulary.special_ids.intersection(ids)
         return ordinary and tokenizer.decode(ids) == tokenizer.normalize(text)
 
-    return _compare("decode(encode(x)) == normalize(x), no special id", texts, agrees)
+    return Check.of("decode(encode(x)) == normalize(x), no special id", texts, agrees)
 
 
 def _code_points(tokenizer: Tokenizer) -> Check:
@@ -156,7 +129,7 @@ def _ids_of_pieces(vocabulary: Vocabulary, name: str, size: int, id_of: Callable
             int(size != len(vocabulary)),
             f"{size:,} ids" * (size != len(vocabulary)),
         ),
-        _compare(f"{name}: sentinels", sentinels, lambda pair: id_of(pair[0]) == pair[1]),
+        Check.of(f"{name}: sentinels", sentinels, lambda pair: id_of(pair[0]) == pair[1]),
     ]
 
 
@@ -166,7 +139,7 @@ def _sentencepiece(tokenizer: Tokenizer, folder: Path, texts: list[str]) -> list
     peer = sentencepiece.SentencePieceProcessor(model_file=str(folder / "spiece.model"))
     return [
         *_ids_of_pieces(tokenizer.vocabulary, "sentencepiece", peer.get_piece_size(), peer.piece_to_id),
-        _compare("sentencepiece: ids", texts, lambda text: peer.encode(text) == tokenizer.encode(text)),
+        Check.of("sentencepiece: ids", texts, lambda text: peer.encode(text) == tokenizer.encode(text)),
     ]
 
 
@@ -179,12 +152,12 @@ def _tokenizers(tokenizer: Tokenizer, folder: Path, texts: list[str]) -> list[Ch
     peer.encode_special_tokens = True
     return [
         *checks,
-        _compare(
+        Check.of(
             "tokenizers: ids",
             texts,
             lambda text: peer.encode(text, add_special_tokens=False).ids == tokenizer.encode(text),
         ),
-        _compare(
+        Check.of(
             "tokenizers: ids and </s>",
             texts,
             lambda text: peer.encode(text).ids == tokenizer.encode(text, append_eos=True),
@@ -198,7 +171,7 @@ def _transformers(tokenizer: Tokenizer, folder: Path, texts: list[str]) -> list[
     peer = AutoTokenizer.from_pretrained(folder)
     return [
         *_ids_of_pieces(tokenizer.vocabulary, "transformers", len(peer), peer.convert_tokens_to_ids),
-        _compare(
+        Check.of(
             "transformers: ids and </s>",
             texts,
             lambda text: peer(text, split_special_tokens=True)["input_ids"] == [*tokenizer.encode(text), EOS],

@@ -27,14 +27,19 @@ from spanish_tok.options import FieldsAlone
 from spanish_tok.readers.inputs import Input
 from spanish_tok.readers.options import FileReport
 from spanish_tok.schema import COUNT, fault_of
+from spanish_tok.text.arrow import ids_kind
 from spanish_tok.tokenization.tokenizer import Tokenizer
 
 FORMAT = 1
 METADATA_KEY = b"spanish-tok"
 RECORD_BYTES = 16  # that a record counts beside its text, so that empty records fill a shard too
 ROW_GROUP = 1 << 16
-TOKENS = pa.schema([pa.field("id", pa.string()), pa.field("tokens", pa.list_(pa.uint16()), nullable=False)])
 TEXTS = pa.schema([pa.field("id", pa.string()), pa.field("text", pa.large_string(), nullable=False)])
+
+
+def token_schema(size: int) -> pa.Schema:
+    """Return the columns of token shards of a vocabulary of so many ids."""
+    return pa.schema([pa.field("id", pa.string()), pa.field("tokens", ids_kind(size), nullable=False)])
 
 
 class ShardInput(NamedTuple):
@@ -81,7 +86,7 @@ class ShardJob(FieldsAlone):
     @property
     def schema(self) -> pa.Schema:
         """The columns of its shards."""
-        return TOKENS if self.kind == "tokens" else TEXTS
+        return token_schema(len(self.tokenizer.vocabulary)) if self.kind == "tokens" else TEXTS
 
     @property
     def counted(self) -> tuple[str, ...]:

@@ -17,9 +17,9 @@ from spanish_tok.files import atomic_path, check_shape, read_json, sha256_of_fil
 from spanish_tok.jobs import MANIFEST
 from spanish_tok.readers.options import Location
 from spanish_tok.schema import COUNT
-from spanish_tok.shards.job import FORMAT, TOKENS
-from spanish_tok.tokenization.column_encoder import MOST_IDS
-from spanish_tok.vocab.ids import check_offsets
+from spanish_tok.shards.job import FORMAT, token_schema
+from spanish_tok.text.arrow import ids_kind
+from spanish_tok.vocab.ids import MOST_IDS, check_offsets
 from spanish_tok.vocab.vocabulary import Vocabulary
 
 COUNTED = ("records", "ids")
@@ -36,8 +36,17 @@ ARRAYS = ".arrays"  # hidden, so that readers of a folder of Parquet skip it
 class TokenArrays(NamedTuple):
     """Records as two arrays: record r is ids[offsets[r]:offsets[r + 1]]."""
 
-    ids: NDArray[np.uint16]
+    ids: NDArray[Any]
     offsets: NDArray[np.int64]
+
+
+def id_type(size: int) -> str:
+    """Return NumPy's name of the type of ids of a vocabulary of so many.
+
+    >>> id_type(65_536), id_type(250_100)
+    ('uint16', 'uint32')
+    """
+    return str(ids_kind(size).value_type)
 
 
 def read_manifest(folder: Location, vocabulary: Vocabulary | None = None) -> dict[str, Any]:
@@ -80,9 +89,9 @@ def load_shards(
 ) -> TokenArrays:
     """Return all records of token shards as flat arrays, memory-mapped.
 
-    They are ids: uint16[n] and offsets: int64[records + 1].
+    They are ids: uint16[n], or uint32[n] where the vocabulary has more than 65,536, and offsets: int64[records + 1].
 
-    The first call checks the shards and writes the arrays, uncompressed (2 bytes an id), into `cache`, by
+    The first call checks the shards and writes the arrays, uncompressed (2 or 4 bytes an id), into `cache`, by
     default a hidden folder beside the shards; later ones only map them. Several processes share the memory.
 
     Raises SpanishTokError if a shard is damaged, or was not made with `vocabulary` if that is given.
@@ -119,9 +128,10 @@ def check_arrays(arrays: TokenArrays, size: int, name: str) -> TokenArrays:
     Raises SpanishTokError for another type, offsets out of order or range, and an id that the vocabulary has not.
     """
     ids, offsets = arrays
-    if ids.dtype != np.uint16 or ids.ndim != 1 or offsets.dtype != np.int64:
+    if ids.dtype != id_type(size) or ids.ndim != 1 or offsets.dtype != np.int64:
         raise SpanishTokError(
-            f"{name} holds {ids.dtype} and {offsets.dtype}", "Ids are uint16[n], offsets int64[records + 1]."
+            f"{name} holds {ids.dtype} and {offsets.dtype}",
+            f"Ids are {id_type(size)}[n], offsets int64[records + 1].",
         )
     check_offsets(offsets, ids.size, f"The offsets of {name}")
     if offsets[0] or offsets[-1] != ids.size:
@@ -135,9 +145,10 @@ def check_arrays(arrays: TokenArrays, size: int, name: str) -> TokenArrays:
 
 
 def _write_arrays(folder: Path, manifest: dict[str, Any], ids_path: Path, offsets_path: Path) -> None:
+    kind = np.dtype(id_type(manifest["vocabulary"]["size"]))
     lengths = [np.zeros(1, np.int64)]
     with atomic_path(ids_path) as partial, open(partial, "wb") as file:
-        header = {"descr": "<u2", "fortran_order": False, "shape": (manifest["ids"],)}
+        header = {"descr": kind.str, "fortran_order": False, "shape": (manifest["ids"],)}
         write_array_header_1_0(file, header)
         for _, table in shard_tables(folder, manifest):
             for chunk in table["tokens"].chunks:
@@ -152,6 +163,7 @@ def shard_tables(folder: Path, manifest: dict[str, Any]) -> Iterator[tuple[Path,
 
     Raises SpanishTokError unless it has the SHA-256, the columns and the numbers of records and ids that are stated.
     """
+    schema = token_schema(manifest["vocabulary"]["size"])
     for row in manifest["shards"]:
         path = folder / Path(row["file"]).name
         if not os.path.isfile(path) or sha256_of_file(path) != row["sha256"]:
@@ -159,9 +171,9 @@ def shard_tables(folder: Path, manifest: dict[str, Any]) -> Iterator[tuple[Path,
                 f"{path} is missing or not as it was written (SHA-256)", "Write the shards again."
             )
         try:
-            table = pq.read_table(path, columns=TOKENS.names)
+            table = pq.read_table(path, columns=schema.names)
             table.validate(full=True)
-            table = table.cast(TOKENS)
+            table = table.cast(schema)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise SpanishTokError(
                 f"{path} holds no ids of records ({_first_line(error)})", "Write the shards again."

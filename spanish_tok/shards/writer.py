@@ -1,7 +1,8 @@
 """The verb `shard`: data sets of text as Parquet files of ids, and back.
 
 A folder of shards holds `tokens-FFFFF-SSSSS.parquet`, shard S of input F, with the columns (id: string,
-tokens: list<uint16>), and manifest.json, written last. A shard ends with the record that brings its text to
+tokens: list<uint16>, or list<uint32> where the vocabulary has more than 65,536 ids), and manifest.json, written last,
+which names the type of the ids. A shard ends with the record that brings its text to
 `shard_bytes`, so that neither threads nor blocks of reading change a byte.
 """
 
@@ -33,7 +34,7 @@ from spanish_tok.readers.inputs import (
 )
 from spanish_tok.readers.options import FileReport, Location, ReadOptions, lost_rows
 from spanish_tok.shards.job import ShardInput, ShardJob, shard_inputs
-from spanish_tok.shards.reader import TokenArrays, load_shards, read_manifest, shard_tables
+from spanish_tok.shards.reader import TokenArrays, id_type, load_shards, read_manifest, shard_tables
 from spanish_tok.tokenization.tokenizer import Tokenizer
 
 
@@ -253,7 +254,8 @@ def _finish(
     folder: OutputFolder, job: ShardJob, entries: list[dict[str, Any]], lost: Mapping[str, int]
 ) -> ShardResult:
     totals = {name: sum(entry[name] for entry in entries) for name in job.counted}
-    manifest = {**job.described, "key": job.key, **totals, **lost, "shards": entries}
+    width = {"id_type": id_type(len(job.tokenizer.vocabulary))} if job.kind == "tokens" else {}
+    manifest = {**job.described, "key": job.key, **width, **totals, **lost, "shards": entries}
     return ShardResult(folder.path, folder.finish(manifest))
 
 
@@ -261,7 +263,8 @@ def _in_memory(
     inputs: Inputs, tokenizer: Tokenizer, options: ShardOptions, engine: Local | Ray, shown: Progress
 ) -> ShardResult:
     """Encode without writing shards."""
-    ids, lengths = [np.empty(0, np.uint16)], [np.zeros(1, np.int64)]
+    ids = [np.empty(0, id_type(len(tokenizer.vocabulary)))]
+    lengths = [np.zeros(1, np.int64)]
     reports = [FileReport(item.name) for item in inputs.items]
     for item, report in zip(inputs.items, reports, strict=True):
         for batch in _item_of_task(item, engine).read(report):

@@ -10,17 +10,21 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spanish_tok._version import __version__
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.files import atomic_path, check_files, read_json, sha256_of_file, shipped, write_json
+from spanish_tok.files import check_files, read_json, sha256_of_file, shipped, write_json
 from spanish_tok.outputs import check_folder, whole_folder
 from spanish_tok.t5.config import T5Config
+from spanish_tok.t5.foreign.files import weights_of
+from spanish_tok.t5.foreign.names import named_weights
 from spanish_tok.t5.quantization import dequantize_tensors, quantize_tensors
+from spanish_tok.t5.safetensors import Precision, read_tensors, write_tensors
+from spanish_tok.vocab.foreign import is_foreign
 from spanish_tok.vocab.vocabulary import MANIFEST as VOCABULARY_MANIFEST
 from spanish_tok.vocab.vocabulary import Vocabulary
 
@@ -33,10 +37,7 @@ RESTORER = "restorer.json"  # of a folder that restores accents: an encoder alon
 FORMAT = 1
 SHAPE = {"format": object, "vocabulary": str, "files": {str: str}, "notes?": dict}  # of model.json
 
-Precision = Literal["float32", "bfloat16", "int8"]
 Tensors = dict[str, NDArray[np.float32]]
-# other names under which some writers repeat the shared embedding
-COPIES = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "lm_head.weight")
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Checkpoint:
         """
         folder = Path(folder)
         check_tensors(self.config, self.tensors, str(folder))
-        _check_vocabulary(self.config, self.vocabulary, str(folder))
+        check_vocabulary(self.config, self.vocabulary, str(folder))
         (folder / MANIFEST).unlink(missing_ok=True)
         int8 = precision == "int8"
         if not _holds(folder, self.vocabulary) and not (
@@ -89,12 +90,13 @@ class Checkpoint:
         write_json(folder / GENERATION, generation_config(self.config))
         weights = WEIGHTS_INT8 if int8 else WEIGHTS
         write_tensors(folder / weights, quantize_tensors(self.tensors) if int8 else self.tensors, precision)
+        own = self.vocabulary.foreign.files if self.vocabulary.foreign else ()
         manifest = {
             "format": FORMAT,
             "spanish_tok": __version__,
             "parameters": self.config.parameters,
             "vocabulary": self.vocabulary.fingerprint,
-            "files": {name: sha256_of_file(folder / name) for name in (CONFIG, weights)},
+            "files": {name: sha256_of_file(folder / name) for name in (CONFIG, weights, *own)},
             "notes": dict(self.notes),
         }
         write_json(folder / MANIFEST, manifest)
@@ -114,32 +116,35 @@ class Checkpoint:
         config = T5Config.from_json(folder / CONFIG)
         if vocabulary is None:
             vocabulary = vocabulary_of(folder, manifest)
-        _check_vocabulary(config, vocabulary, str(folder))
+        check_vocabulary(config, vocabulary, str(folder))
         if manifest and manifest["vocabulary"] != vocabulary.fingerprint:
             raise SpanishTokError(
                 f"The vocabulary beside {folder / WEIGHTS} is not the one that the model was trained with",
                 "Copy the whole folder again.",
             )
-        tensors, int8 = read_weights(folder, config)
+        config, tensors, int8 = read_weights(folder, config)
         return cls(config, tensors, vocabulary, manifest.get("notes", {}), int8)
 
 
-def read_weights(folder: Path, config: T5Config) -> tuple[Tensors, bool]:
-    """Return the arrays of a model folder, and whether they are stored as int8.
+def read_weights(folder: Path, config: T5Config) -> tuple[T5Config, Tensors, bool]:
+    """Return the arrays of a model folder, its config with the head they show.
 
-    The folder may be another library's.
+    And whether they are int8.
+
+    The folder may be another library's: safetensors or PyTorch's files, one or many (see `foreign`).
 
     Raises SpanishTokError where they are not those of `config`.
     """
-    int8 = not (folder / WEIGHTS).exists() and (folder / WEIGHTS_INT8).exists()
-    weights = folder / (WEIGHTS_INT8 if int8 else WEIGHTS)
-    tensors = read_tensors(weights)
+    int8 = (folder / WEIGHTS_INT8).exists() and not (folder / WEIGHTS).exists()
     if int8:
-        tensors = dequantize_tensors(tensors, str(weights))
-    if config.tie_word_embeddings:
-        _drop_copies(tensors)
-    check_tensors(config, tensors, str(weights))
-    return tensors, int8
+        where = str(folder / WEIGHTS_INT8)
+        tensors = dequantize_tensors(read_tensors(where), where)
+    else:
+        where = str(folder / WEIGHTS) if (folder / WEIGHTS).exists() else str(folder)
+        config, weights = named_weights(config, weights_of(folder), where)
+        tensors = {name: tensor.read().numbers() for name, tensor in weights.items()}
+    check_tensors(config, tensors, where)
+    return config, tensors, int8
 
 
 def generation_config(config: T5Config) -> dict[str, Any]:
@@ -152,103 +157,6 @@ def generation_config(config: T5Config) -> dict[str, Any]:
         "eos_token_id": config.eos_token_id,
         "pad_token_id": config.pad_token_id,
     }
-
-
-def write_tensors(
-    path: str | os.PathLike[str],
-    tensors: Mapping[str, NDArray[Any]],
-    precision: Precision = "float32",
-    metadata: Mapping[str, str] | None = None,
-) -> None:
-    """Write arrays as one safetensors file, atomically.
-
-    Floats are stored in `precision`, others as they are.
-    """
-    from safetensors import TensorSpec, serialize
-
-    stored = {}
-    for name, array in tensors.items():
-        if precision == "bfloat16" and array.dtype == np.float32:
-            stored[name] = (to_bfloat16(array), "bfloat16")
-        else:
-            stored[name] = (np.ascontiguousarray(array), array.dtype.name)
-    specs = {
-        name: TensorSpec(dtype=kind, shape=array.shape, data_ptr=array.ctypes.data, data_len=array.nbytes)
-        for name, (array, kind) in stored.items()
-    }
-    with atomic_path(path) as partial:
-        partial.write_bytes(serialize(specs, metadata={"format": "pt", **(metadata or {})}))
-
-
-def read_tensors(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
-    """Return the arrays of a safetensors file.
-
-    bfloat16 and float16 are widened to float32.
-
-    Raises SpanishTokError that names the file where it is missing, cut off, or holds another type.
-    """
-    from safetensors import SafetensorError, deserialize
-
-    try:
-        entries: list[tuple[str, Any]] = deserialize(Path(path).read_bytes())  # type: ignore[no-untyped-call]
-    except OSError as error:
-        raise SpanishTokError(f"{path} cannot be read ({error.strerror})", "Check the folder.") from None
-    except SafetensorError as error:
-        raise SpanishTokError(f"{path} is damaged or cut off ({error})", "Copy the file again.") from None
-    return {name: _array(entry, name, path) for name, entry in entries}
-
-
-def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Return the metadata of a safetensors file that `read_tensors` can read."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "numpy") as file:
-            return dict(file.metadata() or {})
-    except (SafetensorError, OSError) as error:
-        raise SpanishTokError(f"{path} is damaged or cut off ({error})", "Copy the file again.") from None
-
-
-_KINDS = {
-    "F32": "float32",
-    "F16": "float16",
-    "BF16": "uint16",
-    "I64": "int64",
-    "I32": "int32",
-    "U8": "uint8",
-    "I8": "int8",
-}
-
-
-def _array(entry: Mapping[str, Any], name: str, path: str | os.PathLike[str]) -> NDArray[Any]:
-    kind = entry["dtype"]
-    if kind not in _KINDS:
-        raise SpanishTokError(f"{path}: {name} is of type {kind}", "Store it as float32 or bfloat16.")
-    array = np.frombuffer(entry["data"], dtype=_KINDS[kind]).reshape(entry["shape"])
-    if kind == "BF16":
-        return from_bfloat16(array)
-    return array.astype(np.float32) if kind == "F16" else array
-
-
-def to_bfloat16(array: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """Return the upper halves of float32 numbers, rounded to the nearest.
-
-    Ties go to even; finite input only.
-
-    >>> hex(to_bfloat16(np.array([1.0], dtype=np.float32))[0])
-    '0x3f80'
-    """
-    bits = np.ascontiguousarray(array).view(np.uint32)
-    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
-
-
-def from_bfloat16(halves: NDArray[np.uint16]) -> NDArray[np.float32]:
-    """Return the float32 numbers whose upper halves are given: exact.
-
-    >>> from_bfloat16(np.array([0x3F80], dtype=np.uint16)).tolist()
-    [1.0]
-    """
-    return (halves.astype(np.uint32) << 16).view(np.float32)
 
 
 def check_tensors(config: T5Config, tensors: Mapping[str, NDArray[Any]], where: str) -> None:
@@ -278,16 +186,6 @@ def check_tensors(config: T5Config, tensors: Mapping[str, NDArray[Any]], where: 
                 f"{where}: {name} holds numbers that are not finite",
                 "The training failed: use an earlier state.",
             )
-
-
-def _drop_copies(tensors: dict[str, NDArray[Any]]) -> None:
-    """Remove copies of the shared embedding; a copy that differs stays.
-
-    It is refused as unexpected then.
-    """
-    for name in COPIES:
-        if name in tensors and np.array_equal(tensors[name], tensors.get("shared.weight", ())):
-            del tensors[name]
 
 
 def check_model_folder(folder: Path) -> None:
@@ -332,7 +230,7 @@ def _shipped() -> Vocabulary:
 
 
 def vocabulary_of(folder: Path, manifest: Mapping[str, Any]) -> Vocabulary:
-    """Return the folder's own vocabulary, or the shipped one.
+    """Return the folder's own vocabulary, another T5's too, or the shipped one.
 
     The shipped one if model.json says that it is the model's.
     """
@@ -340,11 +238,16 @@ def vocabulary_of(folder: Path, manifest: Mapping[str, Any]) -> Vocabulary:
 
 
 def vocabulary_folder(folder: Path, manifest: Mapping[str, Any]) -> Path:
-    """Return the folder that holds a model's vocabulary: its own, or the shipped one."""
+    """Return the folder that holds a model's vocabulary.
+
+    Its own, another T5's too, or the shipped one.
+    """
     if (folder / VOCABULARY_MANIFEST).exists():
         return folder
     if manifest and _shipped().fingerprint == manifest["vocabulary"]:
         return shipped("vocab/es-5000")
+    if is_foreign(folder):
+        return folder
     raise SpanishTokError(
         f"{folder} holds no vocabulary", "Copy the files of the vocabulary's folder into it."
     )
@@ -357,7 +260,8 @@ def _holds(folder: Path, vocabulary: Vocabulary) -> bool:
         return False
 
 
-def _check_vocabulary(config: T5Config, vocabulary: Vocabulary, where: str) -> None:
+def check_vocabulary(config: T5Config, vocabulary: Vocabulary, where: str) -> None:
+    """Raise SpanishTokError if a vocabulary has more ids than the model rows."""
     if len(vocabulary) > config.vocab_size:
         raise SpanishTokError(
             f"{where}: the vocabulary has {len(vocabulary):,} ids, the model {config.vocab_size:,} rows",

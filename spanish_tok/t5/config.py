@@ -6,14 +6,16 @@ Raffel et al. 2020 (T5 1.0); Tay et al. 2021, "Scale Efficiently", table 2, for 
 """
 
 import os
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import read_json, write_json
+from spanish_tok.t5.foreign.kinds import KINDS, check_kind
 
-FEED_FORWARDS = ("relu", "gated-gelu")
+FEED_FORWARDS = ("relu", "gated-gelu", "gated-silu")
 # what transformers and CTranslate2 want to read beside our fields
 FIXED = {
     "architectures": ["T5ForConditionalGeneration"],
@@ -33,8 +35,10 @@ class T5Config:
 
     The defaults are T5's own, the sizes those of `spanish_tiny`.
 
-    `feed_forward_proj` is "relu" (T5 1.0) or "gated-gelu" (T5 1.1). With `tie_word_embeddings` the output layer
-    is the embedding, and its input is scaled by d_model^-0.5; without, there is a matrix `lm_head`, unscaled.
+    `feed_forward_proj` is "relu" (T5 1.0), "gated-gelu" (T5 1.1) or "gated-silu". With `tie_word_embeddings` the
+    output layer is the embedding, and its input is scaled by d_model^-0.5; without, there is a matrix `lm_head`,
+    unscaled. Where that is not so, `scale_decoder_outputs` tells. A "umt5" has a position bias in every layer.
+    `others` are entries of a config.json that nothing here needs; they are written again.
 
     >>> T5Config.spanish_tiny().parameters
     7176896
@@ -56,6 +60,9 @@ class T5Config:
     pad_token_id: int = 0
     eos_token_id: int = 1
     decoder_start_token_id: int = 0
+    model_type: str = "t5"
+    scale_decoder_outputs: bool | None = None  # None: as tie_word_embeddings
+    others: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in _SIZES:
@@ -83,6 +90,9 @@ class T5Config:
                 f"{self.relative_attention_max_distance}",
                 "Give a multiple of 4, and a distance of more than half of it.",
             )
+        for name in ("tie_word_embeddings", "scale_decoder_outputs"):
+            if getattr(self, name) not in (True, False, None):
+                raise SpanishTokError(f"{name} is {getattr(self, name)!r}", "Give true or false.")
         for name in ("pad_token_id", "eos_token_id", "decoder_start_token_id"):
             value = getattr(self, name)
             if type(value) is not int or not 0 <= value < self.vocab_size:
@@ -95,7 +105,26 @@ class T5Config:
 
     @property
     def gated(self) -> bool:
-        return self.feed_forward_proj == "gated-gelu"
+        return self.feed_forward_proj.startswith("gated")
+
+    @property
+    def scaled(self) -> bool:
+        """Whether the input of the output layer is scaled by d_model^-0.5."""
+        return self.tie_word_embeddings if self.scale_decoder_outputs is None else self.scale_decoder_outputs
+
+    @property
+    def biased_everywhere(self) -> bool:
+        """Whether every layer has a position bias of its own, not the first alone."""
+        return self.model_type == "umt5"
+
+    def with_head(self, tied: bool) -> "T5Config":
+        """Return the same with an output layer that is the embedding, or one of its own.
+
+        >>> T5Config().with_head(tied=False).scale_decoder_outputs
+        True
+        """
+        scaled = None if self.scaled == tied else self.scaled
+        return replace(self, tie_word_embeddings=tied, scale_decoder_outputs=scaled)
 
     @property
     def parameters(self) -> int:
@@ -115,10 +144,11 @@ class T5Config:
             shapes["lm_head.weight"] = (self.vocab_size, self.d_model)
         for stack, layers in (("encoder", self.num_layers), ("decoder", self.num_decoder_layers)):
             attentions = ["SelfAttention"] if stack == "encoder" else ["SelfAttention", "EncDecAttention"]
-            shapes[f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"] = (
-                self.relative_attention_num_buckets,
-                self.num_heads,
-            )
+            for block in range(layers if self.biased_everywhere else 1):
+                shapes[f"{stack}.block.{block}.layer.0.SelfAttention.relative_attention_bias.weight"] = (
+                    self.relative_attention_num_buckets,
+                    self.num_heads,
+                )
             for block in range(layers):
                 for place, attention in enumerate(attentions):
                     layer = f"{stack}.block.{block}.layer.{place}"
@@ -136,7 +166,11 @@ class T5Config:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of a config.json that transformers reads too."""
-        return {**FIXED, **asdict(self)}
+        own = asdict(self)
+        others = own.pop("others")
+        if self.scale_decoder_outputs is None:
+            del own["scale_decoder_outputs"]
+        return {**FIXED, "architectures": [KINDS[self.model_type]], **others, **own}
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
         """Write config.json, atomically."""
@@ -146,13 +180,15 @@ class T5Config:
     def from_dict(cls, values: dict[str, Any]) -> "T5Config":
         """Return a configuration from a config.json's content, ours or transformers'.
 
-        Unknown fields are ignored.
-
-        transformers 5 writes an untied model as `scale_decoder_outputs: false`.
+        Entries of every age are read: numbers as text, lists of `</s>`, None for a default. Whether outputs are scaled
+        is what the config means to the version of transformers that wrote it (see `_scales`).
         """
-        if values.get("model_type", "t5") != "t5":
-            raise SpanishTokError(f"model_type is {values['model_type']!r}", "Only T5 models are read here.")
-        known = {f.name: values[f.name] for f in fields(cls) if values.get(f.name) is not None}
+        check_kind(values)
+        kind = values.get("model_type", "t5")
+        own = {f.name: f for f in fields(cls) if f.name not in ("others", "scale_decoder_outputs")}
+        known = {
+            name: _plain(values[name], f.default) for name, f in own.items() if values.get(name) is not None
+        }
         missing = [
             name
             for name in ("vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_heads")
@@ -161,9 +197,12 @@ class T5Config:
         if missing:
             raise SpanishTokError(f"The configuration lacks {', '.join(missing)}", "Give a T5's config.json.")
         known.setdefault("num_decoder_layers", known["num_layers"])
-        if values.get("scale_decoder_outputs") is False:
-            known["tie_word_embeddings"] = False
-        return cls(**known)
+        scaled = _scales(kind, values)
+        tied = known.setdefault("tie_word_embeddings", kind != "mt5") and (scaled or kind != "t5")
+        left_out = {*own, "scale_decoder_outputs", *FIXED, "dtype", "torch_dtype"}
+        others = {name: value for name, value in values.items() if name not in left_out}
+        known |= {"tie_word_embeddings": tied, "scale_decoder_outputs": None if scaled == tied else scaled}
+        return cls(**known, others=others)
 
     @classmethod
     def from_json(cls, path: str | os.PathLike[str]) -> "T5Config":
@@ -196,6 +235,38 @@ class T5Config:
     def spanish_tiny(cls, **options: Any) -> "T5Config":
         """T5-Spanish-Efficient-TINY: 7,176,896 parameters with 5,000 ids."""
         return cls.preset("spanish-tiny", **options)
+
+
+def _scales(kind: str, values: Mapping[str, Any]) -> bool:
+    """Return whether a config.json means outputs to be scaled.
+
+    All versions scale a T5's unless `tie_word_embeddings` is false. transformers 4 did so with mT5 and umT5, too;
+    from version 5 on mT5's are never scaled and umT5's always. A config of 5 says `scale_decoder_outputs` for a T5.
+    """
+    stated, tied = values.get("scale_decoder_outputs"), values.get("tie_word_embeddings")
+    if isinstance(stated, bool):
+        return stated
+    old = str(values.get("transformers_version", "5")).partition(".")[0] in ("2", "3", "4")
+    if kind == "mt5":
+        return old and tied is True
+    return tied is not False or (kind == "umt5" and not old)
+
+
+def _plain(value: Any, default: Any) -> Any:
+    """Return an entry as the type of its default where another type plainly means one.
+
+    >>> _plain("512", 320), _plain([1, 106], 1), _plain(6.0, 4), _plain("relu", "relu")
+    (512, 1, 6, 'relu')
+    """
+    if isinstance(value, list) and value and not isinstance(default, list):
+        return _plain(value[0], default)
+    if isinstance(default, bool) or not isinstance(default, int | float) or isinstance(value, bool):
+        return value
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return value
+    return int(number) if isinstance(default, int) and number.is_integer() else number
 
 
 _SIZES = (

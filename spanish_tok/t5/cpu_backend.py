@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.kernels.nn import t5 as kernels
 from spanish_tok.kernels.nn.lanes import LANES
-from spanish_tok.t5.checkpoint import Checkpoint, Precision
+from spanish_tok.t5.checkpoint import Checkpoint
 from spanish_tok.t5.cpu_encoder import CpuEncoder
 from spanish_tok.t5.cpu_weights import PRECISIONS, aligned, head_of, pack_decoder, pack_screen, padded
+from spanish_tok.t5.safetensors import Precision
 
 KVCache = tuple[
     NDArray[Any], NDArray[Any], NDArray[np.float32], NDArray[np.float32]
@@ -82,8 +83,9 @@ class CpuState:
         rows, capacity = len(batch), padded(limit)
         shape = (c.num_decoder_layers, rows, c.num_heads)
         self._cache = backend._kept(shape, capacity)
-        self._bias = np.zeros((c.num_heads, capacity + LANES), np.float32)
-        self._bias[:, :capacity] = backend._positions(backend._decoder, capacity, 1, False)
+        positions = backend._positions(backend._decoder, capacity, 1, False)
+        self._bias = np.zeros((len(positions), c.num_heads, capacity + LANES), np.float32)
+        self._bias[:, :, :capacity] = positions
         self._memory = _remember(backend, batch)
         self._texts = np.arange(rows)
         self._longest = max(limit, *map(len, batch))

@@ -5,10 +5,11 @@ from numpy.typing import NDArray
 
 from spanish_tok.kernels.nn import t5 as kernels
 from spanish_tok.kernels.nn.lanes import LANES
-from spanish_tok.t5.checkpoint import Precision, Tensors
+from spanish_tok.t5.checkpoint import Tensors
 from spanish_tok.t5.config import T5Config
 from spanish_tok.t5.cpu_weights import PackedStack, aligned, pack_encoder, pack_table, padded
 from spanish_tok.t5.positions import buckets
+from spanish_tok.t5.safetensors import Precision
 
 
 class CpuEncoder:
@@ -33,13 +34,15 @@ class CpuEncoder:
     def _positions(
         self, stack: PackedStack, queries: int, keys: int, bidirectional: bool
     ) -> NDArray[np.float32]:
-        """Return what is added to scores, by distance: (heads, queries + keys - 1).
+        """Return what is added to scores, by distance.
+
+        They are (layers or 1 for all, heads, queries + keys - 1).
 
         The distances are -(queries - 1) to keys - 1.
         """
         c = self.config
         count, furthest = c.relative_attention_num_buckets, c.relative_attention_max_distance
-        return stack.positions[:, buckets(queries, keys, bidirectional, count, furthest)]
+        return stack.positions[:, :, buckets(queries, keys, bidirectional, count, furthest)]
 
     def _buffers(self, rows: int, queries: int, keys: int) -> tuple[NDArray[np.float32], ...]:
         """Return the kernels' buffers x, y, z and scores (see kernels/nn/t5.py)."""
@@ -58,10 +61,9 @@ class CpuEncoder:
         c, longest = self.config, int(np.diff(texts).max())
         buffers = self._buffers(len(ids), kernels.QUERIES, longest)
         middle = padded(longest) + LANES
-        bias = np.zeros((c.num_heads, 2 * middle), np.float32)
-        bias[:, middle - longest + 1 : middle + longest] = self._positions(
-            self._encoder, longest, longest, True
-        )
+        positions = self._positions(self._encoder, longest, longest, True)
+        bias = np.zeros((len(positions), c.num_heads, 2 * middle), np.float32)
+        bias[:, :, middle - longest + 1 : middle + longest] = positions
         keys = aligned((padded(longest) * c.d_kv,), np.float32)
         values = aligned((padded(longest) * padded(c.d_kv),), np.float32)
         matrices, norms, sizes, _ = self._encoder

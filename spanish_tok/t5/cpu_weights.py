@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from spanish_tok.kernels.nn.lanes import LANES
 from spanish_tok.kernels.nn.matmul import LINE, pack
 from spanish_tok.kernels.nn.matmul_int8 import LARGEST, pack_pairs, paired
-from spanish_tok.t5.checkpoint import Precision, Tensors, from_bfloat16, to_bfloat16
+from spanish_tok.t5.checkpoint import Tensors
 from spanish_tok.t5.config import T5Config
 from spanish_tok.t5.quantization import quantize
+from spanish_tok.t5.safetensors import Precision, from_bfloat16, to_bfloat16
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+GATES = ("relu", "gated-gelu", "gated-silu")  # what the kernels call 0, 1, 2
 Weights = NDArray[np.float32] | NDArray[np.uint16] | NDArray[np.int8]
 
 
@@ -57,7 +59,7 @@ class Sizes(NamedTuple):
     heads: int
     d_kv: int
     d_ff: int
-    gated: int
+    gated: int  # 0: ReLU, 1: gated by GELU, 2: by SiLU
 
 
 class PackedStack(NamedTuple):
@@ -66,7 +68,7 @@ class PackedStack(NamedTuple):
     matrices: Matrices
     norms: NDArray[np.float32]  # (norms in the order of their use, padded d_model)
     sizes: Sizes
-    positions: NDArray[np.float32]  # (heads, buckets): the relative position bias
+    positions: NDArray[np.float32]  # (layers, or 1 for all, heads, buckets): the relative position bias
 
 
 def padded(number: int) -> int:
@@ -125,7 +127,7 @@ def pack_decoder(config: T5Config, tensors: Tensors, precision: Precision) -> Pa
             yield _joined(tensors, f"{layer}.1.EncDecAttention", "kv")
 
     stack = _stack(config, tensors, "decoder", pack_matrices([*matrices()], precision))
-    if config.tie_word_embeddings:
+    if config.scaled:
         stack.norms[-1] *= np.float32(config.d_model**-0.5)
     return stack
 
@@ -218,6 +220,10 @@ def _stack(config: T5Config, tensors: Tensors, name: str, matrices: Matrices) ->
     for row, place in zip(norms, [*places, f"{name}.final_layer_norm"], strict=True):
         row[: config.d_model] = tensors[f"{place}.weight"]
     c = config
-    sizes = Sizes(layers, c.d_model, c.num_heads, c.d_kv, c.d_ff, int(c.gated))
-    bias = tensors[f"{name}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"]
-    return PackedStack(matrices, norms, sizes, np.ascontiguousarray(bias.T))
+    gated = GATES.index(c.feed_forward_proj)
+    sizes = Sizes(layers, c.d_model, c.num_heads, c.d_kv, c.d_ff, gated)
+    biases = [
+        tensors[f"{name}.block.{block}.layer.0.SelfAttention.relative_attention_bias.weight"].T
+        for block in range(layers if c.biased_everywhere else 1)
+    ]
+    return PackedStack(matrices, norms, sizes, np.stack(biases))

@@ -27,7 +27,7 @@ def draw_weights(model: nn.Module, config: T5Config) -> None:
     head gets d_model^-0.5 where some have 1, which starts at ln V + 100.
     """
     deviations = {
-        "shared": 0.8 if config.tie_word_embeddings else 1.0,
+        "shared": 0.8 if config.scaled else config.d_model**-0.5 if config.tie_word_embeddings else 1.0,
         "q": (config.d_model * config.d_kv) ** -0.5,
         "o": config.inner**-0.5,
         "wo": config.d_ff**-0.5,

@@ -82,6 +82,7 @@ class Attention(nn.Module):
         super().__init__()
         self.config = config
         self.dropout = Dropout(config)
+        self.positions = positions
         self.q = nn.Linear(config.d_model, config.inner, bias=False)
         self.k = nn.Linear(config.d_model, config.inner, bias=False)
         self.v = nn.Linear(config.d_model, config.inner, bias=False)
@@ -132,12 +133,13 @@ class Attention(nn.Module):
 class FeedForward(nn.Module):
     """Two linear layers with ReLU between.
 
-    Gated: GELU(x W0) * (x W1) instead of ReLU(x W).
+    Gated: GELU(x W0) * (x W1) instead of ReLU(x W), or SiLU for GELU.
     """
 
     def __init__(self, config: T5Config) -> None:
         super().__init__()
         self.gated = config.gated
+        self.silu = config.feed_forward_proj == "gated-silu"
         if self.gated:
             self.wi_0 = nn.Linear(config.d_model, config.d_ff, bias=False)
             self.wi_1 = nn.Linear(config.d_model, config.d_ff, bias=False)
@@ -147,9 +149,13 @@ class FeedForward(nn.Module):
         self.dropout = Dropout(config)
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = F.gelu(self.wi_0(x), approximate="tanh") * self.wi_1(x) if self.gated else F.relu(self.wi(x))
+        inner = self.gate(self.wi_0(x)) * self.wi_1(x) if self.gated else F.relu(self.wi(x))
         output: Tensor = self.wo(self.dropout(inner))
         return output
+
+    def gate(self, x: Tensor) -> Tensor:
+        """Return SiLU or GELU of x."""
+        return F.silu(x) if self.silu else F.gelu(x, approximate="tanh")
 
 
 class Sublayer(nn.Module):
@@ -180,9 +186,9 @@ class Block(nn.Module):
     The second in the decoder alone.
     """
 
-    def __init__(self, config: T5Config, decoder: bool, first: bool) -> None:
+    def __init__(self, config: T5Config, decoder: bool, positions: bool) -> None:
         super().__init__()
-        sublayers = [Sublayer("SelfAttention", Attention(config, positions=first), config)]
+        sublayers = [Sublayer("SelfAttention", Attention(config, positions), config)]
         if decoder:
             sublayers.append(Sublayer("EncDecAttention", Attention(config), config))
         sublayers.append(Sublayer("DenseReluDense", FeedForward(config), config))

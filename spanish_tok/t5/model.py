@@ -16,10 +16,11 @@ from torch import Tensor, nn
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.parallel.threads import available_cores
-from spanish_tok.t5.checkpoint import Checkpoint, Precision, Tensors
+from spanish_tok.t5.checkpoint import Checkpoint, Tensors
 from spanish_tok.t5.config import T5Config
 from spanish_tok.t5.init import draw_weights
 from spanish_tok.t5.layers import Block, Dropout, Norm
+from spanish_tok.t5.safetensors import Precision
 from spanish_tok.vocab.vocabulary import Vocabulary
 
 IGNORED = -100  # a label that adds nothing to the loss
@@ -28,14 +29,15 @@ IGNORED = -100  # a label that adds nothing to the loss
 class Stack(nn.Module):
     """The encoder or the decoder: blocks and a last norm.
 
-    The blocks share the position bias of the first.
+    The blocks share the position bias of the first, or have one each (umT5).
     """
 
     def __init__(self, config: T5Config, decoder: bool) -> None:
         super().__init__()
         self.decoder = decoder
         layers = config.num_decoder_layers if decoder else config.num_layers
-        self.block = nn.ModuleList([Block(config, decoder, first=i == 0) for i in range(layers)])
+        everywhere = config.biased_everywhere
+        self.block = nn.ModuleList([Block(config, decoder, everywhere or i == 0) for i in range(layers)])
         self.final_layer_norm = Norm(config)
         self.dropout = Dropout(config)
 
@@ -45,16 +47,17 @@ class Stack(nn.Module):
         `mask` (batch, keys) marks the input ids that are real, None: all.
         """
         length = x.shape[1]
-        first: Any = self.block[0]
-        bias = first.layer[0].inner.position_bias(length, length, bidirectional=not self.decoder)
-        memory_bias = None
+        hidden = _mask_bias(mask, x)
         if self.decoder:
-            memory_bias = _mask_bias(mask, x)
-            bias = bias + torch.full((length, length), -torch.inf, device=x.device).triu(1)
-        elif mask is not None:
-            bias = bias + _mask_bias(mask, x)
+            hidden = torch.full((length, length), -torch.inf, device=x.device).triu(1)
+        memory_bias = _mask_bias(mask, x) if self.decoder else None
+        bias: Tensor | None = None
         x = self.dropout(x)
         for block in self.block:
+            attention: Any = block.layer[0].inner  # type: ignore[index]
+            if bias is None or attention.positions:
+                bias = attention.position_bias(length, length, bidirectional=not self.decoder)
+                bias = bias if hidden is None else bias + hidden
             x = block(x, bias, memory, memory_bias)
         output: Tensor = self.dropout(self.final_layer_norm(x))
         return output
@@ -85,6 +88,11 @@ class T5(nn.Module):
             self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
         draw_weights(self, config)
 
+    @property
+    def head(self) -> Tensor:
+        """The output layer, (vocab_size, d_model)."""
+        return self.shared.weight if self.config.tie_word_embeddings else self.lm_head.weight
+
     def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """(batch, length) of ids -> hidden states (batch, length, d_model)."""
         hidden: Tensor = self.encoder(self.shared(input_ids), attention_mask)
@@ -92,10 +100,8 @@ class T5(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the scores of all ids from the decoder's hidden states."""
-        if self.config.tie_word_embeddings:
-            return F.linear(hidden * self.config.d_model**-0.5, self.shared.weight)
-        scores: Tensor = self.lm_head(hidden)
-        return scores
+        hidden = hidden * self.config.d_model**-0.5 if self.config.scaled else hidden
+        return F.linear(hidden, self.head)
 
     def forward(
         self,

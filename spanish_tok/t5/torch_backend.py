@@ -44,13 +44,16 @@ class TorchBackend:
     def __init__(self, model: T5) -> None:
         self.config: T5Config = model.config
         self._model = model.eval()
+        self._silu = model.config.feed_forward_proj == "gated-silu"
         with torch.no_grad():
             self._layers = [_layer(block) for block in model.decoder.block]
             c = self.config
-            head = model.shared.weight * c.d_model**-0.5 if c.tie_word_embeddings else model.lm_head.weight
-            self._head = _transposed(head * model.decoder.final_layer_norm.weight)
-            first: Any = model.decoder.block[0]
-            self._positions: Tensor = first.layer[0].inner.relative_attention_bias.weight.detach().T
+            norm = model.decoder.final_layer_norm.weight
+            self._head = _transposed(model.head * (norm * c.d_model**-0.5 if c.scaled else norm))
+            blocks: Any = model.decoder.block
+            biased = blocks if c.biased_everywhere else [blocks[0]] * len(blocks)
+            weights = [block.layer[0].inner.relative_attention_bias.weight.detach().T for block in biased]
+            self._positions: Tensor = torch.stack(weights)  # (layers, heads, buckets)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> "TorchBackend":
@@ -98,7 +101,9 @@ class TorchState:
         numbers = buckets(
             limit, 1, False, c.relative_attention_num_buckets, c.relative_attention_max_distance
         )  # distances -(limit - 1) to 0
-        self._bias = backend._positions[:, torch.tensor(numbers, device=memory.device)]  # (heads, limit)
+        self._bias = backend._positions[
+            :, :, torch.tensor(numbers, device=memory.device)
+        ]  # (layers, heads, limit)
 
     @property
     def rows(self) -> int:
@@ -109,13 +114,15 @@ class TorchState:
         """Return the logits that follow the last ids; see `sampling.State.step`."""
         backend, c = self._backend, self._backend.config
         x = F.embedding(torch.from_numpy(ids).to(self._bias.device), backend._model.shared.weight)
-        for layer, cache, memory in zip(backend._layers, self._cache, self._memory, strict=True):
-            x = self._attend(x, layer, cache)
+        for layer, cache, memory, bias in zip(
+            backend._layers, self._cache, self._memory, self._bias, strict=True
+        ):
+            x = self._attend(x, layer, cache, bias)
             x = self._attend_to_memory(x, layer, *memory)
             up = _norm(x, c) @ layer.up
             if c.gated:
                 gate, up = up.chunk(2, -1)
-                up = F.gelu(gate, approximate="tanh") * up
+                up = (F.silu(gate) if backend._silu else F.gelu(gate, approximate="tanh")) * up
             else:
                 up = up.relu_()
             x = torch.addmm(x, up, layer.down)
@@ -123,13 +130,13 @@ class TorchState:
         scores: NDArray[np.float32] = (_norm(x, c) @ backend._head).cpu().numpy()
         return scores
 
-    def _attend(self, x: Tensor, layer: Layer, cache: Tensor) -> Tensor:
+    def _attend(self, x: Tensor, layer: Layer, cache: Tensor, bias: Tensor) -> Tensor:
         c, end = self._backend.config, self._step + 1
         qkv = (_norm(x, c) @ layer.qkv).view(-1, 3, c.num_heads, c.d_kv)
         cache[:, :, :, self._step] = qkv[:, 1:].transpose(0, 1)
         keys, values = cache[0, :, :, :end], cache[1, :, :, :end]
         scores = qkv[:, 0, :, None] @ keys.transpose(2, 3)
-        scores += self._bias[:, None, -end:]
+        scores += bias[:, None, -end:]
         mixed = scores.softmax(-1) @ values
         return torch.addmm(x, mixed.view(-1, c.inner), layer.o)
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
 
+MOST_NARROW = 1 << 16  # ids that 16 bits can number
 Column: TypeAlias = pa.Array | pa.ChunkedArray | Sequence[str | None]
 
 
@@ -82,3 +83,14 @@ def bytes_and_offsets(chunk: pa.LargeStringArray) -> tuple[NDArray[np.uint8], ND
 def text_array(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> pa.LargeStringArray:
     """Return a large_string array over the buffers `bytes_and_offsets` gives, no copy."""
     return pa.LargeStringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(data))
+
+
+def ids_kind(size: int) -> pa.DataType:
+    """Return the type of lists of ids of a vocabulary.
+
+    16 bits an id, or 32 where it has more than 65,536.
+
+    >>> ids_kind(5000), ids_kind(250_100)
+    (ListType(list<item: uint16>), ListType(list<item: uint32>))
+    """
+    return pa.list_(pa.uint16() if size <= MOST_NARROW else pa.uint32())

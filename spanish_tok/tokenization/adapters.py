@@ -18,8 +18,9 @@ from spanish_tok.parallel.threads import available_cores
 from spanish_tok.tokenization.piece_spelling import PieceSpelling
 from spanish_tok.tokenization.pipeline_check import checked_pipeline, told
 from spanish_tok.tokenization.tokenizer import Tokenizer
+from spanish_tok.vocab.foreign import is_foreign
 from spanish_tok.vocab.spiece import load_engine, parse_model
-from spanish_tok.vocab.vocabulary import MANIFEST, UNK, Vocabulary
+from spanish_tok.vocab.vocabulary import MANIFEST, Vocabulary
 
 SHIPPED = "es-5000, the one that ships"
 OURS = "spanish-tok"
@@ -122,7 +123,7 @@ class TokenizerAdapter:
             kind=OURS,
             size=len(vocabulary),
             find_special=lambda: frozenset(vocabulary.special_ids),
-            find_unknown=lambda: UNK,
+            find_unknown=lambda: vocabulary.unknown,
             encode=tokenizer.encode,
             prepare=lambda texts: texts,
             encode_batch=lambda texts: tokenizer.encode_column(texts, threads=threads),
@@ -166,12 +167,12 @@ def load_adapter(path: Path | None, threads: int | None = None) -> TokenizerAdap
 def adapter_of_model_folder(folder: Path) -> TokenizerAdapter:
     """Return the tokenizer of a model folder.
 
-    That is our vocabulary, or another T5's tokenizer.json.
+    That is our vocabulary, or another T5's spiece.model or tokenizer.json.
     """
-    if (folder / MANIFEST).exists() or (folder / "tokenizer.json").exists():
-        return load_adapter(folder)
+    if (folder / MANIFEST).exists() or is_foreign(folder):
+        return TokenizerAdapter.of(Tokenizer.load(folder), str(folder))
     raise SpanishTokError(
-        f"{folder} holds neither a vocabulary nor a tokenizer.json",
+        f"{folder} holds neither a vocabulary nor a spiece.model or tokenizer.json",
         "Copy the tokenizer's files into the model's folder.",
     )
 

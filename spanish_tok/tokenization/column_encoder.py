@@ -19,15 +19,14 @@ from spanish_tok.kernels.text.decode import decode_records
 from spanish_tok.kernels.text.encode import encode_records
 from spanish_tok.parallel.threads import available_cores, map_in_order
 from spanish_tok.text.alphabet import SPACE_MARK
-from spanish_tok.text.arrow import Column, bytes_and_offsets, check_arrow, text_array, text_chunks
+from spanish_tok.text.arrow import Column, bytes_and_offsets, check_arrow, ids_kind, text_array, text_chunks
 from spanish_tok.tokenization.compiler import CompiledVocabulary, compile_vocabulary
-from spanish_tok.vocab.spiece import load_engine
+from spanish_tok.tokenization.engines import engine_of
 from spanish_tok.vocab.vocabulary import EOS, Vocabulary
 
 Arrow: TypeAlias = pa.Array | pa.ChunkedArray
 
-IDS = pa.list_(pa.uint16())
-MOST_IDS = 1 << 16
+IDS = pa.list_(pa.uint16())  # what the kernels write
 SLICE = 1 << 22  # bytes of text that a thread takes at a time
 KNOWN_SETS = 1 << 19  # of one cache line each, 32 MB: the table of known chunks of one thread
 LINE = 64  # bytes
@@ -39,21 +38,17 @@ class ColumnEncoder:
     It equals sentencepiece on every text.
 
     Compiled code does it where `compile_vocabulary` can pack the vocabulary; any other one is given to
-    sentencepiece itself, which is slower. Safe in threads. Raises SpanishTokError where ids need more
-    than 16 bits.
+    sentencepiece itself, which is slower, or to the library of a tokenizer.json. Ids are uint16, or uint32 where
+    the vocabulary has more than 65,536. Safe in threads.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        if len(vocabulary) > MOST_IDS:
-            raise SpanishTokError(
-                f"The vocabulary has {len(vocabulary):,} ids, but a column holds 16-bit ids",
-                f"Use one of {MOST_IDS:,} ids or fewer.",
-            )
         self.vocabulary = vocabulary
+        self.kind = ids_kind(len(vocabulary))
         self._tables: list[NDArray[np.uint64]] = []  # of known chunks, each for one thread at a time
 
     def encode(self, column: Column, append_eos: bool = False, threads: int | None = None) -> Arrow:
-        """Return the ids of each text as list<uint16>.
+        """Return the ids of each text as list<uint16>, or list<uint32> (see `ids_kind`).
 
         A chunked array gives a chunked array, else it is an array.
 
@@ -64,7 +59,7 @@ class ColumnEncoder:
         slices = [part for chunk in text_chunks(column) for part in _slices(chunk)]
         lists = list(map_in_order(lambda part: work(part, append_eos), slices, threads or available_cores()))
         if isinstance(column, pa.ChunkedArray):
-            return pa.chunked_array(lists, IDS)
+            return pa.chunked_array(lists, self.kind)
         return lists[0] if len(lists) == 1 else pa.concat_arrays(lists)
 
     def _encode(self, texts: pa.LargeStringArray, append_eos: bool) -> pa.ListArray:
@@ -78,7 +73,7 @@ class ColumnEncoder:
 
     def _encode_by_sentencepiece(self, texts: pa.LargeStringArray, append_eos: bool) -> pa.ListArray:
         strings = [text.replace("\0", "\1") for text in texts.to_pylist()]
-        return pa.array(self._engine.encode(strings, add_eos=append_eos, num_threads=1), IDS)
+        return pa.array(self._engine.encode(strings, add_eos=append_eos, num_threads=1), self.kind)
 
     def decode(self, lists: Arrow) -> Arrow:
         """Return the text of each list of ids as large_string.
@@ -121,11 +116,11 @@ class ColumnEncoder:
 
     @cached_property
     def _compiled(self) -> CompiledVocabulary | None:
-        return compile_vocabulary(self.vocabulary)
+        return compile_vocabulary(self.vocabulary) if self.kind == IDS else None
 
     @cached_property
     def _engine(self) -> Any:
-        return load_engine(self.vocabulary.serialized)
+        return engine_of(self.vocabulary)
 
     @cached_property
     def _texts(self) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:

@@ -42,7 +42,7 @@ def compile_vocabulary(vocabulary: Vocabulary) -> CompiledVocabulary | None:
     by single characters and pairs of a letter and its mark, and every character that this can produce as a
     piece, so that nothing is unknown.
     """
-    if not vocabulary.exact or not _is_usual(vocabulary):
+    if vocabulary.foreign or not vocabulary.exact or not _is_usual(vocabulary):
         return None
     table = packed_table(vocabulary.charsmap)
     pieces = set(vocabulary.pieces)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, overload
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.text.alphabet import SPACE_MARK
 from spanish_tok.text.table import NormalizationTable, valid_text
-from spanish_tok.vocab.spiece import load_engine
-from spanish_tok.vocab.vocabulary import EOS, PAD, UNK, Vocabulary
+from spanish_tok.tokenization.engines import engine_of
+from spanish_tok.vocab.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from spanish_tok.tokenization.column_encoder import ColumnEncoder
     from spanish_tok.tokenization.subword_regularization import Sampler
 
-MOST_IN_COLUMNS = 1 << 16  # ids of a vocabulary; columns hold 16-bit ids
 LONG = 100_000  # characters; from here on text goes to the compiled kernel at once
 EXACT = 15_000  # a sum of scores up to here was exact in float32 all along (design: 2^14, less a margin)
 
@@ -40,10 +39,9 @@ class Tokenizer:
     {'input_ids': [[598, 52, 1], [623, 1, 0]], 'attention_mask': [[1, 1, 1], [1, 1, 0]]}
     """
 
-    eos_id, pad_id, unk_id = EOS, PAD, UNK
-
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
+        self.eos_id, self.pad_id, self.unk_id = vocabulary.eos, vocabulary.pad, vocabulary.unknown
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str] | None = None) -> "Tokenizer":
@@ -90,7 +88,7 @@ class Tokenizer:
         [598, 1, 2]
         """
         if isinstance(piece, str):
-            return self._id_of.get(piece, UNK)
+            return self._id_of.get(piece, self.unk_id)
         return [self.piece_to_id(one) for one in piece]
 
     @overload
@@ -112,7 +110,11 @@ class Tokenizer:
 
     @cached_property
     def _engine(self) -> Any:
-        return load_engine(self.vocabulary.serialized)
+        return engine_of(self.vocabulary)
+
+    @cached_property
+    def _continuing_engine(self) -> Any:
+        return engine_of(self.vocabulary, continued=True)
 
     @overload
     def normalize(self, text: str) -> str: ...
@@ -145,10 +147,26 @@ class Tokenizer:
         if isinstance(text, list):
             return [self.encode(one, append_eos) for one in text]
         ids = self._encode(_checked(text))
-        return [*ids, EOS] if append_eos else ids
+        return [*ids, self.eos_id] if append_eos else ids
+
+    def encode_continued(self, text: str) -> list[int]:
+        """Return the ids of a text that continues a word: its first piece has no `▁`.
+
+        >>> tokenizer = Tokenizer.load()
+        >>> tokenizer.encode("ma") + tokenizer.encode_continued("na") == tokenizer.encode("mana")
+        True
+        """
+        if not text or text[0].isspace():
+            return self.encode(text)
+        if not self.vocabulary.exact or self.vocabulary.foreign:
+            ids: list[int] = self._continuing_engine.encode(_checked(text))
+            return ids
+        # a piece never crosses from a digit to a letter or a sign, so the ids of one before it can be cut off
+        shield = "." if text[0].isdigit() else "1"
+        return self.encode(shield + text)[len(self.encode(shield)) :]
 
     def _encode(self, text: str) -> list[int]:
-        exact = self.vocabulary.exact
+        exact = self.vocabulary.exact and not self.vocabulary.foreign
         if not exact or len(text) < LONG:
             ids: list[int] = self._engine.encode(text)
             if (
@@ -182,7 +200,7 @@ class Tokenizer:
         [[598, 52, 1], [623, 1]]
         """
         texts = _listed(texts)
-        if sum(map(len, texts)) < LONG or self.vocab_size > MOST_IN_COLUMNS:
+        if sum(map(len, texts)) < LONG:
             return [self.encode(text, append_eos) for text in texts]
         rows: list[list[int]] = self.encode_column(texts, append_eos, threads).to_pylist()
         return rows
@@ -242,9 +260,9 @@ class Tokenizer:
 
         most, fewest = ids_per_text(truncation, padding, max_length)
         rows = [self.encode(text)] if isinstance(text, str) else self.encode_batch(text)
-        end = [EOS] if append_eos else []
+        end = [self.eos_id] if append_eos else []
         rows = [row[: most - len(end) if most else None] + end for row in rows]
-        batch = batch_of(rows, fewest, PAD if padding else None, return_tensors)
+        batch = batch_of(rows, fewest, self.pad_id if padding else None, return_tensors)
         flat = isinstance(text, str) and return_tensors is None
         return {name: values[0] for name, values in batch.items()} if flat else batch
 

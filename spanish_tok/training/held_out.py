@@ -8,7 +8,7 @@ the records, and for every copy of a text.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,7 @@ from spanish_tok.training.bits_per_byte import BitsPerByte, Scorer, bits_per_byt
 from spanish_tok.training.packing import PackedBatches
 from spanish_tok.vocab.vocabulary import PAD
 
+TokenIds: TypeAlias = NDArray[Any]
 BLOCK = 50_000  # records decoded at a time
 
 
@@ -32,7 +33,11 @@ class HeldOutSplit(NamedTuple):
 
 
 def split(
-    ids: NDArray[np.uint16], offsets: NDArray[np.int64], tokenizer: Tokenizer, share: float, closing: int = 0
+    ids: TokenIds,
+    offsets: NDArray[np.int64],
+    tokenizer: Tokenizer,
+    share: float,
+    closing: int = 0,
 ) -> HeldOutSplit:
     """Hold out a `share` of the records.
 
@@ -49,7 +54,11 @@ def split(
 
 
 def texts_of(
-    ids: NDArray[np.uint16], offsets: NDArray[np.int64], tokenizer: Tokenizer, first: int, last: int
+    ids: TokenIds,
+    offsets: NDArray[np.int64],
+    tokenizer: Tokenizer,
+    first: int,
+    last: int,
 ) -> Any:
     """Return the normalized texts of the records [first, last) as a column."""
     begin = offsets[first]

@@ -7,6 +7,7 @@ Batch k of an epoch is computed from (seed, epoch, k) alone, so training resumes
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from spanish_tok.training.span_corruption import Batch, SpanCorruption
 from spanish_tok.vocab.vocabulary import EOS
 
 
-def closing_of(ids: NDArray[np.uint16], offsets: NDArray[np.int64]) -> int:
+def closing_of(ids: NDArray[Any], offsets: NDArray[np.int64]) -> int:
     """Return 1 if every record ends in `</s>`, 0 if none does.
 
     Raises SpanishTokError if some do.
@@ -35,13 +36,13 @@ class PackedBatches:
 
     Nothing is dropped: the last batch and sequence of an epoch may be shorter.
 
-    ids: uint16[tokens]; offsets: int64[all records + 1]; records: int64[those that are used]. closing: 1 where every
-    record ends in `</s>` already, else 0; the batches are the same.
+    ids: uint16 or uint32[tokens]; offsets: int64[all records + 1]; records: int64[those that are used]. closing: 1
+    where every record ends in `</s>` already, else 0; the batches are the same.
     An epoch is one long sequence, the records in random order with an `</s>` after each, cut into sequences of
     `corruption.tokens_for(input_length)` tokens.
     """
 
-    ids: NDArray[np.uint16]
+    ids: NDArray[Any]
     offsets: NDArray[np.int64]
     records: NDArray[np.int64]
     corruption: SpanCorruption
@@ -83,7 +84,7 @@ class PackedBatches:
         first = number * self.batch_size
         last = min(first + self.batch_size, self.sequences_per_epoch)
         offsets = np.minimum(np.arange(first, last + 1) * self.sequence_length, self.tokens_per_epoch)
-        packed = np.empty(offsets[-1] - offsets[0], np.uint16)
+        packed = np.empty(offsets[-1] - offsets[0], self.ids.dtype)
         pack(self.ids, self.offsets, self.closing, order, begins, offsets[0], EOS, packed)
         return self.corruption.corrupt_rows(packed, offsets - offsets[0], epoch, range(first, last))
 

@@ -134,8 +134,8 @@ def pretrain(
 class Pretraining(TrainingLoop[StepRecord]):
     """A pretraining in a folder; it resumes from the newest checkpoint there.
 
-    ids: uint16[tokens]; record k is ids[offsets[k]:offsets[k + 1]]. The folder holds log.csv, the loss curve, and
-    checkpoint-STEP folders, which are model folders.
+    ids: uint16 or uint32[tokens]; record k is ids[offsets[k]:offsets[k + 1]]. The folder holds log.csv, the loss
+    curve, and checkpoint-STEP folders, which are model folders.
     """
 
     state: TrainingState
@@ -143,7 +143,7 @@ class Pretraining(TrainingLoop[StepRecord]):
 
     def __init__(
         self,
-        ids: NDArray[np.uint16],
+        ids: NDArray[Any],
         offsets: NDArray[np.int64],
         tokenizer: Tokenizer,
         options: PretrainOptions,

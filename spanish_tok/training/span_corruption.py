@@ -46,7 +46,8 @@ class SpanCorruption(FieldsAlone):
 
     The draw depends on (seed, epoch, record) alone, on no global state.
 
-    Sentinels go down from `first_sentinel` (`<extra_id_0>`), in order of appearance.
+    Sentinels go down from `first_sentinel` (`<extra_id_0>`), in order of appearance; up, where `sentinel_step` is 1,
+    as in some vocabularies of others.
 
     >>> corruption = SpanCorruption(first_sentinel=4999)
     >>> inputs, targets = corruption.corrupt([10, 11, 12, 13, 14, 15, 16], epoch=0, record=1)
@@ -61,6 +62,7 @@ class SpanCorruption(FieldsAlone):
     rate: float = 0.15  # the share of tokens that is masked
     mean_span: float = 3.0  # tokens
     seed: int = 0
+    sentinel_step: int = -1
 
     def __post_init__(self) -> None:
         if not 0 < self.rate < 1:
@@ -75,8 +77,20 @@ class SpanCorruption(FieldsAlone):
 
     @classmethod
     def of(cls, vocabulary: Vocabulary, **options: Any) -> "SpanCorruption":
-        """Span corruption with the sentinels of a vocabulary."""
-        return cls(first_sentinel=vocabulary.sentinel_id(0), sentinels=vocabulary.sentinels, **options)
+        """Span corruption with the sentinels of a vocabulary.
+
+        Raises SpanishTokError for one without sentinels, or with ids that the layout here does not have.
+        """
+        ids = [vocabulary.sentinel_id(k) for k in range(max(vocabulary.sentinels, 1))]
+        step = ids[1] - ids[0] if len(ids) > 1 else -1
+        if ids != list(range(ids[0], ids[0] + step * len(ids), step)) or abs(step) != 1:
+            raise SpanishTokError("The sentinels do not follow one another", "Use another vocabulary.")
+        if (vocabulary.pad, vocabulary.eos) != (PAD, EOS):
+            raise SpanishTokError(
+                f"<pad> is {vocabulary.pad} and </s> {vocabulary.eos}",
+                f"Span corruption needs {PAD} and {EOS}.",
+            )
+        return cls(first_sentinel=ids[0], sentinels=len(ids), sentinel_step=step, **options)
 
     def lengths(self, tokens: int) -> tuple[int, int]:
         """Input and target length of a sequence of so many tokens, `</s>` included.
@@ -104,7 +118,9 @@ class SpanCorruption(FieldsAlone):
             raise SpanishTokError(f"An input of {input_length} ids holds no tokens", "Give a longer one.")
         return tokens
 
-    def corrupt(self, ids: Sequence[int], epoch: int, record: int) -> tuple[list[int], list[int]]:
+    def corrupt(
+        self, ids: Sequence[int] | NDArray[Any], epoch: int, record: int
+    ) -> tuple[list[int], list[int]]:
         """Return the ids of input and targets of one record.
 
         ids: a list, an array or a tensor [tokens], without sentinels and padding.
@@ -117,11 +133,15 @@ class SpanCorruption(FieldsAlone):
 
     def _checked(self, ids: Any) -> NDArray[Any]:
         """Return ordinary ids as an array."""
-        array = ids_array(ids, self.first_sentinel + 1)
-        if wrong := np.flatnonzero((array == PAD) | (array > self.first_sentinel - self.sentinels)).tolist():
-            kind = "<pad>" if array[wrong[0]] == PAD else "a sentinel"
+        array = ids_array(ids, MOST_IDS)
+        place = (array.astype(np.int64) - self.first_sentinel) * self.sentinel_step
+        above = (array > self.first_sentinel) & (self.sentinel_step < 0)
+        sentinel = (place >= 0) & (place < self.sentinels)
+        if wrong := np.flatnonzero((array == PAD) | sentinel | above).tolist():
+            found = array[wrong[0]]
+            kind = "<pad>" if found == PAD else "a sentinel" if sentinel[wrong[0]] else "above <extra_id_0>"
             raise SpanishTokError(
-                f"Item {wrong[0]} of the ids is {array[wrong[0]]}, {kind}", "Give the ids of text alone."
+                f"Item {wrong[0]} of the ids is {found}, {kind}", "Give the ids of text alone."
             )
         return array
 
@@ -153,8 +173,9 @@ class SpanCorruption(FieldsAlone):
         return Batch(inputs[:, :input_width], targets[:, :target_width])
 
     @cached_property
-    def _options(self) -> tuple[float, float, int, int, int]:
-        return float(self.rate), float(self.mean_span), self.first_sentinel, self.sentinels, EOS
+    def _options(self) -> tuple[float, float, int, int, int, int]:
+        step = self.sentinel_step
+        return float(self.rate), float(self.mean_span), self.first_sentinel, self.sentinels, step, EOS
 
     def rebuild(self, inputs: Sequence[int], targets: Sequence[int]) -> list[int]:
         """Return the record that inputs and targets were made from.
@@ -188,7 +209,7 @@ class SpanCorruption(FieldsAlone):
         return rebuilt
 
     def _is_sentinel(self, number: int) -> bool:
-        return self.first_sentinel - self.sentinels < number <= self.first_sentinel
+        return 0 <= (number - self.first_sentinel) * self.sentinel_step < self.sentinels
 
 
 @dataclass

@@ -24,6 +24,7 @@ from spanish_tok.schema import fault_of
 from spanish_tok.text.charsmap import compile_charsmap, spanish_charsmap
 from spanish_tok.text.table import NormalizationTable, spanish_table
 from spanish_tok.vocab import formats
+from spanish_tok.vocab.foreign import ForeignFiles, is_foreign, read_foreign
 from spanish_tok.vocab.formats import EOS, PAD, SPECIALS, UNK
 from spanish_tok.vocab.spiece import kinds_are_ours, parse_model
 
@@ -45,6 +46,8 @@ class Vocabulary(FieldsAlone):
     `charsmap` is the normalization as SentencePiece compiles it; `pairs` are the letters that have a
     decomposed form, which tokenizer.json needs; `notes` say where the vocabulary comes from; `model` is the
     spiece.model that it was read from, if it was; `specials` is how many more specials stand below the sentinels.
+    `foreign`: what another T5's vocabulary has beside that (see foreign.py); its specials and sentinels lie where its
+    library has them.
     """
 
     pieces: tuple[str, ...]
@@ -55,6 +58,7 @@ class Vocabulary(FieldsAlone):
     notes: Mapping[str, Any] = field(default_factory=dict)
     model: bytes = field(default=b"", repr=False)
     specials: int = 0
+    foreign: ForeignFiles | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.pieces)
@@ -93,6 +97,8 @@ class Vocabulary(FieldsAlone):
     @cached_property
     def special_ids(self) -> frozenset[int]:
         """The ids that text never becomes: specials and sentinels."""
+        if self.foreign:
+            return self.foreign.special
         last = range(len(self) - self.sentinels - self.specials, len(self))
         return frozenset({*range(len(SPECIALS)), *last})
 
@@ -102,7 +108,22 @@ class Vocabulary(FieldsAlone):
             raise SpanishTokError(
                 f"There is no <extra_id_{k}>", f"This vocabulary has {self.sentinels} sentinels."
             )
-        return len(self) - 1 - k
+        return self.foreign.sentinels[k] if self.foreign else len(self) - 1 - k
+
+    @property
+    def pad(self) -> int:
+        """The id of `<pad>`."""
+        return self.foreign.pad if self.foreign else PAD
+
+    @property
+    def eos(self) -> int:
+        """The id of `</s>`."""
+        return self.foreign.eos if self.foreign else EOS
+
+    @property
+    def unknown(self) -> int:
+        """The id of `<unk>`."""
+        return self.foreign.unknown if self.foreign else UNK
 
     @cached_property
     def fingerprint(self) -> str:
@@ -110,6 +131,8 @@ class Vocabulary(FieldsAlone):
 
         It decides every id of every text.
         """
+        if self.foreign and self.foreign.by_json:
+            return hashlib.sha256(self.foreign.files["tokenizer.json"]).hexdigest()
         rows = "".join(f"{piece}\t{score!r}\n" for piece, score in zip(self.pieces, self.scores, strict=True))
         return hashlib.sha256(rows.encode() + self.charsmap).hexdigest()
 
@@ -125,15 +148,20 @@ class Vocabulary(FieldsAlone):
 
     @cached_property
     def serialized(self) -> bytes:
-        """The bytes of spiece.model."""
+        """The bytes of spiece.model, for sentencepiece.
+
+        Of a foreign one with the sentinels that it lacks.
+        """
+        if self.foreign and self.foreign.by_json:
+            raise SpanishTokError("The vocabulary has no spiece.model", "Get the folder's spiece.model, too.")
         return self.model or formats.model_proto(self)
 
     def save(self, folder: str | os.PathLike[str], *, force: bool = False) -> None:
         """Write the folder: every format, and last a manifest with all SHA-256.
 
-        Nothing happens if this vocabulary is there. Raises SpanishTokError for a folder that holds anything else,
-        unless it is a vocabulary and `force` replaces it, and for a foreign model, whose ids the formats would not
-        agree on.
+        Nothing happens if this vocabulary is there. Of another T5's folder its own files are written, and no manifest.
+        Raises SpanishTokError for a folder that holds anything else, unless it is a vocabulary and `force` replaces it,
+        and for a foreign model alone, whose ids the formats would not agree on.
         """
         if check_folder_free(folder, force=force, kind="a vocabulary"):
             manifest = check_folder(Path(folder))
@@ -145,6 +173,9 @@ class Vocabulary(FieldsAlone):
 
     def write_into(self, folder: str | os.PathLike[str]) -> None:
         """Write the files of `save` into a folder, such as a model's, that holds others."""
+        if self.foreign:
+            self._write_foreign(Path(folder), self.foreign)
+            return
         if not self.exact or "normalization" not in self.notes:  # `build` notes it
             raise SpanishTokError(
                 "A foreign model can be read but not saved", "Train a vocabulary from counts."
@@ -173,13 +204,25 @@ class Vocabulary(FieldsAlone):
         }
         write_json(folder / MANIFEST, manifest)
 
+    def _write_foreign(self, folder: Path, foreign: ForeignFiles) -> None:
+        (folder / MANIFEST).unlink(missing_ok=True)
+        for name, content in foreign.files.items():
+            if not (folder / name).exists() or (folder / name).read_bytes() != content:
+                with atomic_path(folder / name) as partial:
+                    partial.write_bytes(content)
+
     @staticmethod
     def load(folder: str | os.PathLike[str] | None = None) -> "Vocabulary":
         """Read a folder that `save` wrote; by default the vocabulary that ships.
 
+        Another T5's folder is read as `foreign.py` says.
+
         Raises SpanishTokError, which names the file, where one is missing or not as it was written.
         """
         folder = Path(folder) if folder is not None else shipped("vocab/es-5000")
+        if not (folder / MANIFEST).exists() and is_foreign(folder):
+            found = read_foreign(folder)
+            return Vocabulary(sentinels=len(found.foreign.sentinels), **found._asdict())
         manifest = check_folder(folder)
         reserved = {"format", "spanish_tok", "size", "sentinels", "fingerprint", "pairs", "files"}
         notes = {name: value for name, value in manifest.items() if name not in reserved}

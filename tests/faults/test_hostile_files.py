@@ -603,7 +603,7 @@ def test_E9_notes_of_a_checkpoint_have_their_shape(
 def test_E9_arrays_of_an_optimizer_are_checked(
     change: Callable[[dict[str, Any]], Any], trained: Path, tmp_path: Path
 ) -> None:
-    from spanish_tok.t5.checkpoint import read_tensors, write_tensors
+    from spanish_tok.t5.safetensors import read_tensors, write_tensors
 
     folder = copied(trained, tmp_path)
     (path,) = folder.glob("checkpoint-*/optimizer.safetensors")

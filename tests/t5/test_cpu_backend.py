@@ -21,19 +21,12 @@ from spanish_tok.generation.sampling import Backend, GenerateOptions
 from spanish_tok.kernels.nn import attention
 from spanish_tok.kernels.nn.lanes import LANES, exponential, load, store
 from spanish_tok.kernels.nn.matmul_int8 import DEPTH, LARGEST, product_of
-from spanish_tok.t5.checkpoint import (
-    WEIGHTS_INT8,
-    Checkpoint,
-    Precision,
-    from_bfloat16,
-    read_tensors,
-    to_bfloat16,
-    write_tensors,
-)
+from spanish_tok.t5.checkpoint import WEIGHTS_INT8, Checkpoint
 from spanish_tok.t5.config import T5Config
 from spanish_tok.t5.cpu_backend import CpuBackend
 from spanish_tok.t5.cpu_weights import PRECISIONS, aligned, pack_matrices, padded
 from spanish_tok.t5.quantization import SCALE, dequantize, quantize
+from spanish_tok.t5.safetensors import Precision, from_bfloat16, read_tensors, to_bfloat16, write_tensors
 from spanish_tok.vocab.vocabulary import EOS, Vocabulary
 from tests.conftest import TOP
 

@@ -58,13 +58,14 @@ def add(x, y, d_model):
 def activate(x, d_ff, gated):
     """Activate in place.
 
-    ReLU of d_ff columns; gated: the GELU of the first d_ff columns times the d_ff behind them.
+    ReLU of d_ff columns; gated: the GELU (1) or SiLU (2) of the first d_ff columns times the d_ff behind them.
     """
+    cubic, linear = (_GELU3, _GELU1) if gated == 1 else (ZERO, -ONE)  # silu(x) = x / (1 + exp(-x))
     for row in range(x.shape[0]):
         for i in range(0, d_ff, LANES):
             part = load(x, (row, i))
             if gated:
-                power = part * fma(part * part, broadcast(_GELU3), broadcast(_GELU1))
+                power = part * fma(part * part, broadcast(cubic), broadcast(linear))
                 value = part / (broadcast(ONE) + exponential(power)) * load(x, (row, d_ff + i))
             else:
                 value = maximum(part, broadcast(ZERO))

@@ -4,8 +4,8 @@ Weights are in panels (see matmul.py).
 
 Tuples that come in together: matrices = (panels of all matrices, their scales, starts (2, matrices + 1) of each in
 both); embedding = (table (ids, padded d_model), scale of each row or empty); sizes = (layers, d_model, heads, d_kv,
-d_ff, gated); buffers = (x, y, z, scores): float32 rows, padded to multiples of 64 and 64 more. x and y hold
-d_model columns, z the widest product, scores one score a key.
+d_ff, gated: 0 ReLU, 1 GELU, 2 SiLU); buffers = (x, y, z, scores): float32 rows, padded to multiples of 64 and 64
+more. x and y hold d_model columns, z the widest product, scores one score a key.
 """
 
 import numpy as np
@@ -26,8 +26,8 @@ def encode(ids, texts, matrices, norms, embedding, sizes, epsilon, bias, buffers
 
     Text t is ids[texts[t]:texts[t + 1]].
 
-    norms (2 x layers + 1, padded d_model); bias (heads, ...): that of distance 0 in the middle; keys, values:
-    buffers of one head for the longest text.
+    norms (2 x layers + 1, padded d_model); bias (1 or layers, heads, ...): that of distance 0 in the middle; keys,
+    values: buffers of one head for the longest text.
     """
     layers, d_model, heads, d_kv, _, _ = sizes
     inner = heads * d_kv
@@ -39,7 +39,8 @@ def encode(ids, texts, matrices, norms, embedding, sizes, epsilon, bias, buffers
         normalize(x, norms[2 * layer], d_model, epsilon, y)
         apply(matrices, 4 * layer, y[:, :d_model], z[:, : 3 * inner])
         for text in range(texts.size - 1):
-            _attend_to_itself(z[texts[text] : texts[text + 1]], sizes, bias, buffers, keys, values)
+            own = bias[layer % bias.shape[0]]
+            _attend_to_itself(z[texts[text] : texts[text + 1]], sizes, own, buffers, keys, values)
         apply(matrices, 4 * layer + 1, z[:, :inner], y[:, :d_model])
         add(x, y, d_model)
         feed_forward(matrices, 4 * layer + 2, norms[2 * layer + 1], sizes, epsilon, x, y, z)
@@ -104,7 +105,7 @@ def decode(ids, step, matrices, norms, embedding, sizes, epsilon, bias, cache, m
 
     From the last id of each row, the `step`-th from 0.
 
-    norms (3 x layers + 1, padded d_model); bias (heads, ...): column capacity - 1 is that of distance 0;
+    norms (3 x layers + 1, padded d_model); bias (1 or layers, heads, ...): column capacity - 1 is that of distance 0;
     cache = (keys (layers, rows, heads, capacity x d_kv), values likewise, scales of keys and of values (layers, rows,
     heads, capacity) or empty); memory = (what `remember` writes, places, lengths of the texts, the text of each row).
     """
@@ -117,7 +118,7 @@ def decode(ids, step, matrices, norms, embedding, sizes, epsilon, bias, cache, m
     for layer in range(layers):
         normalize(x, norms[3 * layer], d_model, epsilon, y)
         apply(matrices, 6 * layer, y[:, :d_model], z[:, : 3 * inner])
-        _attend_to_past(z, y, layer, step, sizes, bias, cache, scores)
+        _attend_to_past(z, y, layer, step, sizes, bias[layer % bias.shape[0]], cache, scores)
         apply(matrices, 6 * layer + 1, y[:, :inner], z[:, :d_model])
         add(x, z, d_model)
         normalize(x, norms[3 * layer + 1], d_model, epsilon, y)
@@ -204,7 +205,7 @@ def feed_forward(matrices, number, norm, sizes, epsilon, x, y, z):
     """x += the feed-forward sublayer of x; y and z are overwritten."""
     _, d_model, _, _, d_ff, gated = sizes
     normalize(x, norm, d_model, epsilon, y)
-    apply(matrices, number, y[:, :d_model], z[:, : d_ff * (1 + gated)])
+    apply(matrices, number, y[:, :d_model], z[:, : d_ff * (2 if gated else 1)])
     activate(z, d_ff, gated)
     apply(matrices, number + 1, z[:, :d_ff], y[:, :d_model])
     add(x, y, d_model)

@@ -59,12 +59,16 @@ def write_gguf(checkpoint: Checkpoint, path: Path, precision: str = "f32") -> No
 
 def check_fits(checkpoint: Checkpoint) -> None:
     """Refuse a model that llama.cpp would compute otherwise, with the reason."""
-    config = checkpoint.config
+    config, foreign = checkpoint.config, checkpoint.vocabulary.foreign
+    if foreign and foreign.by_json:
+        raise SpanishTokError("This model cannot become GGUF: it has no spiece.model", "Export to onnx.")
     proto = parse_model(checkpoint.vocabulary.serialized, "spiece.model")
     if any(piece.type == piece.BYTE for piece in proto.pieces):
         reason = "llama.cpp spells text with byte pieces otherwise"
     elif config.feed_forward_proj == "gated-silu":
         reason = "llama.cpp's T5 has no gated SiLU"
+    elif config.biased_everywhere:
+        reason = "llama.cpp's T5 has one position bias for all layers, an umT5 one each"
     elif (config.relative_attention_num_buckets, config.relative_attention_max_distance) != (
         BUCKETS,
         DISTANCE,
@@ -78,7 +82,7 @@ def check_fits(checkpoint: Checkpoint) -> None:
 
 
 def _output_scale(config: T5Config) -> np.float32:
-    return np.float32(config.d_model**-0.5 if config.tie_word_embeddings else 1.0)
+    return np.float32(config.d_model**-0.5 if config.scaled else 1.0)
 
 
 def _kind_of(name: str, values: NDArray[np.float32], precision: str) -> Any:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import shipped, write_json
-from spanish_tok.outputs import check_folder
+from spanish_tok.outputs import check_folder, whole_folder
 from spanish_tok.readers.options import Location
-from spanish_tok.t5.checkpoint import CONFIG, GENERATION, Checkpoint, Precision, generation_config
-from spanish_tok.vocab.vocabulary import check_folder as check_vocabulary
+from spanish_tok.t5.checkpoint import CONFIG, GENERATION, Checkpoint, generation_config
+from spanish_tok.t5.safetensors import Precision
 
 FORMS = ("transformers", "ctranslate2", "onnx", "gguf", "int8")
 
@@ -83,13 +83,20 @@ def to_ctranslate2(checkpoint: Checkpoint, folder: Path, output: Path, precision
         raise SpanishTokError(
             f"CTranslate2 has no precision {precision!r}", f"Give one of {', '.join(ACCEPTED_MODEL_TYPES)}."
         )
-    if not checkpoint.config.tie_word_embeddings:
-        raise SpanishTokError("CTranslate2's converter ties every T5's output layer", "Export a tied model.")
+    c = checkpoint.config
+    if not (c.tie_word_embeddings and c.scaled):
+        raise SpanishTokError(
+            "CTranslate2's converter ties and scales every T5's output layer", "Export a tied model."
+        )
+    if c.biased_everywhere or c.feed_forward_proj == "gated-silu":
+        raise SpanishTokError(
+            f"CTranslate2's converter knows no {'umT5' if c.biased_everywhere else c.feed_forward_proj}",
+            "Decode it here, on the CPU backend.",
+        )
     converter = TransformersConverter(os.fspath(folder), low_cpu_mem_usage=True)
     try:
         converter.convert(os.fspath(output), quantization=precision)
-        for name in ("manifest.json", *check_vocabulary(folder)["files"]):
-            shutil.copyfile(folder / name, output / name)
+        checkpoint.vocabulary.write_into(output)
     except BaseException:
         shutil.rmtree(output, ignore_errors=True)
         raise
@@ -104,20 +111,11 @@ def to_onnx(checkpoint: Checkpoint, output: Path) -> None:
     from spanish_tok.t5.export.onnx import write_graphs
     from spanish_tok.t5.model import T5
 
-    # beside the output, and moved there when all is written: a decoder without its encoder is of no use
-    output = output.resolve()
-    partial = output.with_name(f".{output.name}.{os.getpid()}.partial")
-    partial.mkdir(parents=True, exist_ok=True)
-    try:
+    with whole_folder(output) as partial:  # a decoder without its encoder is of no use
         checkpoint.vocabulary.write_into(partial)
         write_json(partial / CONFIG, {**checkpoint.config.to_dict(), "dtype": "float32"})
         write_json(partial / GENERATION, generation_config(checkpoint.config))
         write_graphs(T5.from_checkpoint(checkpoint), partial)
-        if output.is_dir():
-            output.rmdir()  # an empty one; not every system replaces it
-        os.replace(partial, output)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def to_gguf(checkpoint: Checkpoint, output: Path, precision: str) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from spanish_tok.t5.layers import Attention
-from spanish_tok.t5.model import T5, Stack
+from spanish_tok.t5.model import T5
 from spanish_tok.t5.positions import buckets
 
 ENCODER = "encoder.onnx"
@@ -41,12 +41,15 @@ class Encoder(nn.Module):
         """(batch, length) twice -> memory (decoder layers, 2, batch, heads, length, d_kv)."""
         x = self.model.shared(input_ids)
         places = torch.arange(x.shape[1])
-        bias = _position_bias(self.model.encoder, places, places) + _mask_bias(attention_mask)
-        for block in self.model.encoder.block:
+        mask = _mask_bias(attention_mask)
+        blocks: Any = self.model.encoder.block
+        for i, block in enumerate(blocks):
+            if i == 0 or self.model.config.biased_everywhere:
+                bias = _position_bias(block.layer[0].inner, places, places, bidirectional=True) + mask
             x = block(x, bias)
         x = self.model.encoder.final_layer_norm(x)
-        blocks: Any = self.model.decoder.block
-        return torch.stack([_keys_values(block.layer[1].inner, x) for block in blocks])
+        readers: Any = self.model.decoder.block
+        return torch.stack([_keys_values(block.layer[1].inner, x) for block in readers])
 
 
 class Decoder(nn.Module):
@@ -72,13 +75,14 @@ class Decoder(nn.Module):
         before, steps = past.shape[4], x.shape[1]
         keys = torch.arange(before + steps)
         queries = keys[before:]
-        bias = _position_bias(self.model.decoder, queries, keys)
-        bias = bias.masked_fill(keys > queries[:, None], -torch.inf)
         memory_bias = _mask_bias(attention_mask)
         present = []
         blocks: Any = self.model.decoder.block
         for i, block in enumerate(blocks):
             attention, cross, forward = block.layer
+            if i == 0 or self.model.config.biased_everywhere:
+                bias = _position_bias(attention.inner, queries, keys, bidirectional=False)
+                bias = bias.masked_fill(keys > queries[:, None], -torch.inf)
             normed = attention.layer_norm(x)
             known = torch.cat([past[i], _keys_values(attention.inner, normed)], 3)
             x = x + _attend(attention.inner, normed, known, bias)
@@ -143,14 +147,12 @@ def _write(
         )
 
 
-def _position_bias(stack: Stack, queries: Tensor, keys: Tensor) -> Tensor:
+def _position_bias(attention: Attention, queries: Tensor, keys: Tensor, bidirectional: bool) -> Tensor:
     """Return the bias of each pair of positions, (1, heads, queries, keys)."""
-    first: Any = stack.block[0]
-    attention: Attention = first.layer[0].inner
     c = attention.config
     furthest = c.relative_attention_max_distance
     table = buckets(
-        furthest + 1, furthest + 1, not stack.decoder, c.relative_attention_num_buckets, furthest
+        furthest + 1, furthest + 1, bidirectional, c.relative_attention_num_buckets, furthest
     )  # distances -furthest to furthest
     by_distance = attention.relative_attention_bias.weight[torch.tensor(table)]
     distances = (keys - queries[:, None]).clamp(-furthest, furthest)

@@ -23,9 +23,10 @@ from spanish_tok.outputs import as_list, text_output
 from spanish_tok.readers.opening.spool import name_of
 from spanish_tok.readers.options import Location
 from spanish_tok.readers.streams import open_text
-from spanish_tok.t5.checkpoint import RESTORER, Tensors, read_tensors, write_tensors
+from spanish_tok.t5.checkpoint import RESTORER, Tensors
 from spanish_tok.t5.config import T5Config
 from spanish_tok.t5.quantization import dequantize_tensors, quantize_tensors
+from spanish_tok.t5.safetensors import read_tensors, write_tensors
 from spanish_tok.tasks.accents.forms import Forms
 from spanish_tok.tasks.accents.pieces import SLOTS, PieceReader, Window
 from spanish_tok.tasks.accents.scores import KINDS, chosen

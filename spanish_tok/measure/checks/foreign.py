@@ -1,0 +1,81 @@
+"""The checks of another T5's vocabulary.
+
+Its ids here, in its own libraries, and in transformers.
+
+Other libraries differ where a text has characters that the vocabulary lacks (transformers 5 leaves byte pieces out),
+so they are compared on texts without.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from spanish_tok.measure.checks.results import Check
+from spanish_tok.tokenization.tokenizer import Tokenizer
+
+
+def foreign_checks(tokenizer: Tokenizer, folder: Path, texts: Sequence[str]) -> list[Check]:
+    """Return the checks of a foreign vocabulary on texts.
+
+    For every library that is installed.
+    """
+    vocabulary = tokenizer.vocabulary
+    assert vocabulary.foreign
+    odd = {vocabulary.unknown, *vocabulary.foreign.byte_of}
+    encoded = {text: tokenizer.encode(text) for text in texts}
+    plain = [text for text, ids in encoded.items() if not odd.intersection(ids)]
+    sentinels = [(k, vocabulary.sentinel_id(k)) for k in range(vocabulary.sentinels)]
+    checks = [
+        Check.of(
+            "decode(encode(x)) == normalize(x), no special id",
+            plain,
+            lambda text: tokenizer.decode(encoded[text]) == tokenizer.normalize(text),
+        )
+    ]
+    for name, encode, piece in _peers(folder):
+        checks.append(Check.of(f"{name}: ids", plain, _cuts_as(encode, encoded)))
+        if name != "sentencepiece":
+            checks.append(Check.of(f"{name}: sentinels", sentinels, _names(piece)))
+    return checks
+
+
+def _cuts_as(encode: Callable[[str], list[int]], encoded: Mapping[str, list[int]]) -> Callable[[str], bool]:
+    return lambda text: encode(text) == encoded[text]
+
+
+def _names(piece: Callable[[int], str]) -> Callable[[tuple[int, int]], bool]:
+    return lambda pair: piece(pair[1]).removeprefix("▁") == f"<extra_id_{pair[0]}>"
+
+
+def _peers(folder: Path) -> list[tuple[str, Callable[[str], list[int]], Callable[[int], str]]]:
+    """Return the libraries that read the folder: (name, text -> ids, id -> piece)."""
+    found: list[tuple[str, Callable[[str], list[int]], Callable[[int], str]]] = []
+    if (folder / "spiece.model").exists():
+        import sentencepiece
+
+        spm = sentencepiece.SentencePieceProcessor(model_file=str(folder / "spiece.model"))
+        found.append(("sentencepiece", lambda text: list(spm.encode(text)), spm.id_to_piece))
+    if (folder / "tokenizer.json").exists():
+        from tokenizers import Tokenizer as Peer
+
+        peer: Any = Peer.from_file(str(folder / "tokenizer.json"))
+        found.append(
+            (
+                "tokenizers",
+                lambda text: list(peer.encode(text, add_special_tokens=False).ids),
+                peer.id_to_token,
+            )
+        )
+    if find_spec("transformers"):
+        from transformers import AutoTokenizer
+
+        auto = AutoTokenizer.from_pretrained(folder)
+        found.append(
+            (
+                "transformers",
+                lambda text: list(auto(text, add_special_tokens=False)["input_ids"]),
+                auto.convert_ids_to_tokens,
+            )
+        )
+    return found

@@ -1,0 +1,140 @@
+"""The files that hold a model's weights: one or many, safetensors or PyTorch's.
+
+A .bin file is a pickle. Only torch's own unpickler for weights reads it (`weights_only=True`), which runs no code.
+"""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.files import read_json
+from spanish_tok.t5.safetensors import Stored, stored_tensors
+
+SAFETENSORS = "model.safetensors"
+BIN = "pytorch_model.bin"
+INDEX = ".index.json"  # behind the name of a file that is cut into several
+OTHERS = {"tf_model.h5": "TensorFlow", "flax_model.msgpack": "Flax", "rust_model.ot": "Rust"}
+
+
+class WeightTensor(Protocol):
+    """A tensor of a file.
+
+    Its type and shape are known, its numbers are read when they are asked for.
+    """
+
+    @property
+    def kind(self) -> str:
+        """The type, by safetensors' name."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The sizes of its axes."""
+
+    def read(self, rows: NDArray[np.int64] | None = None) -> Stored:
+        """Return the numbers, or those of some rows."""
+
+
+Weights = dict[str, WeightTensor]
+
+
+def weights_of(folder: Path) -> Weights:
+    """Return the tensors of a model folder by the names that the files give them.
+
+    Raises SpanishTokError, which names the file, where one is missing or damaged.
+    """
+    for name, read in ((SAFETENSORS, _safetensors), (BIN, _torch)):
+        if (folder / name).exists():
+            return read(folder / name)
+        if (folder / (name + INDEX)).exists():
+            return _parts(folder / (name + INDEX), read)
+    for name, library in OTHERS.items():
+        if (folder / name).exists():
+            raise SpanishTokError(
+                f"{folder} holds weights for {library} alone ({name})",
+                "Load it in transformers 4 with from_tf or from_flax, and save it there.",
+            )
+    raise SpanishTokError(
+        f"{folder / SAFETENSORS} does not exist",
+        f"A model folder holds it, {BIN}, or several parts and {INDEX}.",
+    )
+
+
+def _safetensors(path: Path) -> Weights:
+    return dict(stored_tensors(path))
+
+
+def _parts(index: Path, read: Any) -> Weights:
+    """Return the tensors of several files, as an index says."""
+    values = read_json(index)
+    places = values.get("weight_map") if isinstance(values, dict) else None
+    if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
+        raise SpanishTokError(f"{index} is not an index of weights", "Copy the whole folder again.")
+    found: Weights = {}
+    for name in sorted(set(places.values())):
+        path = index.parent / Path(name).name
+        if not path.exists():
+            raise SpanishTokError(
+                f"{path} is missing, which {index.name} names", "Copy the whole folder again."
+            )
+        found.update(read(path))
+    if missing := sorted(places.keys() - found):
+        raise SpanishTokError(
+            f"{index.parent} lacks {missing[0]}, which {index.name} names", "Copy the whole folder again."
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class TorchTensor:
+    """A tensor that torch read, or mapped, from a .bin file."""
+
+    tensor: Any
+    kind: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.tensor.shape)
+
+    def read(self, rows: NDArray[np.int64] | None = None) -> Stored:
+        import torch
+
+        chosen = self.tensor if rows is None else self.tensor[torch.from_numpy(rows)]
+        plain = chosen.contiguous()
+        return Stored((plain.view(torch.uint16) if self.kind == "BF16" else plain).numpy(), self.kind)
+
+
+def _torch(path: Path) -> Weights:
+    """Return the tensors of a .bin file: weights alone, never code."""
+    try:
+        import torch
+    except ModuleNotFoundError:
+        raise SpanishTokError(f"{path} needs torch to be read", "pip install 'spanish-tok[t5]'") from None
+    kinds = {
+        torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
+        torch.int64: "I64", torch.int32: "I32", torch.uint8: "U8", torch.int8: "I8",
+    }  # fmt: skip
+    try:
+        mapped = zipfile.is_zipfile(path)  # files from before PyTorch 1.6 cannot be mapped
+        values = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    except Exception as error:  # the unpickler raises whatever the bytes make of it
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise SpanishTokError(
+            f"{path} is damaged, or holds more than weights ({reason})", "Get model.safetensors instead."
+        ) from None
+    if not isinstance(values, dict) or not all(
+        isinstance(tensor, torch.Tensor) for tensor in values.values()
+    ):
+        raise SpanishTokError(f"{path} holds something else than a model's weights", "Get it again.")
+    found: Weights = {}
+    for name, tensor in values.items():
+        if tensor.dtype not in kinds or tensor.layout != torch.strided:
+            raise SpanishTokError(
+                f"{path}: {name} is of type {tensor.dtype}", "Store it as float32 or bfloat16."
+            )
+        found[str(name)] = TorchTensor(tensor.detach(), kinds[tensor.dtype])
+    return found

@@ -1,0 +1,94 @@
+"""The tensors of any T5 by the names of `T5Config.shapes`.
+
+Files repeat the shared embedding under other names, leave it out where a copy is there, and hold tensors that no model
+reads any more. What transformers does with them is done here.
+"""
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.t5.config import T5Config
+from spanish_tok.t5.foreign.files import Weights, WeightTensor
+
+SHARED, HEAD = "shared.weight", "lm_head.weight"
+# where the shared embedding is looked for, in this order
+EMBEDDINGS = (SHARED, "encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
+ANCHOR = "encoder.final_layer_norm.weight"  # every T5 has it; what stands before it is a wrapper's
+# T5 1.0 was saved with a bias that its attention to the encoder never had
+HISTORICAL = re.compile(r"decoder\.block\.\d+\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight")
+ROWS = 4096  # of two tensors that are compared at a time
+
+
+def named_weights(config: T5Config, weights: Weights, where: str) -> tuple[T5Config, Weights]:
+    """Return a model's tensors by our names.
+
+    And its config with the head that they show.
+
+    A head that differs from the embedding is one of its own, whatever the config says; without one, or with an equal
+    one, the embedding is the head. Raises SpanishTokError for an encoder alone, and for several embeddings.
+    """
+    weights = _without_prefix(weights)
+    found = {name: tensor for name, tensor in weights.items() if not HISTORICAL.fullmatch(name)}
+    if not any(name.startswith("decoder.block.") for name in found):
+        raise SpanishTokError(f"{where} holds an encoder alone", "Give a model with a decoder.")
+    shared = _embedding(config, found, where)
+    head = found.pop(HEAD, None)
+    needed = config.shapes()
+    for name in [name for name in found if name not in needed and same(found[name], shared)]:
+        del found[name]
+    found[SHARED] = shared
+    tied = head is None or same(head, shared)
+    if head is not None and not tied:
+        found[HEAD] = head
+    return config.with_head(tied), found
+
+
+def _without_prefix(weights: Weights) -> Weights:
+    """Return the tensors without what a wrapper put before all names.
+
+    Such as `module.`.
+    """
+    prefixes = [name.removesuffix(ANCHOR) for name in weights if name.endswith("." + ANCHOR)]
+    if ANCHOR in weights or not prefixes:
+        return weights
+    return {name.removeprefix(prefixes[0]): tensor for name, tensor in weights.items()}
+
+
+def _embedding(config: T5Config, found: Weights, where: str) -> WeightTensor:
+    """Return the shared embedding, which may lie under another name alone."""
+    shape = (config.vocab_size, config.d_model)
+    places = [name for name in EMBEDDINGS if name in found] + [
+        name for name, tensor in found.items() if name not in (*EMBEDDINGS, HEAD) and tensor.shape == shape
+    ]
+    if not places and HEAD in found:
+        return found[HEAD]
+    if not places:
+        raise SpanishTokError(f"{where} lacks {SHARED}", "Is it another model's config.json?")
+    shared = found[places[0]]
+    if different := [name for name in EMBEDDINGS if name in found and not same(found[name], shared)]:
+        raise SpanishTokError(
+            f"{where}: {different[0]} differs from {places[0]}",
+            "Models with several embeddings are not read.",
+        )
+    return shared
+
+
+def same(one: WeightTensor, other: WeightTensor) -> bool:
+    """Return whether two tensors hold the same numbers, some rows at a time."""
+    if one is other:
+        return True
+    return one.shape == other.shape and all(
+        np.array_equal(left, right) for left, right in zip(_blocks(one), _blocks(other), strict=True)
+    )
+
+
+def _blocks(tensor: WeightTensor) -> Iterator[np.ndarray]:
+    rows = tensor.shape[0] if tensor.shape else 1
+    if not tensor.shape:
+        yield tensor.read().numbers()
+        return
+    for first in range(0, rows, ROWS):
+        yield tensor.read(np.arange(first, min(first + ROWS, rows))).numbers()

@@ -1,0 +1,302 @@
+"""Vocabularies of other T5s: a folder's spiece.model, its tokenizer.json, or both.
+
+spiece.model decides where both lie. The sentinels are found in the form that the model gives them: T5 has them behind
+the pieces of spiece.model (`<extra_id_99>` first), mT5 within it (`▁<extra_id_99>`), umT5 has none.
+
+What is kept of such a vocabulary: its own normalization, its ids, its files byte by byte. Text never becomes a special
+id, as everywhere here, even where it spells one out. What is not promised: the closed alphabet, equal ids in every
+library, offsets, and pieces that stay within runs.
+"""
+
+import json
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from spanish_tok.errors import SpanishTokError
+from spanish_tok.files import read_json
+from spanish_tok.vocab.spiece import parse_model
+
+MODEL, JSON = "spiece.model", "tokenizer.json"
+FILES = (MODEL, JSON, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+SENTINEL = re.compile(r"▁?<extra_id_(\d{1,9})>")
+BYTE = re.compile(r"<0x([0-9A-F]{2})>")
+DEFAULT_SENTINELS = 100  # that transformers gives a T5 whose files name no number
+
+
+@dataclass(frozen=True)
+class ForeignFiles:
+    """What a vocabulary of another library has beside pieces and scores.
+
+    files: as they lie in its folder. special: the ids that text never becomes. sentinels: the id of `<extra_id_k>`.
+    byte_of: the bytes that byte pieces stand for. matched: pieces that text becomes wherever it spells them out;
+    unused: ids that stand for nothing. by_json: tokenizers cuts the text, as there is no spiece.model.
+    """
+
+    files: Mapping[str, bytes] = field(repr=False)
+    special: frozenset[int] = field(repr=False)
+    sentinels: tuple[int, ...] = field(repr=False)
+    byte_of: Mapping[int, int] = field(repr=False)
+    matched: frozenset[int] = field(repr=False)
+    unused: frozenset[int] = field(repr=False)
+    pad: int
+    eos: int
+    unknown: int
+    by_json: bool
+
+
+class ForeignPieces(NamedTuple):
+    """A foreign vocabulary as `Vocabulary` wants it.
+
+    `model` is the spiece.model that sentencepiece gets.
+    """
+
+    pieces: tuple[str, ...]
+    scores: tuple[float, ...]
+    charsmap: bytes
+    model: bytes
+    foreign: ForeignFiles
+
+
+class Added(NamedTuple):
+    """A token that the tokenizer's files add to the pieces."""
+
+    token: str
+    special: bool | None  # None: it stands for nothing
+
+
+def is_foreign(folder: Path) -> bool:
+    """Return whether a folder holds a vocabulary of another library."""
+    return (folder / MODEL).exists() or (folder / JSON).exists()
+
+
+def read_foreign(folder: Path) -> ForeignPieces:
+    """Read the vocabulary of another T5 from its folder.
+
+    Raises SpanishTokError that names the file: one that is damaged, a vocabulary of bytes, one of ours that is not
+    whole. Warns where tokenizer.json gives other ids than spiece.model.
+    """
+    files = {name: (folder / name).read_bytes() for name in FILES if (folder / name).exists()}
+    options = _json_of(files, "tokenizer_config.json", folder)
+    if options.get("tokenizer_class") == "ByT5Tokenizer":
+        raise SpanishTokError(
+            f"{folder} is a ByT5: it reads bytes", "Give a T5 with pieces: T5, mT5 or umT5."
+        )
+    try:
+        return (_of_model if MODEL in files else _of_json)(folder, files, options)
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        raise SpanishTokError(
+            f"{folder} has damaged files of a tokenizer ({type(error).__name__}: {error})", "Copy them again."
+        ) from None
+
+
+def _of_model(folder: Path, files: dict[str, bytes], options: Mapping[str, Any]) -> ForeignPieces:
+    """Return the vocabulary of a spiece.model, with what other files add to it."""
+    path = str(folder / MODEL)
+    model = parse_model(files[MODEL], path)
+    if not (model.HasField("trainer_spec") and model.HasField("normalizer_spec")):
+        raise SpanishTokError(f"{path} is cut off", "Copy the file again.")
+    if _is_ours(model):
+        raise SpanishTokError(
+            f"{folder} holds no vocabulary that is whole: it has no manifest.json: its writing did not end",
+            "Copy the whole folder again.",
+        )
+    pieces = [piece.piece for piece in model.pieces]
+    if JSON in files and (told := _differences(pieces, files[JSON], folder)):
+        warnings.warn(told, stacklevel=4)
+        del files[JSON]
+    added = _added(files, options, folder)
+    extra = {number: one for number, one in added.items() if number >= len(pieces)}
+    names = [*pieces, *(one.token for one in extra.values())]
+    if not any(map(SENTINEL.fullmatch, names)):
+        given = _default_sentinels(folder, options, max([len(pieces), *(n + 1 for n in extra)]))
+        extra |= given
+        if (
+            given and "tokenizer_config.json" not in files
+        ):  # beside another config.json they would be guessed again
+            stated = {"tokenizer_class": "T5Tokenizer", "extra_ids": len(given)}
+            files["tokenizer_config.json"] = (json.dumps(stated, indent=2) + "\n").encode()
+    kinds = type(model).SentencePiece
+    for number in range(len(pieces), max(extra, default=-1) + 1):
+        one = extra.get(number, Added(f"<unused_{number}>", None))
+        kind = {True: kinds.CONTROL, False: kinds.USER_DEFINED, None: kinds.UNUSED}[one.special]
+        model.pieces.add(piece=one.token, score=0.0, type=kind)
+    for piece in model.pieces:
+        if SENTINEL.fullmatch(piece.piece):
+            piece.type = kinds.CONTROL
+    hidden = (kinds.CONTROL, kinds.UNKNOWN, kinds.UNUSED)
+    names = [piece.piece for piece in model.pieces]
+    special = [number for number, piece in enumerate(model.pieces) if piece.type in hidden]
+    unknown = next(number for number, piece in enumerate(model.pieces) if piece.type == kinds.UNKNOWN)
+    byte_of = {
+        number: int(match[1], 16)
+        for number, piece in enumerate(model.pieces)
+        if piece.type == kinds.BYTE and (match := BYTE.fullmatch(piece.piece))
+    }
+    matched = {number for number, piece in enumerate(model.pieces) if piece.type == kinds.USER_DEFINED}
+    unused = {number for number, piece in enumerate(model.pieces) if piece.type == kinds.UNUSED}
+    foreign = _foreign(folder, files, names, special, unknown, byte_of, matched, unused, by_json=False)
+    scores = tuple(piece.score for piece in model.pieces)
+    charsmap = bytes(model.normalizer_spec.precompiled_charsmap)
+    return ForeignPieces(
+        tuple(names), scores, charsmap, bytes(model.SerializeToString(deterministic=True)), foreign
+    )
+
+
+def _of_json(folder: Path, files: dict[str, bytes], options: Mapping[str, Any]) -> ForeignPieces:
+    """Return the vocabulary of a tokenizer.json alone."""
+    import tokenizers
+
+    path = folder / JSON
+    try:
+        engine: Any = tokenizers.Tokenizer.from_str(files[JSON].decode())
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a panic of the library is no Exception
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise SpanishTokError(f"{path} cannot be loaded ({reason})", "Is it whole?") from None
+    numbered = {number: token for token, number in engine.get_vocab(with_added_tokens=True).items()}
+    added = _added(files, options, folder)
+    numbered |= {number: one.token for number, one in added.items() if number not in numbered}
+    names = [numbered.get(number, f"<unused_{number}>") for number in range(max(numbered, default=-1) + 1)]
+    model = json.loads(engine.to_str())["model"]
+    scored = dict(model["vocab"]) if model.get("type") == "Unigram" else {}
+    unknown = model.get("unk_id")
+    if unknown is None:
+        unknown = engine.token_to_id(model.get("unk_token") or "<unk>")
+    special = [number for number, one in added.items() if one.special]
+    special += [
+        number for number, name in enumerate(names) if SENTINEL.fullmatch(name) or number not in numbered
+    ]
+    byte_of = {
+        number: int(match[1], 16)
+        for number, name in enumerate(names)
+        if model.get("byte_fallback") and (match := BYTE.fullmatch(name))
+    }
+    matched = {number for number, one in added.items() if not one.special}
+    unused = {number for number in range(len(names)) if number not in numbered}
+    foreign = _foreign(folder, files, names, special, unknown, byte_of, matched, unused, by_json=True)
+    return ForeignPieces(tuple(names), tuple(scored.get(name, 0.0) for name in names), b"", b"", foreign)
+
+
+def _foreign(
+    folder: Path,
+    files: Mapping[str, bytes],
+    names: Sequence[str],
+    special: Sequence[int],
+    unknown: int | None,
+    byte_of: Mapping[int, int],
+    matched: set[int],
+    unused: set[int],
+    by_json: bool,
+) -> ForeignFiles:
+    found = {int(match[1]): n for n, name in enumerate(names) if (match := SENTINEL.fullmatch(name))}
+    count = next(k for k in range(len(found) + 1) if k not in found)
+    config = _config(folder)
+    pad, eos = (
+        names.index(token) if token in names else int(config.get(entry) or fallback)
+        for token, entry, fallback in (("<pad>", "pad_token_id", 0), ("</s>", "eos_token_id", 1))
+    )
+    unknown = unknown if unknown is not None else 2
+    return ForeignFiles(
+        files=files,
+        special=frozenset({*special, *found.values(), unknown, pad, eos}),
+        sentinels=tuple(found[k] for k in range(count)),
+        byte_of=byte_of,
+        matched=frozenset(matched),
+        unused=frozenset(unused),
+        pad=pad,
+        eos=eos,
+        unknown=unknown,
+        by_json=by_json,
+    )
+
+
+def _added(files: Mapping[str, bytes], options: Mapping[str, Any], folder: Path) -> dict[int, Added]:
+    """Return the added tokens by id, of every file that may name them.
+
+    Tokenizer.json decides.
+    """
+    found: dict[int, Added] = {}
+    for token, number in _json_of(files, "added_tokens.json", folder).items():
+        found[int(number)] = Added(token, bool(SENTINEL.fullmatch(token)))
+    listed = options.get("added_tokens_decoder")
+    entries = (
+        [{"id": number, **entry} for number, entry in listed.items()] if isinstance(listed, dict) else []
+    )
+    entries += _json_of(files, JSON, folder).get("added_tokens") or []
+    for entry in entries:
+        found[int(entry["id"])] = Added(str(entry["content"]), bool(entry.get("special")))
+    return found
+
+
+def _default_sentinels(folder: Path, options: Mapping[str, Any], first: int) -> dict[int, Added]:
+    """Return the sentinels.
+
+    That transformers gives a T5Tokenizer without being told any.
+
+    None where the model has no rows for them, or is an umT5.
+    """
+    config = _config(folder)
+    count = options.get("extra_ids", 0 if config.get("model_type") == "umt5" else DEFAULT_SENTINELS)
+    count = count if isinstance(count, int) else 0
+    rows = config.get("vocab_size")
+    if isinstance(rows, int) and first + count > rows:
+        return {}
+    return {first + count - 1 - k: Added(f"<extra_id_{k}>", True) for k in range(count)}
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    values = read_json(folder / "config.json") if (folder / "config.json").exists() else {}
+    return values if isinstance(values, dict) else {}
+
+
+def _json_of(files: Mapping[str, bytes], name: str, folder: Path) -> dict[str, Any]:
+    """Return the JSON object of a file; an empty one where there is no such file."""
+    if name not in files:
+        return {}
+    try:
+        values = json.loads(files[name])
+    except (ValueError, RecursionError):
+        reason = "cannot be loaded (it is not JSON)"
+        raise SpanishTokError(f"{folder / name} {reason}", "It may be cut off: copy it again.") from None
+    if not isinstance(values, dict):
+        raise SpanishTokError(f"{folder / name} is not a JSON object", "Copy the file again.")
+    return values
+
+
+def _differences(pieces: Sequence[str], data: bytes, folder: Path) -> str:
+    """Return what is to be told.
+
+    Of a tokenizer.json with other ids than spiece.model; "" for the same.
+    """
+    model = _json_of({JSON: data}, JSON, folder).get("model")
+    vocab = model.get("vocab") if isinstance(model, dict) else None
+    theirs = [entry[0] for entry in vocab] if isinstance(vocab, list) else []
+    if isinstance(vocab, dict):
+        theirs = sorted(vocab, key=vocab.__getitem__)
+    other = [n for n, piece in enumerate(pieces) if n >= len(theirs) or theirs[n] != piece]
+    if not other:
+        return ""
+    first = other[0]
+    named = theirs[first] if first < len(theirs) else "nothing"
+    return (
+        f"{folder / JSON} gives {len(other):,} ids another piece than {MODEL}, the first is {first}: {named!r}, not "
+        f"{pieces[first]!r}. {MODEL} decides; {JSON} is left out."
+    )
+
+
+def _is_ours(model: Any) -> bool:
+    """Return whether a spiece.model is one that this package wrote.
+
+    Whose folder has a manifest.
+    """
+    scores = [piece.score * 1024 for piece in model.pieces]
+    return (
+        model.normalizer_spec.name == "user_defined"
+        and [piece.piece for piece in model.pieces][:3] == ["<pad>", "</s>", "<unk>"]
+        and all(float(score).is_integer() for score in scores)
+    )
