@@ -21,7 +21,7 @@ from typing import Any
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import check_shape, read_json, write_json
-from spanish_tok.schema import Shape
+from spanish_tok.files.schema import Shape
 
 LOCK = ".lock"
 MANIFEST = "manifest.json"
@@ -65,7 +65,7 @@ class OutputFolder:
 
     job: all that decides the bytes of the output. The manifest holds it, as the entry `under`, or entry by entry.
     inputs: what shows that an input changed while the job was unfinished, such as times of change.
-    shape, state_shape: of the manifest and of the state (see schema.py), which are checked when they are read.
+    shape, state_shape: of the manifest and of the state (see files/schema.py), which are checked when they are read.
     reads: the files that the job reads, which never lie in its output. force: replace the work of another job, or of
     this one if it is finished; an unfinished one is resumed.
 

@@ -12,7 +12,7 @@ import pytest
 
 import spanish_tok as st
 from spanish_tok.files import shipped
-from spanish_tok.outputs import check_file, check_folder, text_output, whole_folder
+from spanish_tok.files.outputs import check_file, check_folder, text_output, whole_folder
 
 LINES = "el perro come y la perra duerme\n" * 40
 MODEL = shipped("models/es-tiny")
@@ -169,13 +169,13 @@ def test_b12_the_place_is_checked_before_the_work(text: Path, monkeypatch: pytes
     def refuse(**_: object) -> None:
         raise PermissionError(13, "Permission denied", str(text.parent))
 
-    monkeypatch.setattr("spanish_tok.outputs.tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr("spanish_tok.files.outputs.tempfile.TemporaryFile", refuse)
     for check in (check_file, check_folder):
         with pytest.raises(st.SpanishTokError, match=r"cannot be written in \(Permission denied\)"):
             check(text.parent / "nuevo" / "x")
     monkeypatch.undo()
     usage = shutil.disk_usage(text)._replace(free=10)
-    monkeypatch.setattr("spanish_tok.outputs.shutil.disk_usage", lambda _: usage)
+    monkeypatch.setattr("spanish_tok.files.outputs.shutil.disk_usage", lambda _: usage)
     with pytest.raises(st.SpanishTokError, match="disk is full"):
         st.train(text, text.parent / "v", size=195)
     assert not (text.parent / "nuevo").exists()

@@ -9,7 +9,7 @@ import click
 
 import spanish_tok as st
 from spanish_tok.cli.options import FOLDER, force_option, reading, reads_files, vocab_option
-from spanish_tok.outputs import check_new_file
+from spanish_tok.files.outputs import check_new_file
 
 TEXT = click.option(
     "--text", "texts", multiple=True, type=click.Path(), metavar="FILE",

@@ -17,6 +17,7 @@ from spanish_tok.corpus.external_sort import Spill
 from spanish_tok.corpus.sampling import SCHEMA, KeyedSource, Keys, Threshold, admitted, candidates_of
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import read_json, write_json
+from spanish_tok.files.schema import COUNT, made, shape_of
 from spanish_tok.parallel.local import Local
 from spanish_tok.parallel.ray_engine import Ray
 from spanish_tok.parallel.threads import map_in_order
@@ -25,7 +26,6 @@ from spanish_tok.readers.inputs import Input, Inputs, absolute
 from spanish_tok.readers.options import FileReport
 from spanish_tok.readers.splits import parts_of
 from spanish_tok.readers.validation import batch_of
-from spanish_tok.schema import COUNT, made, shape_of
 
 CHECKPOINT_SECONDS = 20.0
 STATE = {  # the shape of candidates.json

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from spanish_tok.corpus.cleaning import KEPT, REJECTIONS, REPAIRS, RULES, Cleaned
-from spanish_tok.schema import COUNT
+from spanish_tok.files.schema import COUNT
 
 EXAMPLES = 10  # kept for each rule
 SHOWN = 300  # characters of an example

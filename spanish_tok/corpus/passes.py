@@ -9,11 +9,11 @@ from contextlib import AbstractContextManager
 from spanish_tok.corpus.candidates import CandidatePass
 from spanish_tok.corpus.sampling import Keys
 from spanish_tok.corpus.writer import SHARD_ROWS, Chunk, RecordWriter
+from spanish_tok.files.schema import COUNT
 from spanish_tok.parallel.local import Local
 from spanish_tok.parallel.ray_engine import Ray
 from spanish_tok.progress import Bar
 from spanish_tok.readers.inputs import Inputs
-from spanish_tok.schema import COUNT
 
 SURPLUS = 1.1  # candidates for each record wanted, where cleaning will reject some
 LITTLE = 0.1  # a smaller share of candidates kept: any other pass takes all

@@ -16,6 +16,7 @@ from spanish_tok.corpus.passes import POSITION, SURPLUS, candidate_pass, first_p
 from spanish_tok.corpus.sampling import chunk_ends, weighted
 from spanish_tok.corpus.writer import SHAPE, SHARD_ROWS, Chunk, Records, RecordWriter, state_shape
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.files.schema import COUNT, Shape, made, shape_of
 from spanish_tok.jobs import OutputFolder
 from spanish_tok.options import changed, check_seed
 from spanish_tok.parallel.local import Local
@@ -24,7 +25,6 @@ from spanish_tok.progress import Bar, Progress, ProgressOption, progress_of
 from spanish_tok.readers.inputs import InputOption, Inputs, check_reader, inputs_of, rereadable
 from spanish_tok.readers.options import FileReport, Location, ReadOptions, lost_rows
 from spanish_tok.readers.validation import SCHEMA
-from spanish_tok.schema import COUNT, Shape, made, shape_of
 
 LONG = 5.0  # seconds; a longer job is announced with what it will take
 IN_ORDER = {"reports": [shape_of(FileReport)], "skip": COUNT}  # a position of `clean`, see `_in_input_order`

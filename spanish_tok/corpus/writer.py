@@ -20,11 +20,11 @@ from spanish_tok.corpus.cleaning_report import SHAPE as REPORT
 from spanish_tok.corpus.cleaning_report import CleaningReport, report_of
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import atomic_path, sha256_of_file, write_json
+from spanish_tok.files.schema import COUNT, Shape
 from spanish_tok.jobs import OutputFolder
 from spanish_tok.parallel.threads import map_in_order
 from spanish_tok.progress import SILENT, Bar
 from spanish_tok.readers.validation import SCHEMA as TABLE
-from spanish_tok.schema import COUNT, Shape
 
 SHARD_ROWS = 50_000  # candidates, or records of the input, that are cleaned into one shard; see `chunk_ends`
 SHARDS = [{"file": str, "rows": COUNT, "bytes": COUNT, "sha256": str}]

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, overload
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import shipped
+from spanish_tok.files.outputs import as_list, check_new_file, text_output
 from spanish_tok.generation.beam_search import search, search_all
 from spanish_tok.generation.prompts import Prompt
 from spanish_tok.generation.sampling import (
@@ -24,7 +25,6 @@ from spanish_tok.generation.sampling import (
     write,
 )
 from spanish_tok.options import changed
-from spanish_tok.outputs import as_list, check_new_file, text_output
 from spanish_tok.progress import Bar, ProgressOption, progress_of
 from spanish_tok.readers.options import FileReport, Location, ReadOptions, lost_rows
 from spanish_tok.readers.streams import lines_of

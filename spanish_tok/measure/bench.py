@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from spanish_tok.files import shipped
+from spanish_tok.files.outputs import as_list, check_new_file
 from spanish_tok.measure import compare as comparing
 from spanish_tok.measure.peers import chosen_peers, describe
 from spanish_tok.measure.presentation import Bench
@@ -20,7 +21,6 @@ from spanish_tok.measure.round_trip import check_round_trip
 from spanish_tok.measure.speed import SAMPLE_BYTES, measure_speed
 from spanish_tok.measure.tables import plain_name
 from spanish_tok.measure.texts import check_words, sampled, size_of, texts_of
-from spanish_tok.outputs import as_list, check_new_file
 from spanish_tok.progress import Bar, ProgressOption, progress_of
 from spanish_tok.readers.inputs import InputOption, inputs_of
 from spanish_tok.readers.options import Location, ReadOptions

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from spanish_tok._version import __version__
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.files.outputs import as_list, check_new_file
 from spanish_tok.measure.groups import (
     GroupFigures,
     Groups,
@@ -44,7 +45,6 @@ from spanish_tok.measure.tables import (
     with_interval,
 )
 from spanish_tok.measure.texts import Texts, TextSummary, check_words, sampled, size_of, texts_of
-from spanish_tok.outputs import as_list, check_new_file
 from spanish_tok.progress import ProgressOption, progress_of
 from spanish_tok.readers.inputs import InputOption, Inputs, inputs_of
 from spanish_tok.readers.options import Location, ReadOptions

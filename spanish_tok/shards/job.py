@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from spanish_tok._version import __version__
 from spanish_tok.corpus.sampling import chunk_ends, weighted
 from spanish_tok.files import atomic_path, sha256_of_file
+from spanish_tok.files.schema import COUNT, fault_of
 from spanish_tok.options import FieldsAlone
 from spanish_tok.readers.inputs import Input
 from spanish_tok.readers.options import FileReport
-from spanish_tok.schema import COUNT, fault_of
 from spanish_tok.text.arrow import ids_kind
 from spanish_tok.tokenization.tokenizer import Tokenizer
 

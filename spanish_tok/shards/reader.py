@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import atomic_path, check_shape, read_json, sha256_of_file
+from spanish_tok.files.schema import COUNT
 from spanish_tok.jobs import MANIFEST
 from spanish_tok.readers.options import Location
-from spanish_tok.schema import COUNT
 from spanish_tok.shards.job import FORMAT, token_schema
 from spanish_tok.text.arrow import ids_kind
 from spanish_tok.vocab.ids import MOST_IDS, check_offsets

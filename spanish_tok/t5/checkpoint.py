@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from spanish_tok._version import __version__
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import check_files, read_json, sha256_of_file, shipped, write_json
-from spanish_tok.outputs import check_folder, whole_folder
+from spanish_tok.files.outputs import check_folder, whole_folder
 from spanish_tok.t5.config import T5Config
 from spanish_tok.t5.foreign.files import weights_of
 from spanish_tok.t5.foreign.names import named_weights

@@ -7,7 +7,7 @@ from typing import Any
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import read_json, write_json
-from spanish_tok.schema import COUNT
+from spanish_tok.files.schema import COUNT
 from spanish_tok.t5.checkpoint import refuse_restorer
 from spanish_tok.tasks.choices import Labels
 from spanish_tok.tasks.task import Task

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from spanish_tok.errors import SpanishTokError, warn_deprecated
 from spanish_tok.files import write_json
-from spanish_tok.outputs import as_list, check_new_file
+from spanish_tok.files.outputs import as_list, check_new_file
 from spanish_tok.progress import SILENT, Bar, ProgressOption, progress_of
 from spanish_tok.readers.inputs import inputs_of
 from spanish_tok.readers.options import Location, ReadOptions

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from spanish_tok.errors import SpanishTokError, warn_deprecated
+from spanish_tok.files.outputs import as_list, check_new_file, text_output
 from spanish_tok.generation.beam_search import search
 from spanish_tok.generation.sampling import GenerateOptions
-from spanish_tok.outputs import as_list, check_new_file, text_output
 from spanish_tok.progress import SILENT, Bar, ProgressOption, progress_of
 from spanish_tok.readers.options import Location, ReadOptions
 from spanish_tok.readers.rows import Row, rows_of

@@ -244,7 +244,7 @@ def for_each(
         results: Iterator[Any] = map(function, [texts] if isinstance(texts, str) else texts)
     else:
         results = _of_lines(function, files, reading, progress)
-    from spanish_tok.outputs import as_list, text_output
+    from spanish_tok.files.outputs import as_list, text_output
 
     with text_output(output, as_list(files)) as out:
         if out is None:

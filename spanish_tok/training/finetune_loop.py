@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.schema import made, shape_of
+from spanish_tok.files.schema import made, shape_of
 from spanish_tok.t5.model import T5, mask_of
 from spanish_tok.t5.model_folder import save_folder
 from spanish_tok.tasks.batches import IGNORED, ExampleBatch, batch_of, order_of

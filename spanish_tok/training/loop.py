@@ -14,9 +14,9 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.files.outputs import check_folder
 from spanish_tok.interrupts import call_whole
 from spanish_tok.jobs import claim
-from spanish_tok.outputs import check_folder
 from spanish_tok.progress import SILENT, Bar
 from spanish_tok.training.log import Log
 from spanish_tok.training.optimizers import flush_denormals

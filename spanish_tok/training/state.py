@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import parse_json, read_json, write_json
-from spanish_tok.schema import COUNT, Shape, made, shape_of
+from spanish_tok.files.schema import COUNT, Shape, made, shape_of
 from spanish_tok.t5.checkpoint import MANIFEST, Checkpoint
 from spanish_tok.t5.model import T5
 from spanish_tok.t5.safetensors import read_metadata, read_tensors, write_tensors

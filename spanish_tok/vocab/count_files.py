@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.outputs import check_file
+from spanish_tok.files.outputs import check_file
 from spanish_tok.parallel.local import Local
 from spanish_tok.parallel.ray_engine import Ray
 from spanish_tok.progress import SILENT, Bar, Progress, ProgressOption, progress_of

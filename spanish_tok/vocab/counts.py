@@ -25,13 +25,13 @@ import pyarrow.parquet as pq
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import atomic_path, parse_json
+from spanish_tok.files.outputs import check_file
+from spanish_tok.files.schema import COUNT, shape_of
 from spanish_tok.interrupts import interruptible
 from spanish_tok.kernels.text.count import SEEN_AT_FIRST, count_records, finish_counting
 from spanish_tok.kernels.text.runs import merge_runs, new_runs
-from spanish_tok.outputs import check_file
 from spanish_tok.parallel.threads import Shared, available_cores, thread_pool
 from spanish_tok.readers.options import ReadOptions
-from spanish_tok.schema import COUNT, shape_of
 from spanish_tok.text.alphabets import SPANISH_NAME
 from spanish_tok.text.arrow import Column, bytes_and_offsets, text_array, text_chunks
 from spanish_tok.text.packed_table import pack, packed_spanish

@@ -17,10 +17,10 @@ from typing import Any
 from spanish_tok._version import __version__
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import atomic_path, check_files, read_json, shipped, write_json
+from spanish_tok.files.outputs import check_folder as check_folder_free
+from spanish_tok.files.outputs import whole_folder
+from spanish_tok.files.schema import fault_of
 from spanish_tok.options import FieldsAlone
-from spanish_tok.outputs import check_folder as check_folder_free
-from spanish_tok.outputs import whole_folder
-from spanish_tok.schema import fault_of
 from spanish_tok.text.charsmap import compile_charsmap, spanish_charsmap
 from spanish_tok.text.table import NormalizationTable, spanish_table
 from spanish_tok.vocab import formats

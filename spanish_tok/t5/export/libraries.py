@@ -10,7 +10,7 @@ from pathlib import Path
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import shipped, write_json
-from spanish_tok.outputs import check_folder, whole_folder
+from spanish_tok.files.outputs import check_folder, whole_folder
 from spanish_tok.readers.options import Location
 from spanish_tok.t5.checkpoint import CONFIG, GENERATION, Checkpoint, generation_config
 from spanish_tok.t5.safetensors import Precision

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import write_json
-from spanish_tok.outputs import check_new_folder, whole_folder
+from spanish_tok.files.outputs import check_new_folder, whole_folder
 from spanish_tok.progress import ProgressOption, progress_of
 from spanish_tok.readers.options import Location
 from spanish_tok.t5.checkpoint import CONFIG

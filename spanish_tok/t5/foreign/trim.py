@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import read_json, write_json
+from spanish_tok.files.outputs import check_new_folder, whole_folder
 from spanish_tok.options import changed
-from spanish_tok.outputs import check_new_folder, whole_folder
 from spanish_tok.progress import Bar, ProgressOption, progress_of
 from spanish_tok.readers.inputs import InputOption, inputs_of
 from spanish_tok.readers.options import FileReport, Location, ReadOptions

@@ -19,7 +19,7 @@ from spanish_tok.files import (
     shipped,
     write_json,
 )
-from spanish_tok.outputs import as_list, text_output
+from spanish_tok.files.outputs import as_list, text_output
 from spanish_tok.readers.opening.spool import name_of
 from spanish_tok.readers.options import Location
 from spanish_tok.readers.streams import open_text

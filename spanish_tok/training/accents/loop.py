@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.schema import made, shape_of
+from spanish_tok.files.schema import made, shape_of
 from spanish_tok.tasks.accents.evaluation import AccentEvaluation, evaluate_restorer
 from spanish_tok.tasks.accents.forms import Forms
 from spanish_tok.tasks.accents.pieces import PieceReader, Window

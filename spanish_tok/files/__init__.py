@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.schema import Shape, fault_of
+from spanish_tok.files.schema import Shape, fault_of
 
 
 @contextmanager
@@ -123,7 +123,7 @@ def shipped(path: str) -> Path:
     >>> shipped("corpus/README.md").name
     'README.md'
     """
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     for root in (package / "data", package.parent):
         if (root / path).exists():
             return root / path
