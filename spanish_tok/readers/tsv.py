@@ -92,9 +92,8 @@ def _blocks(stream: io.RawIOBase, options: ReadOptions, name: str, report: FileR
     carry = _first_bytes(stream, report)  # the beginning of a row whose end is not read yet
     most, rows = options.max_row_bytes, report.rows
     while True:
-        wanted = min(
-            max(options.block_bytes, len(carry)), most + 2
-        )  # a long row is read in steps that double
+        # a long row is read in steps that double, and no further than a row may be
+        wanted = max(options.block_bytes, min(len(carry), most + 2 - len(carry)))
         block = np.empty(len(carry) + wanted + 1, np.uint8)
         block[: len(carry)] = carry
         size = len(carry) + _fill(stream, block.data[len(carry) : -1])

@@ -60,6 +60,19 @@ class Peeked(io.RawIOBase):
         return len(taken)
 
 
+def read_fully(stream: io.RawIOBase | io.BufferedIOBase, size: int) -> bytes:
+    """Return the next `size` bytes, fewer at the end only.
+
+    >>> read_fully(Chunks(iter([b"ho", b"la"])), 3)
+    b'hol'
+    """
+    parts, left = list[bytes](), size
+    while left and (part := stream.read(left)):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
+
+
 class Chunks(io.RawIOBase):
     """The bytes that a generator yields, as a stream.
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.readers.opening.buffered import read_fully
 from spanish_tok.readers.opening.lines import too_long
 
 BLOCK = 1 << 20  # bytes that are read at once
@@ -26,7 +27,7 @@ class _Window:
 
     def move(self, place: int) -> bool:
         """Let the window begin at `place`, and read on; return False at the end."""
-        data = self._stream.read(max(BLOCK, len(self.text) - place)) or b""
+        data = read_fully(self._stream, max(BLOCK, len(self.text) - place))
         self.text = self.text[place:] + self._utf8.decode(data, final=not data)
         self.ended = not data
         return bool(data)

@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterator
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.readers.opening.buffered import read_fully
 
 BLOCK = 1 << 18  # bytes that are read at once
 
@@ -29,7 +30,10 @@ class Lines:
     def __iter__(self) -> Iterator[bytes]:
         carry = b""  # the beginning of a line whose end is not read yet
         while True:
-            data = self._stream.read(max(BLOCK, len(carry))) or b""
+            # a long line is read in steps that double; else what is there is enough, as somebody may be typing
+            long = len(carry) > BLOCK
+            step = min(len(carry), self._most + 2 - len(carry))
+            data = read_fully(self._stream, step) if long else self._stream.read(BLOCK) or b""
             block = carry + data
             if self.skips and not block.strip(b"\r\n"):
                 self.number += block.count(b"\n")
