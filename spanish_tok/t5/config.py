@@ -187,7 +187,9 @@ class T5Config:
         kind = values.get("model_type", "t5")
         own = {f.name: f for f in fields(cls) if f.name not in ("others", "scale_decoder_outputs")}
         known = {
-            name: _plain(values[name], f.default) for name, f in own.items() if values.get(name) is not None
+            name: _plain(name, values[name], f.default)
+            for name, f in own.items()
+            if values.get(name) is not None
         }
         missing = [
             name
@@ -252,15 +254,17 @@ def _scales(kind: str, values: Mapping[str, Any]) -> bool:
     return tied is not False or (kind == "umt5" and not old)
 
 
-def _plain(value: Any, default: Any) -> Any:
+def _plain(name: str, value: Any, default: Any) -> Any:
     """Return an entry as the type of its default where another type plainly means one.
 
-    >>> _plain("512", 320), _plain([1, 106], 1), _plain(6.0, 4), _plain("relu", "relu")
-    (512, 1, 6, 'relu')
+    >>> _plain("d_model", "512", 320), _plain("eos_token_id", [1, 106], 1), _plain("num_heads", 6.0, 4)
+    (512, 1, 6)
     """
-    if isinstance(value, list) and value and not isinstance(default, list):
-        return _plain(value[0], default)
-    if isinstance(default, bool) or not isinstance(default, int | float) or isinstance(value, bool):
+    if name.endswith("_token_id") and isinstance(value, list) and value:
+        value = value[0]
+    if isinstance(default, bool) and not isinstance(value, bool):
+        raise SpanishTokError(f"{name} is {value!r}", "Give true or false.")
+    if not isinstance(default, int | float) or isinstance(value, bool):
         return value
     try:
         number = float(value)
