@@ -340,7 +340,8 @@ def test_ctrl_c_and_again(tmp_path: Path) -> None:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
-    assert (process.returncode, stderr) == (130, "spanish-tok: Interrupted. No half-written file is left.\n")
+    advice = f"Repeat the call: it resumes in {tmp_path / 'out'}."
+    assert (process.returncode, stderr) == (130, f"spanish-tok: Interrupted. {advice}\n")
     assert not (tmp_path / "out" / "manifest.json").exists()
     for folder in ("out", "whole"):
         subprocess.run([*command, str(tmp_path / folder)], check=True, capture_output=True)
