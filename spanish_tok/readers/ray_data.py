@@ -223,7 +223,7 @@ def _source(kind: Any, path: Location, **options: Any) -> Any:
 def _tables(source: Any, path: Location) -> list[pa.Table]:
     """Return all tables of a source; raise SpanishTokError for whatever goes wrong."""
     try:
-        return [table for task in source.get_read_tasks(1) for table in task()]
+        return [table for task in source.get_read_tasks(1) for table in task() if table.num_columns]
     except Exception as error:  # of Arrow, of Ray, of Python
         raise _refused(path, str(error).splitlines()[0]) from error
 

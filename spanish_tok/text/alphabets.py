@@ -64,9 +64,9 @@ class Alphabet:
         inside = set(every)
         odd = [char for char in every[1:] if _is_unfit(char)]
         problems = [f"{char!r} cannot be in an alphabet" for char in odd]
+        problems += [f"{char!r} of letters is no letter" for char in self.letters if not char.isalpha()]
         problems += [f"{char!r} is there twice" for char in every if every.count(char) > 1]
         problems += [f"{char!r} is a capital" for char in self.letters if char != char.lower()]
-        problems += [f"{char!r} of letters is no letter" for char in self.letters if not char.isalpha()]
         if len(every) > MOST_CHARACTERS:
             problems.append(f"it has {len(every)} characters, {MOST_CHARACTERS} are the most")
         for char, target in self.expansions.items():

@@ -35,8 +35,8 @@ class Tokenizer:
     >>> ids = tokenizer.encode("¡Qué mañana tan FRÍA!")
     >>> tokenizer.decode(ids)
     '¡qué mañana tan fría!'
-    >>> tokenizer(["Hola", "Mundo"], padding=True)
-    {'input_ids': [[598, 52, 1], [623, 1, 0]], 'attention_mask': [[1, 1, 1], [1, 1, 0]]}
+    >>> tokenizer(["Hola, mundo", "Hola"], padding=True)
+    {'input_ids': [[1884, 6, 340, 1], [1884, 1, 0, 0]], 'attention_mask': [[1, 1, 1, 1], [1, 1, 0, 0]]}
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -85,7 +85,7 @@ class Tokenizer:
         """Return the id of a piece, or of each in a list; `unk_id` if there is none.
 
         >>> Tokenizer.load().piece_to_id(["▁ho", "</s>", "ж"])
-        [598, 1, 2]
+        [599, 1, 2]
         """
         if isinstance(piece, str):
             return self._id_of.get(piece, self.unk_id)
@@ -153,7 +153,7 @@ class Tokenizer:
         """Return the ids of a text that continues a word: its first piece has no `▁`.
 
         >>> tokenizer = Tokenizer.load()
-        >>> tokenizer.encode("ma") + tokenizer.encode_continued("na") == tokenizer.encode("mana")
+        >>> tokenizer.encode("cara") + tokenizer.encode_continued("colito") == tokenizer.encode("caracolito")
         True
         """
         if not text or text[0].isspace():
@@ -197,7 +197,7 @@ class Tokenizer:
         Raises SpanishTokError, which tells the place of anything but text.
 
         >>> Tokenizer.load().encode_batch(("Hola", "Mundo"), append_eos=True)
-        [[598, 52, 1], [623, 1]]
+        [[1884, 1], [340, 1]]
         """
         texts = _listed(texts)
         if sum(map(len, texts)) < LONG:
@@ -210,7 +210,7 @@ class Tokenizer:
 
         Raises SpanishTokError, which tells the row of a wrong id.
 
-        >>> Tokenizer.load().decode_batch([[598, 52, 1], [623, 1, 0]])
+        >>> Tokenizer.load().decode_batch([[1884, 1, 0], [340, 1, 0]])
         ['hola', 'mundo']
         """
         texts = []
@@ -228,7 +228,7 @@ class Tokenizer:
         probabilities. There are fewer than n pairs where there are fewer segmentations.
 
         >>> Tokenizer.load().encode_nbest("hola", 2)
-        [([598, 52], -14.5693359375), ([598, 45, 33], -20.1240234375)]
+        [([1884], -9.5146484375), ([599, 60], -14.7939453125)]
         """
         from spanish_tok.tokenization.nbest import nbest
 
@@ -254,7 +254,7 @@ class Tokenizer:
         Raises SpanishTokError for what is no text, and for options that make no sense.
 
         >>> Tokenizer.load()("¡Hola, mundo!", truncation=True, max_length=4)
-        {'input_ids': [101, 930, 52, 1], 'attention_mask': [1, 1, 1, 1]}
+        {'input_ids': [388, 685, 60, 1], 'attention_mask': [1, 1, 1, 1]}
         """
         from spanish_tok.tokenization.batches import batch_of, ids_per_text
 

@@ -46,7 +46,9 @@ def test_every_verb_has_help(verb: str) -> None:
 
 
 def test_help_lists_the_fields_that_set_changes() -> None:
-    assert " ".join(run("train", "--help").stdout.split()).count("NAME: seeds, shrink, steps, headroom.") == 1
+    assert (
+        " ".join(run("train", "--help").stdout.split()).count("NAME: seeds, shrink, steps, headroom, ") == 1
+    )
 
 
 def test_help_lists_the_verbs_and_version_says_one() -> None:

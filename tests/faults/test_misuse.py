@@ -36,8 +36,8 @@ def test_C1_text_of_which_nothing_is_left_is_refused(
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("eos_token_id", [1, 2]), ("eos_token_id", "1"), ("d_model", "320"), ("num_layers", None), ("num_layers", {}),
-        ("dropout_rate", "0.1"), ("layer_norm_epsilon", []), ("vocab_size", 5000.0), ("is_gated_act", "x"),
+        ("eos_token_id", "x"), ("d_model", "ancho"), ("num_layers", None), ("num_layers", {}), ("num_heads", [4]),
+        ("dropout_rate", "x"), ("layer_norm_epsilon", []), ("vocab_size", 5000.5), ("is_gated_act", "x"),
     ],
 )  # fmt: skip
 def test_C2_values_of_a_configuration_have_their_types(name: str, value: Any, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -157,7 +158,9 @@ def test_transformers_reads_our_folder_and_we_read_theirs(
     ours.save(tmp_path / "ours", small_vocabulary)
     theirs = transformers.AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "ours")
     theirs.save_pretrained(tmp_path / "theirs")
-    small_vocabulary.save(tmp_path / "theirs")
+    small_vocabulary.save(tmp_path / "vocabulary")
+    for file in (tmp_path / "vocabulary").iterdir():  # ours is not saved into a folder that holds other files
+        shutil.copy(file, tmp_path / "theirs")
     again = T5.load(tmp_path / "theirs")
     assert again.config == ours.config
     assert all(map(torch.equal, ours.state_dict().values(), again.state_dict().values()))
@@ -166,7 +169,7 @@ def test_transformers_reads_our_folder_and_we_read_theirs(
 def test_bfloat16_is_rounded_to_nearest(folder: Path, small_vocabulary: Vocabulary) -> None:
     model = T5.load(folder)
     expected = {name: value.bfloat16().float() for name, value in model.state_dict().items()}
-    model.save(folder, small_vocabulary, "bfloat16")
+    model.save(folder, small_vocabulary, "bfloat16", force=True)
     assert all(torch.equal(value, expected[name]) for name, value in T5.load(folder).state_dict().items())
 
 
@@ -219,7 +222,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "no vocabulary": (lambda f: (f / "manifest.json").unlink(), "holds no vocabulary"),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "model.safetensors is missing"),
     "no config": (lambda f: (f / "config.json").unlink(), "config.json is missing"),
-    "manifest": (lambda f: (f / "model.json").write_text("[]"), "not a model's manifest"),
+    "manifest": (lambda f: (f / "model.json").write_text("[]"), "it is a list, not an object"),
 }
 
 
