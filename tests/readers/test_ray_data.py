@@ -123,7 +123,7 @@ def test_parquet_is_read_by_ray_data_from_any_row_to_any_row_group(
     assert (pa.cpu_count(), pa.io_thread_count()) == threads
 
 
-TEXTS = [b"", b"\n", b"a", b"\xef\xbb\xbf", b"\n\n a \r\n\r\nb", b"a\x00\tb\n", "año\n€😀".encode()]
+TEXTS = [b"", b"\n", b"a", b"\xef\xbb\xbf", b"\n\n a \r\n\r\nb", b"a\x00\tb y otras\n", "año\n€😀".encode()]
 NOT_TEXTS = [
     b"a\rb",
     b"a\r",

@@ -227,7 +227,7 @@ def test_training_reads_the_window_that_holds_the_answer(codec: TokenizerAdapter
     example_of(Row(2, {**values, "answer": "Lima"}), asked, codec, END, noted, with_target=True)
     assert noted == {
         "inputs in windows": 2,
-        "inputs in windows too short for an overlap of 48 words, which share half": 2,
+        "in windows too short for an overlap of 48 words, which share half": 2,
         "answers in no window": 1,
         "targets that are no part of context": 1,
     }

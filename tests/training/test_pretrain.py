@@ -476,10 +476,16 @@ def test_the_demo_trains_and_fills_masks(
         )
         shown = out.getvalue()
         assert f"{60 if text is None else 30} records of" in shown
-        assert re.search(r"loss [78]\.", shown)
+        first = re.search(r"loss ([\d.]+) at first", shown)
+        assert first
+        assert 6 < float(first[1]) < 10
         assert "<extra_id_0>" in shown
-    with pytest.raises(SpanishTokError, match="holds a model already"):
-        demo.demo(tmp_path / "run-None", t5=True, minutes=1e-4, out=StringIO())
+    demo.demo(tmp_path / "run-None", t5=True, minutes=1e-4, out=StringIO())  # it replaces its own
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "tesis.txt").write_text("hola")
+    with pytest.raises(SpanishTokError, match="other"):
+        demo.demo(tmp_path / "other", t5=True, minutes=1e-4, out=StringIO())
+    assert (tmp_path / "other" / "tesis.txt").read_text() == "hola"
 
 
 OLD_ENTRIES = (
