@@ -15,6 +15,7 @@ import numpy as np
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import shipped
+from spanish_tok.files.outputs import check_new_folder
 from spanish_tok.generation.generator import Generator
 from spanish_tok.generation.sampling import GenerateOptions
 from spanish_tok.measure.verify import AWKWARD, sample_sentences, verify
@@ -130,6 +131,7 @@ def _t5_demo(
     folder = output / "t5"
     if any(folder.glob("checkpoint-*")):  # of an earlier demo
         shutil.rmtree(folder)
+    check_new_folder(folder)
     recipe = _recipe(len(texts) > 1000)
     training = _training(texts, tokenizer, _fitted(recipe, texts, tokenizer, folder, minutes), folder)
     say(training.summary())

@@ -481,11 +481,11 @@ def test_the_demo_trains_and_fills_masks(
         assert 6 < float(first[1]) < 10
         assert "<extra_id_0>" in shown
     demo.demo(tmp_path / "run-None", t5=True, minutes=1e-4, out=StringIO())  # it replaces its own
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "tesis.txt").write_text("hola")
-    with pytest.raises(SpanishTokError, match="other"):
+    (tmp_path / "other" / "t5").mkdir(parents=True)
+    (tmp_path / "other" / "t5" / "tesis.txt").write_text("hola")
+    with pytest.raises(SpanishTokError, match="other files"):
         demo.demo(tmp_path / "other", t5=True, minutes=1e-4, out=StringIO())
-    assert (tmp_path / "other" / "tesis.txt").read_text() == "hola"
+    assert (tmp_path / "other" / "t5" / "tesis.txt").read_text() == "hola"
 
 
 OLD_ENTRIES = (
