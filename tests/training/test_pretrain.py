@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -476,9 +475,7 @@ def test_the_demo_trains_and_fills_masks(
         )
         shown = out.getvalue()
         assert f"{60 if text is None else 30} records of" in shown
-        first = re.search(r"loss ([\d.]+) at first", shown)
-        assert first
-        assert 6 < float(first[1]) < 10
+        assert "loss 9." in shown
         assert "<extra_id_0>" in shown
     demo.demo(tmp_path / "run-None", t5=True, minutes=1e-4, out=StringIO())  # it replaces its own
     (tmp_path / "other" / "t5").mkdir(parents=True)
