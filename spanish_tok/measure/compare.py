@@ -46,9 +46,8 @@ from spanish_tok.measure.tables import (
 )
 from spanish_tok.measure.texts import Texts, TextSummary, check_words, sampled, size_of, texts_of
 from spanish_tok.progress import ProgressOption, progress_of
-from spanish_tok.readers.inputs import InputOption, Inputs, inputs_of
+from spanish_tok.readers.inputs import InputOption, inputs_of
 from spanish_tok.readers.options import Location, ReadOptions
-from spanish_tok.readers.records import format_of
 from spanish_tok.text.packed_table import normalize_column
 from spanish_tok.tokenization.adapters import TokenizerAdapter, load_adapter
 from spanish_tok.vocab.audit import unreachable_pieces
@@ -169,7 +168,7 @@ def compare(
         bar.note("reading")
         text, most = texts_of(inputs, with_ids=bool(group), shown=display), int(megabytes * 1_000_000)
         raw = sampled(text.column, most)
-        groups = groups_of(sampled(text.column, most, _values(group, text, inputs)), group) if group else None
+        groups = groups_of(sampled(text.column, most, _values(text)), group) if group else None
         normalized = normalize_column(raw)
         check_words(normalized, text.source.name)
         words = word_counts(normalized)
@@ -193,13 +192,8 @@ def _by(group: str, reading: ReadOptions | None) -> ReadOptions | None:
     return replace(reading or ReadOptions(), id=group) if group else reading
 
 
-def _values(group: str, text: Texts, inputs: Inputs | None) -> pa.ChunkedArray:
-    """Return the group of each record; raise SpanishTokError for text without columns."""
-    for item in inputs.items if inputs else ():
-        if item.reads_one_file and (item.options.format or format_of(item.name)) == "tsv" and group != "id":
-            raise SpanishTokError(
-                f"{item.name} has no names of columns", "Its first column is the group with --group id."
-            )
+def _values(text: Texts) -> pa.ChunkedArray:
+    """Return the group of each record, null where it has none."""
     return text.ids if text.ids is not None else pa.chunked_array([pa.nulls(len(text.column), pa.string())])
 
 

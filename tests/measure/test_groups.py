@@ -91,6 +91,12 @@ def test_groups_of_other_formats(tmp_path: Path, suffix: str) -> None:
     assert [(group.group, group.words) for group in found.vocabularies[0].groups] == [("ar", 2), ("es", 2)]
 
 
+def test_groups_of_a_tsv_with_a_header(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("text\tvariedad\nhola vos\tar\nhola tú\tes\n", encoding="utf-8")
+    result = st.compare([None], tmp_path / "a.tsv", group="variedad").to_dict()
+    assert {"ar", "es"} <= {row["group"] for row in result["vocabularies"][0]["groups"]}
+
+
 def test_what_has_no_groups_is_refused(records: Path, tmp_path: Path) -> None:
     with pytest.raises(st.SpanishTokError, match="has no column 'region'"):
         st.compare([None], records, group="region")

@@ -447,7 +447,7 @@ def test_the_verbs(start: Path, data: Path, tmp_path: Path) -> None:
 def test_accumulated_gradients_are_those_of_the_whole_batch(start: Path, data: Path, tmp_path: Path) -> None:
     losses = []
     for parts in (1, 3):
-        options = replace(OPTIONS, epochs=1, accumulation=parts, batch_size=5, precision="float32")
+        options = replace(OPTIONS, epochs=1, accumulation=parts, batch_size=5, precision="fp32")
         finetune(start, data, Task.load("question-answering"), tmp_path / str(parts), options)
         losses.append([row.loss for row in read_log(tmp_path / str(parts) / "log.csv", FinetuneStep)])
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
