@@ -3,6 +3,7 @@
 Beside sentencepiece, tokenizers, kitoken and tokie.
 
     python benchmarks/encode.py FILES.parquet [--variants plain unseen upper decomposed] [--runs 3] [--only NAME ...]
+        [--beside VOCABULARY]
 
 Every contender runs in new processes pinned to one core, with the released vocabulary, on the same records in
 memory: Arrow for ours, Python strings, made before, for the others. Seconds are those that the processor worked
@@ -10,7 +11,7 @@ memory: Arrow for ours, Python strings, made before, for the others. Seconds are
 20 s runs once. "cold" is the first pass of a process (compiled code on disk, no word known yet, memory for the
 ids included), "warm" the second. Ids are compared with sentencepiece's record by record. The variants, so that
 a table of known words alone cannot win: one word in five replaced by 7 to 11 random letters; all in upper case;
-all decomposed (NFD).
+all decomposed (NFD). `--beside` measures another of our vocabularies in the same run, such as models/es-tiny.
 """
 
 import argparse
@@ -67,11 +68,12 @@ def contender(name: str, column: pa.Array) -> tuple[Encode, Callable[[Any], Flat
 
     The text is handed over beforehand.
     """
-    if name == "spanish-tok":
+    if name == "spanish-tok" or name not in CONTENDERS:
         from spanish_tok import Tokenizer
 
-        Tokenizer.load().encode_column(column.slice(0, 1), threads=1)  # loads compiled code
-        ours = Tokenizer.load()
+        folder = FOLDER if name in CONTENDERS else Path(name)
+        Tokenizer.load(folder).encode_column(column.slice(0, 1), threads=1)  # loads compiled code
+        ours = Tokenizer.load(folder)
         return lambda: ours.encode_column(column, threads=1), lambda lists: (
             lists.flatten().to_numpy(),
             lists.value_lengths().to_numpy().astype(np.int64),
@@ -139,6 +141,11 @@ def measured(name: str, text: Path, output: Path) -> list[float]:
     return list(json.loads(done.stdout.splitlines()[-1])["seconds"])
 
 
+def slug(name: str) -> str:
+    """Return a name as part of a file's name."""
+    return name.replace("/", "-")
+
+
 def equal_records(left: Path, right: Path) -> int:
     """How many records have the same ids in two files that `work` wrote."""
     (a, a_lengths), (b, b_lengths) = (
@@ -183,7 +190,7 @@ def compare(variant: str, texts: list[str], names: list[str], runs: int, folder:
     for run in range(runs):  # in turns, so that a busy minute hits all of them
         for name in names:
             if run == 0 or results[name][0][0] < LONG:
-                results[name].append(measured(name, path, folder / f"{name}.npz"))
+                results[name].append(measured(name, path, folder / f"{slug(name)}.npz"))
     show(results, megabytes, len(column), folder)
 
 
@@ -196,12 +203,15 @@ def show(results: dict[str, list[list[float]]], megabytes: float, records: int, 
         f"{'':<22}{'cold MB/s':>10}{'warm MB/s':>10}{'cold M ids/s':>14}{'ours, cold':>12}{'equal records':>16}"
     )
     for name in results:
-        ids = len(np.load(folder / f"{name}.npz")["ids"]) / 1e6
-        equal = equal_records(folder / f"{name}.npz", folder / "sentencepiece.npz") / records
+        ids = len(np.load(folder / f"{slug(name)}.npz")["ids"]) / 1e6
+        equal = "-"  # of another vocabulary
+        if name in CONTENDERS:
+            same = equal_records(folder / f"{slug(name)}.npz", folder / "sentencepiece.npz")
+            equal = f"{same / records:.4%}"
         ratio = cold[name] / cold[CONTENDERS[0]]
         print(
             f"{name:<22}{megabytes / cold[name]:>10.1f}{megabytes / warm[name]:>10.1f}"
-            f"{ids / cold[name]:>14.2f}{ratio:>10.1f} x{equal:>16.4%}",
+            f"{ids / cold[name]:>14.2f}{ratio:>10.2f} x{equal:>16}",
             flush=True,
         )
 
@@ -211,6 +221,7 @@ def main() -> None:
     parser.add_argument("files", nargs="*")
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS)
     parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=CONTENDERS)
+    parser.add_argument("--beside", nargs="+", default=[], metavar="VOCABULARY", help="folders of ours")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--worker", nargs=3, metavar=("NAME", "TEXT", "OUTPUT"))
     arguments = parser.parse_args()
@@ -223,7 +234,7 @@ def main() -> None:
             "spanish-tok", "sentencepiece", "tokenizers", "kitoken", "tokie", "numba", "numpy", "pyarrow"
         )
     )
-    names = [name for name in CONTENDERS if name in {*arguments.only, *CONTENDERS[:2]}]
+    names = [name for name in CONTENDERS if name in {*arguments.only, *CONTENDERS[:2]}] + arguments.beside
     texts = [text for batch in read_records(arguments.files) for text in batch["text"].to_pylist()]
     with tempfile.TemporaryDirectory() as folder:
         for variant in arguments.variants:

@@ -25,7 +25,14 @@ from spanish_tok.readers.csv_jsonl import BadRow, csv_rows, is_unicode
 from spanish_tok.readers.opening.encoding import repair_utf8
 from spanish_tok.readers.opening.lines import Lines
 from spanish_tok.readers.opening.spool import name_of
-from spanish_tok.readers.options import FileReport, Location, ReadOptions, invalid_row, malformed_row
+from spanish_tok.readers.options import (
+    FileReport,
+    Location,
+    ReadOptions,
+    check_found,
+    invalid_row,
+    malformed_row,
+)
 from spanish_tok.readers.parquet import open_parquet
 from spanish_tok.readers.records import format_of
 from spanish_tok.readers.streams import open_text
@@ -40,7 +47,7 @@ TOTAL = 20_000_000  # what frequencies are scaled to: about the runs of 100 MB o
 MOST = 1 << 53  # runs in all: training computes with them as float64
 END = "\x1f"  # ends a run inside a word; no alphabet holds it
 
-Pair: TypeAlias = "tuple[str, str] | BadRow"  # a word and its number, as they are written
+Pair: TypeAlias = "tuple[str, str] | BadRow | None"  # word and number as written; None: a blank line
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,7 @@ def column_names(path: Location, options: ReadOptions) -> list[str]:
     if not Path(path).is_file():
         return []
     try:
-        kind = options.format if options.format not in (None, WORDS) else format_of(path)
+        kind = _kind(path, options)
         if kind == "parquet":
             return list(pq.read_schema(path).names)
         if kind not in ("csv", "tsv"):
@@ -84,23 +91,36 @@ def column_names(path: Location, options: ReadOptions) -> list[str]:
         return []
 
 
+def _kind(path: Location, options: ReadOptions) -> str:
+    """Return the format of a file: the one that is told, else the one of its name."""
+    return options.format if options.format and options.format != WORDS else format_of(path)
+
+
 def read_word_list(path: Location, options: ReadOptions) -> WordList:
     """Read a file of words and numbers.
 
     Parquet, CSV or TSV with the columns word and count or frequency, or lines of a word and its count.
 
-    Raises SpanishTokError, which names file and row, for a number that is missing, negative or not whole.
+    Raises SpanishTokError, which names file and row, for a number that is missing, negative or not whole, and for a
+    file without words.
     """
+    found = _read(path, options)
+    check_found(len(found.words) + found.dropped.get("malformed", 0), 0, name_of(path))
+    return found
+
+
+def _read(path: Location, options: ReadOptions) -> WordList:
     names = column_names(path, options)
     column = number_column(names)
-    if column and str(path).endswith(".parquet"):
+    if column and _kind(path, options) == "parquet":
         with open_parquet(path, FileReport(os.fspath(path))) as file:
             return list_of_table(file.read(["word", column]), path, options)
     with open_text(path, options.encoding) as stream:
         if column is None:
-            rows: Iterator[Pair] = map(_pair_of_line, Lines(stream, name_of(path), options.max_row_bytes))
+            lines = Lines(stream, name_of(path), options.max_row_bytes)
+            rows: Iterator[Pair] = map(_pair_of_line, lines)
         else:
-            plain_tabs = (options.format or format_of(path)) == "tsv"
+            plain_tabs = _kind(path, options) == "tsv"
             header, cells = csv_rows(stream, path, options, plain_tabs=plain_tabs)
             word, number = header.index("word"), header.index(column)
             rows = (row if isinstance(row, BadRow) else (row[word], row[number]) for row in cells)
@@ -108,16 +128,23 @@ def read_word_list(path: Location, options: ReadOptions) -> WordList:
 
 
 def _pair_of_line(line: bytes) -> Pair:
-    """Return the word and the count of a line; they part at its last space or tab."""
+    """Return the word and the count of a line, which part at its last space or tab.
+
+    None stands for a blank line.
+    """
     text = line.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
     pair = text.rsplit(None, 1)
-    return (pair[0], pair[1]) if len(pair) == 2 else BadRow("it is not a word and its count")
+    if len(pair) == 2:
+        return pair[0], pair[1]
+    return BadRow("it is not a word and its count") if pair else None
 
 
 def _collected(rows: Iterator[Pair], column: str, path: Location, options: ReadOptions) -> WordList:
     """Return pairs of strings as a list of words; bad rows as the options say."""
     words, numbers, rejected = list[str](), list[float](), 0
     for row, pair in enumerate(rows, 1):
+        if pair is None:
+            continue
         number = pair if isinstance(pair, BadRow) else _number(pair[1], column)
         if isinstance(number, BadRow):
             if options.malformed == "error":

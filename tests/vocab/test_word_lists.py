@@ -67,6 +67,36 @@ def test_lists_without_a_header_part_at_the_last_space_or_tab(tmp_path: Path) ->
     assert as_dict(st.count(written(tmp_path, ".tsv.gz"), reading=WORDS)) == {"▁de": 500, "▁niño": 9}
 
 
+def test_parquet_under_another_name_and_compressed_tables_are_lists_too(tmp_path: Path) -> None:
+    other = written(tmp_path, ".parquet").rename(tmp_path / "lista.pq")
+    assert as_dict(st.count(other, reading=st.ReadOptions(format="parquet"))) == RUNS
+    for kind, codec in ((".csv", "gzip"), (".tsv", "zstd"), (".txt", "zstd"), (".csv", "bz2")):
+        plain = written(tmp_path, kind)
+        packed = tmp_path / f"otra{kind}.{codec}"
+        with pa.output_stream(str(packed), compression=codec) as stream:
+            stream.write(plain.read_bytes())
+        reading = st.ReadOptions(format=WORDS.format if kind == ".txt" else kind[1:])
+        assert as_dict(st.count(packed, reading=reading)) == RUNS, packed.name
+
+
+def test_a_header_is_found_where_lists_of_lines_are_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text('word\tcount\n"de\t5\nla\t3\n', encoding="utf-8")
+    for reading in (WORDS, st.ReadOptions()):
+        assert as_dict(st.count(tmp_path / "a.tsv", reading=reading)) == {'▁"': 5, "de": 5, "▁la": 3}
+
+
+def test_blank_lines_are_no_rows_and_a_file_without_words_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("\nde 5\n \t\n\nla 3\n\n", encoding="utf-8")
+    assert as_dict(st.count(tmp_path / "a.txt", reading=WORDS)) == {"▁de": 5, "▁la": 3}
+    (tmp_path / "a.txt").write_text("\nde 5\n\nla\n", encoding="utf-8")
+    with pytest.raises(st.SpanishTokError, match=r"a\.txt, row 4: it is not a word and its count"):
+        st.count(tmp_path / "a.txt", reading=WORDS)
+    for name, content in (("e.txt", ""), ("e.csv", "word,count\n"), ("e.tsv", "word\tfrequency\n")):
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        with pytest.raises(st.SpanishTokError, match=r"e\.... is empty: it holds no records"):
+            st.count(tmp_path / name, reading=WORDS if name == "e.txt" else None)
+
+
 def test_words_in_memory_equal_the_definition() -> None:
     table = pa.table({"word": list(LIST), "count": list(LIST.values())})
     for given in (LIST, table, table.to_pandas()):
