@@ -35,7 +35,8 @@ from spanish_tok.old_names import train_vocabularies
 from spanish_tok.readers.records import read_records
 from spanish_tok.t5.model import T5
 from spanish_tok.text.alphabet import DIGITS, LETTERS, SPACE_MARK, SPANISH
-from spanish_tok.tokenization.adapters import TokenizerAdapter, load_adapter
+from spanish_tok.tokenization.adapters import TokenizerAdapter
+from spanish_tok.tokenization.libraries import load_adapter
 from spanish_tok.training.bits_per_byte import bits_per_byte
 from spanish_tok.training.losses import loss_of, scorer_of
 from spanish_tok.training.optimizers import flush_denormals, optimizer_for

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from spanish_tok.corpus.sampling import merge_samples as merge_samples
     from spanish_tok.corpus.writer import Records as Records
     from spanish_tok.errors import SpanishTokError as SpanishTokError
+    from spanish_tok.generation.generate import generate as generate
     from spanish_tok.generation.generator import Generation as Generation
     from spanish_tok.generation.generator import Generator as Generator
-    from spanish_tok.generation.generator import generate as generate
     from spanish_tok.generation.sampling import GenerateOptions as GenerateOptions
     from spanish_tok.measure.bench import bench as bench
     from spanish_tok.measure.checks.results import Check as Check
@@ -57,9 +57,9 @@ if TYPE_CHECKING:
     from spanish_tok.tasks.accents.restorer import restore as restore
     from spanish_tok.tasks.evaluate import evaluate as evaluate
     from spanish_tok.tasks.examples import RowReport as RowReport
+    from spanish_tok.tasks.predict import predict as predict
     from spanish_tok.tasks.predictor import Prediction as Prediction
     from spanish_tok.tasks.predictor import Predictor as Predictor
-    from spanish_tok.tasks.predictor import predict as predict
     from spanish_tok.tasks.scores import Evaluation as Evaluation
     from spanish_tok.tasks.task import Task as Task
     from spanish_tok.text.alignment import changes as changes
@@ -97,7 +97,8 @@ _MODULES = {
     "corpus.sampling": "merge_samples",
     "corpus.writer": "Records",
     "errors": "SpanishTokError",
-    "generation.generator": "Generation Generator generate",
+    "generation.generate": "generate",
+    "generation.generator": "Generation Generator",
     "generation.sampling": "GenerateOptions",
     "measure.bench": "bench",
     "measure.compare": "Comparison compare",
@@ -122,7 +123,8 @@ _MODULES = {
     "tasks.accents.restorer": "Restorer restore",
     "tasks.evaluate": "evaluate",
     "tasks.examples": "RowReport",
-    "tasks.predictor": "Prediction Predictor predict",
+    "tasks.predict": "predict",
+    "tasks.predictor": "Prediction Predictor",
     "tasks.scores": "Evaluation",
     "tasks.task": "Task",
     "text.alignment": "changes",

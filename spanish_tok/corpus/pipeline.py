@@ -1,33 +1,28 @@
 """The verbs `sample` and `clean`: from any input to a folder of clean records."""
 
-import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from spanish_tok.corpus.cleaning import CleanOptions
-from spanish_tok.corpus.estimate import check_disk, estimate
+from spanish_tok.corpus.job import IN_ORDER, announce, described, input_facts, job_folder, readable
 from spanish_tok.corpus.passes import POSITION, SURPLUS, candidate_pass, first_pass, write_candidates
 from spanish_tok.corpus.sampling import chunk_ends, weighted
-from spanish_tok.corpus.writer import SHAPE, SHARD_ROWS, Chunk, Records, RecordWriter, state_shape
+from spanish_tok.corpus.writer import SHARD_ROWS, Chunk, Records, RecordWriter
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.files.schema import COUNT, Shape, made, shape_of
-from spanish_tok.jobs import OutputFolder
+from spanish_tok.files.schema import made
 from spanish_tok.options import changed, check_seed
 from spanish_tok.parallel.local import Local
 from spanish_tok.parallel.ray_engine import Ray
 from spanish_tok.progress import Bar, Progress, ProgressOption, progress_of
-from spanish_tok.readers.inputs import InputOption, Inputs, check_reader, inputs_of, rereadable
-from spanish_tok.readers.options import FileReport, Location, ReadOptions, lost_rows
+from spanish_tok.readers.inputs import InputOption, Inputs, inputs_of, rereadable
+from spanish_tok.readers.options import FileReport, Location, ReadOptions, tell_lost
 from spanish_tok.readers.validation import SCHEMA
 
-LONG = 5.0  # seconds; a longer job is announced with what it will take
-IN_ORDER = {"reports": [shape_of(FileReport)], "skip": COUNT}  # a position of `clean`, see `_in_input_order`
 RULES = {rule.name for rule in fields(CleanOptions)}
 
 
@@ -90,7 +85,7 @@ def sample(
     rules, own = _rules_apart(changes)
     options = changed(SampleOptions, options, own)
     engine, shown = engine or Local(), progress_of(progress)
-    once = _readable(inputs_of(input, reading, options.source, texts=texts), engine, shown)
+    once = readable(inputs_of(input, reading, options.source, texts=texts), engine, shown)
     clean = _rules(options.clean, once, rules)
     if output is None:
         with tempfile.TemporaryDirectory() as temporary:
@@ -100,11 +95,11 @@ def sample(
             )
     job = {"verb": "sample", "size": size, "seed": options.seed, "clean_all": options.clean_all}
     with rereadable(once, output) as inputs:
-        folder = _folder(output, job | _described(inputs, clean), inputs, POSITION, force)
+        folder = job_folder(output, job | described(inputs, clean), inputs, POSITION, force)
         if (manifest := folder.finished()) is None:
             share = SURPLUS * size / (inputs.guessed_rows() or SURPLUS * size)
             cleaned = 1.0 if options.clean_all else share * (clean is not None)
-            _announce(inputs, folder.path, engine, shown, share=share, cleaned=cleaned, spilled=True)
+            announce(inputs, folder.path, engine, shown, share=share, cleaned=cleaned, spilled=True)
             with folder.filling():
                 manifest = _fill_sample(inputs, RecordWriter(folder, clean, size), options, engine, shown)
     return Records(folder.path, manifest)
@@ -133,11 +128,11 @@ def _fill_sample(
             f"{writer.rows:,} records came out of {position['before']:,} candidates, and {size:,} are wanted:"
             " the input is read once more."
         )
-    _tell_lost(candidates.reports, shown)
+    tell_lost(candidates.reports, shown)
     if writer.rows < size and not options.at_most:
         where = f"of {candidates.rows:,} records cleaning keeps" if writer.clean else "the input holds"
         raise _too_few(size, writer.rows, where)
-    facts = _facts(inputs, candidates.reports) | {"kind": "sample", "size": size, "seed": options.seed}
+    facts = input_facts(inputs, candidates.reports) | {"kind": "sample", "size": size, "seed": options.seed}
     return writer.finish(facts)
 
 
@@ -166,15 +161,15 @@ def clean(
     ['El año próximo será mejor.']
     """
     engine, shown = engine or Local(), progress_of(progress)
-    once = _readable(inputs_of(input, reading, texts=texts), engine, shown)
+    once = readable(inputs_of(input, reading, texts=texts), engine, shown)
     rules = changed(CleanOptions, options, changes) if options else _rules(True, once, changes)
     if output is None:
         with tempfile.TemporaryDirectory() as temporary:
             return _in_memory(clean(once, temporary, options=rules, engine=engine, progress=progress))
     with rereadable(once, output) as inputs:
-        folder = _folder(output, {"verb": "clean", **_described(inputs, rules)}, inputs, IN_ORDER, force)
+        folder = job_folder(output, {"verb": "clean", **described(inputs, rules)}, inputs, IN_ORDER, force)
         if (manifest := folder.finished()) is None:
-            _announce(inputs, folder.path, engine, shown, share=1.0, cleaned=1.0, spilled=False)
+            announce(inputs, folder.path, engine, shown, share=1.0, cleaned=1.0, spilled=False)
             with folder.filling():
                 manifest = _fill_cleaned(inputs, RecordWriter(folder, rules), engine, shown)
     return Records(folder.path, manifest)
@@ -193,8 +188,8 @@ def _fill_cleaned(
         chunks = _in_input_order(inputs, reports, position["skip"], bar)
         writer.write(chunks, threads=engine.task_threads)
     inputs.check(reports)
-    _tell_lost(reports, shown)
-    return writer.finish(_facts(inputs, reports) | {"kind": "clean"})
+    tell_lost(reports, shown)
+    return writer.finish(input_facts(inputs, reports) | {"kind": "clean"})
 
 
 def _in_input_order(inputs: Inputs, reports: list[FileReport], skip: int, bar: Bar) -> Iterator[Chunk]:
@@ -230,18 +225,6 @@ def joined(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
     return batches[0] if batches else pa.RecordBatch.from_pylist([], SCHEMA)
 
 
-def _readable(inputs: Inputs, engine: Local | Ray, shown: Progress) -> Inputs:
-    """Return inputs that are read as the engine says; tell the warning of a recipe."""
-    if engine.reader == "ray":
-        items = (replace(item, options=replace(item.options, reader="ray")) for item in inputs.items)
-        inputs = replace(inputs, items=tuple(items))
-    for item in inputs.items:
-        check_reader(item, on_cluster=engine.divides)
-    if inputs.recipe and inputs.recipe.warning:
-        shown.tell(f"Licence: {inputs.recipe.warning.strip()}")
-    return inputs
-
-
 def _rules_apart(changes: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the changes that are parameters of rules, and the others."""
     rules = {name: value for name, value in changes.items() if name in RULES}
@@ -260,67 +243,8 @@ def _rules(given: CleanOptions | bool, inputs: Inputs, changes: Mapping[str, Any
     return changed(CleanOptions, given, changes)
 
 
-def _announce(
-    inputs: Inputs,
-    output: Path,
-    engine: Local | Ray,
-    shown: Progress,
-    *,
-    share: float,
-    cleaned: float,
-    spilled: bool,
-) -> None:
-    """Tell what a long job will take.
-
-    Raises SpanishTokError if the disk has too little room.
-    """
-    needs = estimate(inputs, share, spilled=spilled, cleaned=cleaned, cores=engine.threads_here)
-    if needs:
-        check_disk(needs.disk, output)
-        if needs.seconds > LONG:
-            shown.tell(str(needs))
-
-
 def _in_memory(records: Records) -> Records:
     return Records(None, records.manifest, records.table())
-
-
-def _described(inputs: Inputs, clean: CleanOptions | None) -> dict[str, Any]:
-    """Return what makes a job another one, apart from the state of its files."""
-    described = sorted((item.described() for item in inputs.items), key=str)
-    return {"inputs": described, "rows": inputs.rows, "clean": asdict(clean) if clean else None}
-
-
-def _folder(
-    output: Location, job: Mapping[str, Any], inputs: Inputs, position: Shape, force: bool
-) -> OutputFolder:
-    """Return the output folder of a job, which cannot resume after an input changes.
-
-    position: the shape of its position.
-    """
-    files = [item.name for item in inputs.items if item.is_file]
-    changed_at = [os.path.getmtime(item.name) if item.is_file else None for item in inputs.items]
-    return OutputFolder(
-        output, job, under="job", inputs={"inputs_changed": changed_at}, reads=files, force=force,
-        shape=SHAPE, state_shape=state_shape(position),
-    )  # fmt: skip
-
-
-def _facts(inputs: Inputs, reports: list[FileReport]) -> dict[str, Any]:
-    """Return what the manifest says of the input."""
-    recipe = inputs.recipe and {
-        key: getattr(inputs.recipe, key) for key in ("name", "title", "licence", "warning")
-    }
-    read = [
-        {key: value for key, value in asdict(report).items() if key not in ("offset", "complete")}
-        for report in reports
-    ]
-    return {"recipe": recipe or None, "read": read}
-
-
-def _tell_lost(reports: Sequence[FileReport], shown: Progress) -> None:
-    for line in lost_rows(reports):
-        shown.tell(line)
 
 
 def _too_few(size: int, rows: int, where: str) -> SpanishTokError:

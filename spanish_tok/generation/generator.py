@@ -6,13 +6,11 @@ Which ids are written is decided in sampling.py and beam_search.py; no torch her
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, get_args, overload
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import shipped
-from spanish_tok.files.outputs import as_list, check_new_file, text_output
 from spanish_tok.generation.beam_search import search, search_all
 from spanish_tok.generation.prompts import Prompt
 from spanish_tok.generation.sampling import (
@@ -25,9 +23,6 @@ from spanish_tok.generation.sampling import (
     write,
 )
 from spanish_tok.options import changed
-from spanish_tok.progress import Bar, ProgressOption, progress_of
-from spanish_tok.readers.options import FileReport, Location, ReadOptions, lost_rows
-from spanish_tok.readers.streams import lines_of
 from spanish_tok.t5.checkpoint import Checkpoint
 from spanish_tok.t5.safetensors import Precision
 from spanish_tok.tokenization.tokenizer import Tokenizer
@@ -250,99 +245,6 @@ class Generator:
                 ) from None
             written.update(zip(indices, found, strict=True))
         return [written[index] for index in range(len(rows))]
-
-
-@overload
-def generate(texts: str, *, model: Generator | Location | None = None, **options: Any) -> Generation: ...
-@overload
-def generate(
-    texts: list[str] | None = None,
-    output: Location | None = None,
-    *,
-    files: Location | Sequence[Location] | None = None,
-    model: Generator | Location | None = None,
-    **options: Any,
-) -> list[Generation]: ...
-def generate(
-    texts: Any = None,
-    output: Location | None = None,
-    *,
-    files: Any = None,
-    model: Generator | Location | None = None,
-    backend: BackendName = "cpu",
-    precision: Precision | None = None,
-    batch_size: int = 32,
-    options: GenerateOptions | None = None,
-    reading: ReadOptions | None = None,
-    progress: ProgressOption = None,
-    force: bool = False,
-    **changes: Any,
-) -> Any:
-    """Fill the gaps <extra_id_0>, <extra_id_1>, ... of a text, or continue it.
-
-    texts: one text or a list; files: paths, or "-" for standard input, whose lines are the texts. output: a file for
-    the texts, a line each, with the log-probability and a tab before it if `scores`; "-" is standard output. reading:
-    how lines that are not UTF-8 are treated. model: a folder or a Generator; the shipped model by default. changes:
-    fields of GenerateOptions. force: replace a file.
-
-    A line that is no prompt, as one that names a gap twice, does not stop the others: with `output` it is told by
-    `progress`, its line stays empty, and the failed Generations, which say why, are returned.
-
-    Raises SpanishTokError for both or neither of texts and files, and for a damaged model.
-
-    >>> generate("los archivos que <extra_id_0> encuentran <extra_id_1> directorio indicado .").text
-    'los archivos que se encuentran en el directorio indicado .'
-    """
-    options = changed(GenerateOptions, options, changes)
-    if (texts is None) == (files is None):
-        raise SpanishTokError("Nothing or two things are given to read", "Give either texts or files=.")
-    check_new_file(output, as_list(files), force=force)
-    generator = model if isinstance(model, Generator) else Generator.load(model, backend, precision)
-    if files is None and output is None:
-        return generator.generate(texts, options, batch_size=batch_size)
-    reports: list[FileReport] = []
-    given = enumerate([texts] if isinstance(texts, str) else texts or [], 1)
-    named = ((f"Text {number}", text) for number, text in given) if files is None else (
-        (f"{name}, line {number}", line) for name, number, line in lines_of(files, reading, reports)
-    )  # fmt: skip
-    shown, failed = progress_of(progress), list[Generation]()
-    with shown.phase("writing") as bar, text_output(output, force=force) as out:
-        results = _in_batches(generator, named, options, batch_size, bar)
-        if out is None:
-            return list(results)
-        for one in results:
-            if one.error:
-                shown.tell(one.error)
-                failed.append(one)
-            score = f"{one.score or 0:.4f}\t" if options.scores and not one.error else ""
-            print(score + one.text, file=out, flush=True)
-    for lost in lost_rows(reports):
-        shown.tell(lost)
-    return failed
-
-
-def _in_batches(
-    generator: Generator,
-    named: Iterator[tuple[str, str]],
-    options: GenerateOptions,
-    batch_size: int,
-    bar: Bar,
-) -> Iterator[Generation]:
-    """Yield what is written for texts, each with its name.
-
-    One that is no prompt gives a Generation with an error."""
-    while batch := list(islice(named, batch_size)):
-        prompts: list[Prompt] = []
-        failed: dict[int, list[Generation]] = {}
-        for place, (name, text) in enumerate(batch):
-            try:
-                prompts.append(Prompt.parse(text, generator.tokenizer))
-            except SpanishTokError as error:
-                failed[place] = [Generation("", (), None, False, f"{name}: {error}")]
-        answers = iter(generator._generate_all(prompts, options, None, batch_size))
-        for place in range(len(batch)):
-            yield from failed.get(place) or next(answers)
-        bar.advance(len(batch))
 
 
 def model_folder(folder: str | os.PathLike[str] | None) -> Path:

@@ -26,7 +26,8 @@ from spanish_tok.readers.inputs import InputOption, inputs_of
 from spanish_tok.readers.options import Location, ReadOptions
 from spanish_tok.text.charsmap import spanish_charsmap
 from spanish_tok.text.packed_table import normalize_column
-from spanish_tok.tokenization.adapters import SHIPPED, TokenizerAdapter
+from spanish_tok.tokenization.adapters import TokenizerAdapter
+from spanish_tok.tokenization.libraries import SHIPPED
 from spanish_tok.tokenization.tokenizer import Tokenizer
 from spanish_tok.vocab.audit import unreachable_pieces
 

@@ -49,7 +49,8 @@ from spanish_tok.progress import ProgressOption, progress_of
 from spanish_tok.readers.inputs import InputOption, inputs_of
 from spanish_tok.readers.options import Location, ReadOptions
 from spanish_tok.text.packed_table import normalize_column
-from spanish_tok.tokenization.adapters import TokenizerAdapter, load_adapter
+from spanish_tok.tokenization.adapters import TokenizerAdapter
+from spanish_tok.tokenization.libraries import load_adapter
 from spanish_tok.vocab.audit import unreachable_pieces
 from spanish_tok.vocab.vocabulary import Vocabulary
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from spanish_tok._version import __version__
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.tokenization.adapters import LIBRARIES, OURS, TokenizerAdapter
+from spanish_tok.tokenization.adapters import OURS, TokenizerAdapter
+from spanish_tok.tokenization.libraries import LIBRARIES
 
 # library -> the file of a vocabulary folder that it reads
 FILES = {

@@ -11,7 +11,7 @@ from spanish_tok.files import shipped
 from spanish_tok.measure.tables import plain_name
 from spanish_tok.progress import SILENT, Bar, Progress
 from spanish_tok.readers.inputs import Inputs
-from spanish_tok.readers.options import FileReport, lost_rows
+from spanish_tok.readers.options import FileReport, tell_lost
 
 SENTENCES = "corpus/bench-es.txt"
 MOST_BYTES = 400_000_000
@@ -84,8 +84,7 @@ def texts_of(
     name = ", ".join(plain_name(report.name) for report in reports[:3]) + ", ..." * (len(reports) > 3)
     if not size:
         raise SpanishTokError(f"{name or 'The input'} holds no text", "Give a file with at least one record.")
-    for line in lost_rows(reports):
-        (shown or Progress()).tell(line)
+    tell_lost(reports, shown or Progress())
     source = TextSummary(
         name=name,
         records=sum(map(len, chunks)),

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.progress import Progress
 
 Location = str | os.PathLike[str]  # a path, an address such as s3://bucket/es.parquet, or "-"
 
@@ -107,22 +108,13 @@ def check_rows(rows: int, expected: int | None, name: str) -> None:
         )
 
 
-def lost_rows(reports: Iterable[FileReport]) -> list[str]:
-    """Return what to tell of files in which rows were rejected or repaired.
-
-    >>> lost_rows([FileReport("a.tsv", rows=9, rejected=2), FileReport("b.tsv", rows=5)])
-    ['a.tsv: 2 of 9 rows rejected']
-    """
-    return [
-        f"{report.name}: "
-        + ", ".join(
-            f"{count:,} of {report.rows:,} rows {what}"
-            for what, count in (("rejected", report.rejected), ("repaired", report.repaired))
-            if count
-        )
-        for report in reports
-        if report.rejected or report.repaired
-    ]
+def tell_lost(reports: Iterable[FileReport], shown: Progress) -> None:
+    """Tell of each file how many of its rows were rejected or repaired, if any were."""
+    for report in reports:
+        counts = (("rejected", report.rejected), ("repaired", report.repaired))
+        lost = [f"{count:,} of {report.rows:,} rows {what}" for what, count in counts if count]
+        if lost:
+            shown.tell(f"{report.name}: {', '.join(lost)}")
 
 
 def check_found(records: int, rejected: int, name: str) -> None:

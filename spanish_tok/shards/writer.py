@@ -32,7 +32,7 @@ from spanish_tok.readers.inputs import (
     inputs_of,
     rereadable,
 )
-from spanish_tok.readers.options import FileReport, Location, ReadOptions, lost_rows
+from spanish_tok.readers.options import FileReport, Location, ReadOptions, tell_lost
 from spanish_tok.shards.job import ShardInput, ShardJob, shard_inputs
 from spanish_tok.shards.reader import TokenArrays, id_type, load_shards, read_manifest, shard_tables
 from spanish_tok.tokenization.tokenizer import Tokenizer
@@ -156,8 +156,7 @@ def _checked(inputs: Inputs, reports: Sequence[FileReport], shown: Progress) -> 
     Raises SpanishTokError unless the input is whole.
     """
     inputs.check(reports)
-    for line in lost_rows(reports):
-        shown.tell(line)
+    tell_lost(reports, shown)
     return {name: sum(getattr(report, name) for report in reports) for name in ("rejected", "repaired")}
 
 

@@ -3,33 +3,29 @@
 Text with its log-probability, or a class with the probability of each.
 """
 
-import json
 import math
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, overload
 
 import torch
-from torch import Tensor
 
-from spanish_tok.errors import SpanishTokError, warn_deprecated
-from spanish_tok.files.outputs import as_list, check_new_file, text_output
+from spanish_tok.errors import SpanishTokError
 from spanish_tok.generation.beam_search import search
 from spanish_tok.generation.sampling import GenerateOptions
-from spanish_tok.progress import SILENT, Bar, ProgressOption, progress_of
-from spanish_tok.readers.options import Location, ReadOptions
+from spanish_tok.progress import SILENT, Bar
+from spanish_tok.readers.options import Location
 from spanish_tok.readers.rows import Row, rows_of
-from spanish_tok.t5.model import T5, check_device, mask_of, torch_device
+from spanish_tok.t5.model import T5, check_device
 from spanish_tok.t5.model_folder import load_folder
 from spanish_tok.t5.torch_backend import TorchBackend
 from spanish_tok.tasks.batches import padded
 from spanish_tok.tasks.bundle import TaskBundle
-from spanish_tok.tasks.choices import Labels, candidate_spans
+from spanish_tok.tasks.choices import candidate_spans
+from spanish_tok.tasks.classifier import Classifier
 from spanish_tok.tasks.examples import Example, UnusableError, columns_of, example_of
 from spanish_tok.tasks.windows import Ids
 from spanish_tok.tokenization.adapters import TokenizerAdapter
@@ -50,54 +46,6 @@ class Prediction:
         """Return the fields, ready for JSON; probabilities only if there are any."""
         probabilities = {"probabilities": dict(self.probabilities)} if self.probabilities else {}
         return {"prediction": self.text, "score": round(self.score, 4), **probabilities}
-
-
-ROWS = 256  # (record, label) pairs that the decoder reads at once
-
-
-class Classifier:
-    """The labels of a classification, ready to be scored for batches of inputs.
-
-    The probability of a label is the product over its ids of softmax(logits of the ids that may follow there):
-    what constrained decoding draws from. Over all labels they sum to 1.
-    """
-
-    def __init__(self, model: T5, labels: Labels) -> None:
-        self.model, self.labels = model, labels
-        device = model.shared.weight.device
-        self.ids = torch.tensor(padded(labels.ids, -1), device=device)  # (labels, length)
-        self.start = model.shift_right(self.ids.clamp(min=0))
-        # (labels, length, vocab_size): what constrained decoding allows at each place
-        self.legal = torch.zeros((*self.ids.shape, model.config.vocab_size), dtype=torch.bool, device=device)
-        for row, ids in enumerate(labels.ids):
-            self.legal[row, : len(ids)] = mask_of(labels.beside(ids), model.config.vocab_size)
-        self.legal[self.ids < 0] = True  # padding: any finite value, it is not counted
-
-    @torch.inference_mode()
-    def log_probabilities(self, inputs: Tensor, mask: Tensor) -> Tensor:
-        """Return natural logarithms (records, labels) for ids (records, length).
-
-        `mask` is that of the ids.
-        """
-        memory = self.model.encode(inputs, mask)
-        step = max(1, ROWS // len(inputs))
-        parts = [self._score(memory, mask, slice(at, at + step)) for at in range(0, len(self.ids), step)]
-        return torch.cat(parts, 1)
-
-    def _score(self, memory: Tensor, mask: Tensor, part: slice) -> Tensor:
-        """Return the log-probabilities (records, labels) of some of the labels."""
-        records, ids = len(memory), self.ids[part]
-        labels = len(ids)
-        hidden = self.model.decoder(
-            self.model.shared(self.start[part]).repeat(records, 1, 1),
-            mask.repeat_interleave(labels, 0),
-            memory.repeat_interleave(labels, 0),
-        )
-        logits = self.model.logits(hidden).float().view(records, *ids.shape, -1)
-        logits = logits.masked_fill(~self.legal[part], -torch.inf)
-        chosen = logits.gather(-1, ids.clamp(min=0).expand(records, -1, -1)[..., None])[..., 0]
-        steps: Tensor = (chosen - logits.logsumexp(-1)).masked_fill(ids < 0, 0.0)
-        return steps.sum(-1)
 
 
 class Predictor:
@@ -140,7 +88,7 @@ class Predictor:
         one = isinstance(texts, str | Mapping)
         records = [self._record(text) for text in ([texts] if one else texts)]
         columns, optional = columns_of(self.task, with_target=False)
-        examples, faults = _usable(rows_of(records, columns, optional), self)
+        examples, faults = usable_rows(rows_of(records, columns, optional), self)
         for number, fault in faults.items():
             raise SpanishTokError(f"Record {number} cannot be used: {fault}", "Correct it, or leave it out.")
         predictions = self.predict_examples(examples)
@@ -218,101 +166,7 @@ def _ranked(names: Sequence[str], logarithms: Sequence[float]) -> Prediction:
     return Prediction(*ranked[0], {name: round(math.exp(value), 6) for name, value in ranked})
 
 
-def predict(
-    texts: Any = None,
-    output: Location | None = None,
-    *old: Any,
-    files: Location | Sequence[Location] | None = None,
-    model: Predictor | Location | None = None,
-    batch_size: int = 32,
-    beams: int = 1,
-    device: str = "cpu",
-    threads: int | None = None,
-    reading: ReadOptions | None = None,
-    progress: ProgressOption = None,
-    force: bool = False,
-) -> Any:
-    """Answer records with a fine-tuned model.
-
-    texts: one text or record (a dictionary), or a list of them. files: .parquet, .jsonl, .csv, Hub sets as
-    owner/name:split, or "-" for JSON lines on standard input. reading: how files are read. output: a .jsonl file for
-    the answers, "-" is standard output. model: a folder that `finetune` wrote, or a Predictor. force:
-    replace a file.
-
-    One text gives a Prediction, a list a list of them; files give a list of dictionaries ready for JSON: row, id if
-    there is one, prediction, score, probabilities, or row, id and error for a row that cannot be used. With an output
-    the counts of "predicted" and "errors" are returned.
-
-    The old order of arguments, predict(predictor, source, counts), is deprecated.
-    """
-    if model is None and texts is not None and output is not None and files is None:
-        warn_deprecated("predict(model, source, counts)", "predict(files=source, model=model)")
-        predictor = texts if isinstance(texts, Predictor) else Predictor.load(texts)
-        return answers_of(predictor, output, *old)
-    if (texts is None) == (files is None):
-        raise SpanishTokError("Nothing or two things are given to answer", "Give either texts or files=.")
-    if model is None:
-        raise SpanishTokError("predict needs a model", "Give model=, a folder that finetune wrote.")
-    check_new_file(output, as_list(files), force=force)
-    if not isinstance(model, Predictor):
-        model = Predictor.load(model, batch_size, beams, torch_device(device, threads))
-    if texts is not None and output is None:
-        return model.predict(texts)
-    sources = [texts] if files is None else [files] if isinstance(files, str | os.PathLike) else list(files)
-    counts: Counter[str] = Counter()
-    with progress_of(progress).phase("predicting") as bar:
-        answers = _of_all(model, sources, counts, reading, bar)
-        with text_output(output, force=force) as out:
-            if out is None:
-                return list(answers)
-            for answer in answers:
-                print(json.dumps(answer, ensure_ascii=False), file=out, flush=str(output) == "-")
-    return {name: counts[name] for name in ("predicted", "errors")}
-
-
-def _of_all(
-    predictor: Predictor,
-    sources: Sequence[Any],
-    counts: Counter[str],
-    reading: ReadOptions | None,
-    bar: Bar,
-) -> Iterator[dict[str, Any]]:
-    """Yield the answers of several sources; with the name of each if they are several."""
-    for source in sources:
-        for answer in answers_of(predictor, source, counts, reading):
-            bar.advance()
-            yield {"file": source, **answer} if len(sources) > 1 else answer
-
-
-def answers_of(
-    predictor: Predictor,
-    source: Any,
-    counts: Counter[str] | None = None,
-    reading: ReadOptions | None = None,
-) -> Iterator[dict[str, Any]]:
-    """Yield one dictionary a row of a source, ready for JSON.
-
-    `counts` counts "predicted" and "errors".
-    """
-    columns, optional = columns_of(predictor.task, with_target=False)
-    counts = counts if counts is not None else Counter()
-    rows = rows_of(source, columns, [*optional, "id"], options=reading)
-    for chunk in _chunks(rows, predictor.batch_size * 8):
-        examples, faults = _usable(chunk, predictor)
-        predictions = dict(zip((e.row for e in examples), predictor.predict_examples(examples), strict=True))
-        for row in chunk:
-            answer: dict[str, Any] = {"row": row.number}
-            if "id" in row.values:
-                answer["id"] = row.values["id"]
-            if row.number in faults:
-                counts["errors"] += 1
-                yield {**answer, "error": faults[row.number]}
-            else:
-                counts["predicted"] += 1
-                yield {**answer, **predictions[row.number].to_dict()}
-
-
-def _usable(rows: Iterable[Row], predictor: Predictor) -> tuple[list[Example], dict[int, str]]:
+def usable_rows(rows: Iterable[Row], predictor: Predictor) -> tuple[list[Example], dict[int, str]]:
     """Return the rows that can be predicted, and the faults of the others by number."""
     examples: list[Example] = []
     faults: dict[int, str] = {}
@@ -326,9 +180,3 @@ def _usable(rows: Iterable[Row], predictor: Predictor) -> tuple[list[Example], d
         else:
             examples.append(example)
     return examples, faults
-
-
-def _chunks(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
-    iterator = iter(rows)
-    while chunk := list(islice(iterator, size)):
-        yield chunk

@@ -1,18 +1,16 @@
 """Tokenizer: text to ids and back, one string at a time or a column at once."""
 
-import codecs
-import operator
 import os
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from math import inf
-from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, overload
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.text.alphabet import SPACE_MARK
-from spanish_tok.text.table import NormalizationTable, valid_text
+from spanish_tok.text.table import NormalizationTable
+from spanish_tok.tokenization.checks import check_draw, checked_ids, checked_text, listed_texts
 from spanish_tok.tokenization.engines import engine_of
+from spanish_tok.tokenization.stream import Stream
 from spanish_tok.vocab.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -102,7 +100,7 @@ class Tokenizer:
         """
         if not isinstance(token_id, Iterable):
             return self.id_to_piece([token_id])[0]
-        return [self.vocabulary.pieces[number] for number in self._checked_ids(token_id)]
+        return [self.vocabulary.pieces[number] for number in checked_ids(token_id, self.vocab_size)]
 
     @cached_property
     def _id_of(self) -> dict[str, int]:
@@ -129,7 +127,7 @@ class Tokenizer:
         """
         if isinstance(text, list):
             return [self.normalize(one) for one in text]
-        return str(self._engine.normalize(_checked(text))).lstrip(SPACE_MARK).replace(SPACE_MARK, " ")
+        return str(self._engine.normalize(checked_text(text))).lstrip(SPACE_MARK).replace(SPACE_MARK, " ")
 
     @overload
     def encode(self, text: str, append_eos: bool = False) -> list[int]: ...
@@ -146,7 +144,7 @@ class Tokenizer:
         """
         if isinstance(text, list):
             return [self.encode(one, append_eos) for one in text]
-        ids = self._encode(_checked(text))
+        ids = self._encode(checked_text(text))
         return [*ids, self.eos_id] if append_eos else ids
 
     def encode_continued(self, text: str) -> list[int]:
@@ -159,7 +157,7 @@ class Tokenizer:
         if not text or text[0].isspace():
             return self.encode(text)
         if not self.vocabulary.exact or self.vocabulary.foreign:
-            ids: list[int] = self._continuing_engine.encode(_checked(text))
+            ids: list[int] = self._continuing_engine.encode(checked_text(text))
             return ids
         # a piece never crosses from a digit to a letter or a sign, so the ids of one before it can be cut off
         shield = "." if text[0].isdigit() else "1"
@@ -199,7 +197,7 @@ class Tokenizer:
         >>> Tokenizer.load().encode_batch(("Hola", "Mundo"), append_eos=True)
         [[1884, 1], [340, 1]]
         """
-        texts = _listed(texts)
+        texts = listed_texts(texts)
         if sum(map(len, texts)) < LONG:
             return [self.encode(text, append_eos) for text in texts]
         rows: list[list[int]] = self.encode_column(texts, append_eos, threads).to_pylist()
@@ -216,7 +214,7 @@ class Tokenizer:
         texts = []
         for row, its_ids in enumerate(ids):
             try:
-                texts.append(str(self._engine.decode(self._checked_ids(its_ids))))
+                texts.append(str(self._engine.decode(checked_ids(its_ids, self.vocab_size))))
             except SpanishTokError as error:
                 raise SpanishTokError(f"Row {row}: {error.problem}", error.advice) from None
         return texts
@@ -293,32 +291,12 @@ class Tokenizer:
         Raises SpanishTokError, which names the position, for what is not a whole number from 0 to vocab_size - 1.
         """
         if isinstance(ids, Sequence) and ids and isinstance(ids[0], Sequence) and not isinstance(ids, str):
-            return [str(self._engine.decode(self._checked_ids(one))) for one in ids]
-        return str(self._engine.decode(self._checked_ids(ids)))
-
-    def _checked_ids(self, ids: Iterable[int]) -> list[int]:
-        if not isinstance(ids, Iterable):
-            raise SpanishTokError(f"Ids must be a list, not {type(ids).__name__}", "Give a flat list of ids.")
-        token_ids = []
-        for position, value in enumerate(ids):
-            try:
-                token_ids.append(operator.index(value))
-            except TypeError:
-                raise SpanishTokError(
-                    f"Item {position} of the ids is {value!r}, not a whole number",
-                    "Give a flat list of ids.",
-                ) from None
-        if token_ids and not 0 <= min(token_ids) <= max(token_ids) < self.vocab_size:
-            position = next(i for i, token_id in enumerate(token_ids) if not 0 <= token_id < self.vocab_size)
-            raise SpanishTokError(
-                f"Item {position} of the ids is {token_ids[position]}, but ids go from 0 to {self.vocab_size - 1}",
-                "Were they made with another vocabulary?",
-            )
-        return token_ids
+            return [str(self._engine.decode(checked_ids(one, self.vocab_size))) for one in ids]
+        return str(self._engine.decode(checked_ids(ids, self.vocab_size)))
 
     def stream(self, *, inside: bool = False) -> "Stream":
         """Return a decoder for ids that come one after the other."""
-        return Stream(self, inside=inside)
+        return Stream(self._pushed, self.vocabulary.special_ids, inside=inside)
 
     @cached_property
     def _pushed(self) -> list[str | int]:
@@ -350,7 +328,7 @@ class Tokenizer:
             return [self.offsets(one) for one in text]
         from spanish_tok.text.alignment import align, spans
 
-        normalized, sources = align(self.table, _checked(text))
+        normalized, sources = align(self.table, checked_text(text))
         return spans(self.tokens(text), normalized, sources)
 
     @cached_property
@@ -377,7 +355,7 @@ class Tokenizer:
         `alpha`: 0 is uniform, large is the best one. The draw depends on (seed, text) alone, so that every
         process and thread draws the same; change the seed every epoch.
         """
-        _check_draw(alpha, seed)
+        check_draw(alpha, seed)
         return self._sampler.draw(self.normalize(text), alpha, seed)
 
     @cached_property
@@ -406,76 +384,3 @@ class Tokenizer:
         from spanish_tok.tokenization.column_encoder import ColumnEncoder
 
         return ColumnEncoder(self.vocabulary)
-
-
-class Stream:
-    """Text from ids that arrive one at a time.
-
-    `push` returns what each adds, `end` what is left; together they equal `decode`. inside: the ids stand inside a
-    text, so that the first piece keeps its space.
-
-    >>> tokenizer = Tokenizer.load()
-    >>> stream = tokenizer.stream()
-    >>> [stream.push(token_id) for token_id in tokenizer.encode("buenos días")]
-    ['buenos', ' días']
-    """
-
-    def __init__(self, tokenizer: Tokenizer, *, inside: bool = False) -> None:
-        self._tokenizer = tokenizer
-        self._begun = inside
-        self._bytes = b""  # of a character that is not whole yet
-
-    def push(self, token_id: int) -> str:
-        """Return the text that one id adds; bytes of a character wait for its last one."""
-        (token_id,) = self._tokenizer._checked_ids([token_id])
-        text = self._tokenizer._pushed[token_id]
-        if isinstance(text, int):
-            self._begun = True
-            return self._whole_characters(bytes([text]))
-        waiting = self.end()
-        if not self._begun and text:
-            text = text.removeprefix(" ")
-            self._begun = token_id not in self._tokenizer.vocabulary.special_ids
-        return waiting + text
-
-    def end(self) -> str:
-        """Return what waited for the rest of a character: U+FFFD for each byte."""
-        return self._whole_characters(b"", last=True)
-
-    def _whole_characters(self, more: bytes, *, last: bool = False) -> str:
-        waiting, text = self._bytes + more, ""
-        while waiting:
-            try:
-                shown, used = codecs.utf_8_decode(waiting, "strict", last)
-            except UnicodeDecodeError as error:
-                shown, used = waiting[: error.start].decode() + "\ufffd", error.start + 1
-            if not used:
-                break
-            text, waiting = text + shown, waiting[used:]
-        self._bytes = waiting
-        return text
-
-
-def _listed(texts: Iterable[str]) -> list[str]:
-    """Return texts as a list; an error names the place of another value."""
-    if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
-        raise SpanishTokError(f"Several texts are needed, not {type(texts).__name__}", "Give a list of str.")
-    listed = texts.to_pylist() if hasattr(texts, "to_pylist") else list(texts)
-    for place, text in enumerate(listed):
-        try:
-            valid_text(text)
-        except SpanishTokError as error:
-            raise SpanishTokError(f"Text {place}: {error.problem}", error.advice) from None
-    return listed
-
-
-def _checked(text: str) -> str:
-    """Return `text` with NUL replaced by a character that the engine deletes."""
-    return valid_text(text).replace("\0", "\1")
-
-
-def _check_draw(alpha: Any, seed: Any) -> None:
-    if not isinstance(alpha, Real) or not 0 <= float(alpha) < inf:
-        raise SpanishTokError(f"alpha is {alpha!r}", "Give a number from 0 (uniform) up; 0.1 is usual.")
-    if not isinstance(seed, Integral):
-        raise SpanishTokError(f"The seed is {seed!r}", "Give a whole number.")

@@ -262,7 +262,7 @@ def _of_lines(
 ) -> Iterator[Any]:
     """Yield the result of each line; an error names the file and the line."""
     from spanish_tok.progress import progress_of
-    from spanish_tok.readers.options import FileReport, lost_rows
+    from spanish_tok.readers.options import FileReport, tell_lost
     from spanish_tok.readers.streams import lines_of
 
     reports: list[FileReport] = []
@@ -271,5 +271,4 @@ def _of_lines(
             yield function(line)
         except SpanishTokError as error:
             raise SpanishTokError(f"{name}, line {number}: {error.problem}", error.advice) from None
-    for lost in lost_rows(reports):
-        progress_of(progress).tell(lost)
+    tell_lost(reports, progress_of(progress))

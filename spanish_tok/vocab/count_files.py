@@ -35,7 +35,7 @@ from spanish_tok.readers.options import (
     ReadOptions,
     check_found,
     check_rows,
-    lost_rows,
+    tell_lost,
 )
 from spanish_tok.readers.records import expand_paths
 from spanish_tok.readers.splits import Part, parts_of
@@ -108,8 +108,8 @@ def count(
         if inputs:
             with shown.phase("counting records", inputs.known_rows()) as bar:
                 found = count_inputs(inputs, _cache_of(output, engine), table, engine, bar)
-            for line in _lost(found, inputs):
-                shown.tell(line)
+            read = found.records + found.rejected
+            tell_lost([FileReport(inputs.called, read, 0, found.repaired, found.rejected)], shown)
             parts.append(found.named(name))
         counted.append(_sum([part.named(name, its_licence) for part in parts]))
     counts = merge(counted, weights) if weights else _sum(counted)
@@ -283,11 +283,6 @@ def _columns(parts: Sequence[tuple[Input, Part]], reports: list[FileReport], bar
             bar.advance(batch.num_rows)
             yield batch.column("text")
     check_rows(sum(report.rows for report in reports), parts[-1][0].options.rows, parts[-1][0].name)
-
-
-def _lost(counts: Counts, inputs: Inputs) -> list[str]:
-    rows = counts.records + counts.rejected
-    return lost_rows([FileReport(inputs.called, rows, 0, counts.repaired, counts.rejected)])
 
 
 def _key(parts: Sequence[tuple[Input, Part]]) -> str:

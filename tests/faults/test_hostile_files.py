@@ -21,8 +21,8 @@ from spanish_tok.corpus.candidates import CandidatePass
 from spanish_tok.corpus.external_sort import Spill
 from spanish_tok.measure.verify import AWKWARD, sample_sentences
 from spanish_tok.shards.reader import load_shards, read_manifest
-from spanish_tok.tokenization.adapters import load_adapter
 from spanish_tok.tokenization.compiler import compile_vocabulary
+from spanish_tok.tokenization.libraries import load_adapter
 from spanish_tok.vocab.charsmap_check import charsmap_fault
 from spanish_tok.vocab.counts import count_runs
 from tests.faults.changes import changed_json, copied, rewrite_hashes

@@ -14,7 +14,7 @@ import spanish_tok
 from spanish_tok import SpanishTokError, Tokenizer, Vocabulary, build_table, train
 from spanish_tok.cli import main
 from spanish_tok.measure.verify import sample_sentences
-from spanish_tok.tokenization.adapters import load_adapter
+from spanish_tok.tokenization.libraries import load_adapter
 from spanish_tok.tokenization.piece_spelling import PieceSpelling
 
 SPECIAL_TEXTS = ["😀", "\n", "\t", "\u200b", "\u3000", "🇪🇸", "👩\u200d👧"]

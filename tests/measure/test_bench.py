@@ -24,7 +24,8 @@ from spanish_tok.measure.tables import ReportTable, percent
 from spanish_tok.measure.texts import sampled, size_of, texts_of
 from spanish_tok.readers.inputs import inputs_of
 from spanish_tok.text.alphabet import OTHERS
-from spanish_tok.tokenization.adapters import TokenizerAdapter, load_adapter
+from spanish_tok.tokenization.adapters import TokenizerAdapter
+from spanish_tok.tokenization.libraries import load_adapter
 from tests.cli.test_cli import complaint, run
 
 TEXTS = ["¡Qué FRÍO hace!", "", "El pingüino, el pingüino y la «cigüeña».", "Año 2024: 3,5 %", "Man\u0303ana"]

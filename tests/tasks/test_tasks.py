@@ -21,7 +21,8 @@ from spanish_tok.tasks.examples import Example, RowReport, divide, example_of, r
 from spanish_tok.tasks.scores import score
 from spanish_tok.tasks.task import PRESETS, Task
 from spanish_tok.tasks.windows import inputs_of
-from spanish_tok.tokenization.adapters import TokenizerAdapter, adapter_of_model_folder
+from spanish_tok.tokenization.adapters import TokenizerAdapter
+from spanish_tok.tokenization.libraries import adapter_of_model_folder
 
 END = 1
 

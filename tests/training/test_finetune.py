@@ -31,7 +31,8 @@ from spanish_tok.tasks.choices import candidate_spans  # noqa: E402
 from spanish_tok.tasks.examples import RowReport  # noqa: E402
 from spanish_tok.tasks.predictor import Predictor  # noqa: E402
 from spanish_tok.text.table import spanish_table  # noqa: E402
-from spanish_tok.tokenization.adapters import TokenizerAdapter, adapter_of_model_folder  # noqa: E402
+from spanish_tok.tokenization.adapters import TokenizerAdapter  # noqa: E402
+from spanish_tok.tokenization.libraries import adapter_of_model_folder  # noqa: E402
 from spanish_tok.training.finetune_loop import FinetuneStep  # noqa: E402
 from spanish_tok.training.log import read_log  # noqa: E402
 
@@ -225,7 +226,7 @@ def test_probabilities_are_the_softmax_over_what_may_follow(start: Path) -> None
     """The classifier against a slow twin: one label, one id at a time."""
     from spanish_tok import Tokenizer
     from spanish_tok.tasks.choices import Labels
-    from spanish_tok.tasks.predictor import Classifier
+    from spanish_tok.tasks.classifier import Classifier
 
     labels = Labels.build(["decreto", "decreto_ley", "ley"], TokenizerAdapter.of(Tokenizer.load()), 1, 16)
     model = T5.load(start)
