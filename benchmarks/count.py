@@ -20,7 +20,7 @@ import pyarrow as pa
 from machine import describe
 
 from spanish_tok.readers.records import read_records
-from spanish_tok.vocab.counts import count_runs
+from spanish_tok.vocab.counts.runs import count_runs
 
 
 def median_seconds(work: Callable[[], object], runs: int) -> tuple[float, float]:

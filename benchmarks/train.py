@@ -57,7 +57,7 @@ def columns(files: list[str], part: str) -> Iterator[pa.Array]:
 
 def train_ours(files: list[str], part: str, output: str, threads: int) -> None:
     from spanish_tok.old_names import train_vocabulary
-    from spanish_tok.vocab.counts import count_runs
+    from spanish_tok.vocab.counts.runs import count_runs
 
     train_vocabulary(count_runs(columns(files, part), threads=threads), PIECES + 103, threads=threads).save(
         output

@@ -44,7 +44,7 @@ from spanish_tok.training.packing import PackedBatches
 from spanish_tok.training.pretrain_options import PretrainOptions
 from spanish_tok.training.span_corruption import SpanCorruption
 from spanish_tok.training.start import random_model
-from spanish_tok.vocab.counts import count_runs
+from spanish_tok.vocab.counts.runs import count_runs
 from spanish_tok.vocab.formats import SPECIALS
 
 HELD_OUT = 20

@@ -83,9 +83,9 @@ if TYPE_CHECKING:
     from spanish_tok.training.pretrain_options import shipped_recipe as shipped_recipe
     from spanish_tok.training.span_corruption import SpanCollator as SpanCollator
     from spanish_tok.training.span_corruption import SpanCorruption as SpanCorruption
-    from spanish_tok.vocab.count_files import count as count
-    from spanish_tok.vocab.counts import Counts as Counts
-    from spanish_tok.vocab.counts import merge as merge
+    from spanish_tok.vocab.counts.files import count as count
+    from spanish_tok.vocab.counts.table import Counts as Counts
+    from spanish_tok.vocab.counts.table import merge as merge
     from spanish_tok.vocab.trainer import TrainOptions as TrainOptions
     from spanish_tok.vocab.trainer import train as train
     from spanish_tok.vocab.vocabulary import Vocabulary as Vocabulary
@@ -140,8 +140,8 @@ _MODULES = {
     "training.pretrain": "PretrainResult pretrain",
     "training.pretrain_options": "PretrainOptions shipped_recipe",
     "training.span_corruption": "SpanCollator SpanCorruption",
-    "vocab.count_files": "count",
-    "vocab.counts": "Counts merge",
+    "vocab.counts.files": "count",
+    "vocab.counts.table": "Counts merge",
     "vocab.trainer": "TrainOptions train",
     "vocab.vocabulary": "Vocabulary",
 }

@@ -24,8 +24,10 @@ from spanish_tok.shards.writer import ShardOptions, shard
 from spanish_tok.text.table import NormalizationTable
 from spanish_tok.tokenization.tokenizer import Tokenizer
 from spanish_tok.vocab import trainer
-from spanish_tok.vocab.count_files import count_inputs, is_counts_file
-from spanish_tok.vocab.counts import Counts, count_runs, merge
+from spanish_tok.vocab.counts.files import is_counts_file
+from spanish_tok.vocab.counts.runs import count_runs
+from spanish_tok.vocab.counts.table import Counts, merge
+from spanish_tok.vocab.counts.tasks import count_inputs
 from spanish_tok.vocab.trainer import TrainOptions
 from spanish_tok.vocab.vocabulary import Vocabulary
 

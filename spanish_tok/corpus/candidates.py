@@ -22,9 +22,9 @@ from spanish_tok.parallel.local import Local
 from spanish_tok.parallel.ray_engine import Ray
 from spanish_tok.parallel.threads import map_in_order
 from spanish_tok.progress import SILENT, Bar
-from spanish_tok.readers.inputs import Input, Inputs, absolute
+from spanish_tok.readers.inputs import Input, Inputs
 from spanish_tok.readers.options import FileReport
-from spanish_tok.readers.splits import parts_of
+from spanish_tok.readers.splits import found_by_tasks, parts_of
 from spanish_tok.readers.validation import batch_of
 
 CHECKPOINT_SECONDS = 20.0
@@ -202,13 +202,8 @@ class CandidatePass:
     def _task(self, indices: list[int]) -> tuple[Any, ...]:
         pieces = [self._pieces[index] for index in indices]
         items = [self.inputs.items[piece.input_index] for piece in pieces]
-        remote = [
-            replace(item, name=absolute(item.name), options=replace(item.options, workers=1))
-            if item.reads_one_file
-            else item
-            for item in items
-        ]
-        return remote, pieces, self._sources[items[0].source], *self._bounds()
+        found = list(map(found_by_tasks, items))
+        return found, pieces, self._sources[items[0].source], *self._bounds()
 
     def _resume(self) -> bool:
         """Open the spill as an earlier run left it.

@@ -14,8 +14,9 @@ from spanish_tok.jobs import OutputFolder
 from spanish_tok.parallel.local import Local
 from spanish_tok.parallel.ray_engine import Ray
 from spanish_tok.progress import Progress
-from spanish_tok.readers.inputs import Inputs, check_reader
+from spanish_tok.readers.inputs import Inputs
 from spanish_tok.readers.options import FileReport, Location
+from spanish_tok.readers.splits import read_by
 
 LONG = 5.0  # seconds; a longer job is announced with what it will take
 IN_ORDER = {"reports": [shape_of(FileReport)], "skip": COUNT}  # a position of `clean`, see `_in_input_order`
@@ -23,11 +24,7 @@ IN_ORDER = {"reports": [shape_of(FileReport)], "skip": COUNT}  # a position of `
 
 def readable(inputs: Inputs, engine: Local | Ray, shown: Progress) -> Inputs:
     """Return inputs that are read as the engine says; tell the warning of a recipe."""
-    if engine.reader == "ray":
-        items = (replace(item, options=replace(item.options, reader="ray")) for item in inputs.items)
-        inputs = replace(inputs, items=tuple(items))
-    for item in inputs.items:
-        check_reader(item, on_cluster=engine.divides)
+    inputs = replace(inputs, items=tuple(read_by(item, engine) for item in inputs.items))
     if inputs.recipe and inputs.recipe.warning:
         shown.tell(f"Licence: {inputs.recipe.warning.strip()}")
     return inputs

@@ -285,24 +285,3 @@ def _of_recipe(recipe: Dataset, options: ReadOptions, source: str | None) -> Inp
         names = [source] if len(locations) == 1 else [f"{source}/{name}" for name in sources_of(locations)]
         items = list(map(partial(_of_file, options), names, locations))
     return Inputs(tuple(items), recipe.rows, recipe)
-
-
-def check_reader(item: Input, *, on_cluster: bool) -> None:
-    """Raise SpanishTokError where Ray Data's readers are asked for and cannot be used."""
-    if item.options.reader == "own":
-        return
-    if not on_cluster:
-        raise SpanishTokError(
-            "Ray Data's readers read in the tasks of a cluster",
-            "Give --engine ray, or leave --reader ray out.",
-        )
-    kind = (item.options.format or format_of(item.name)) if item.reads_one_file else "what is not a file"
-    if kind not in RAY_FORMATS:
-        raise SpanishTokError(
-            f"Ray Data has no reader that reads {kind} as it is: {item.name}", "Leave --reader ray out."
-        )
-
-
-def absolute(location: Location) -> str:
-    """Return a location that other processes find: an absolute path or an address."""
-    return str(location) if is_remote(location) else os.path.abspath(location)

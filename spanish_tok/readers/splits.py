@@ -6,7 +6,7 @@ front. The footer of Parquet says which rows lie where, so that several tasks ca
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -14,6 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.parallel.local import Local
+from spanish_tok.parallel.ray_engine import Ray
+from spanish_tok.readers.inputs import RAY_FORMATS, Input
 from spanish_tok.readers.opening.remote import is_remote
 from spanish_tok.readers.options import FileReport, Location, ReadOptions
 from spanish_tok.readers.records import format_of, read_file
@@ -82,3 +85,37 @@ def _all_have_ids(footer: pq.FileMetaData, name: str) -> bool:
         if statistics is None or not statistics.has_null_count or statistics.null_count:
             return False
     return True
+
+
+def read_by(item: Input, engine: Local | Ray) -> Input:
+    """Return an input that is read as the engine says.
+
+    Raises SpanishTokError where Ray Data's readers are asked for and cannot be used.
+    """
+    if engine.reader != "own":
+        item = replace(item, options=replace(item.options, reader=engine.reader))
+    if item.options.reader == "own":
+        return item
+    if not engine.divides:
+        raise SpanishTokError(
+            "Ray Data's readers read in the tasks of a cluster",
+            "Give --engine ray, or leave --reader ray out.",
+        )
+    kind = (item.options.format or format_of(item.name)) if item.reads_one_file else "what is not a file"
+    if kind not in RAY_FORMATS:
+        raise SpanishTokError(
+            f"Ray Data has no reader that reads {kind} as it is: {item.name}", "Leave --reader ray out."
+        )
+    return item
+
+
+def found_by_tasks(item: Input) -> Input:
+    """Return an input as the tasks of a cluster read it: by its whole path, with one worker each."""
+    name = str(item.name) if is_remote(item.name) or not item.reads_one_file else os.path.abspath(item.name)
+    return replace(item, name=name, options=replace(item.options, workers=1))
+
+
+def input_of_task(item: Input, engine: Local | Ray) -> Input:
+    """Return an input as a task of an engine reads it; raises what `read_by` raises."""
+    item = read_by(item, engine)
+    return found_by_tasks(item) if engine.divides else item

@@ -8,7 +8,7 @@ which names the type of the ids. A shard ends with the record that brings its te
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,11 @@ from spanish_tok.readers.inputs import (
     Input,
     InputOption,
     Inputs,
-    absolute,
-    check_reader,
     inputs_of,
     rereadable,
 )
 from spanish_tok.readers.options import FileReport, Location, ReadOptions, tell_lost
+from spanish_tok.readers.splits import input_of_task
 from spanish_tok.shards.job import ShardInput, ShardJob, shard_inputs
 from spanish_tok.shards.reader import TokenArrays, id_type, load_shards, read_manifest, shard_tables
 from spanish_tok.tokenization.tokenizer import Tokenizer
@@ -127,7 +126,7 @@ def shard(
     if output is None:
         return _in_memory(once, tokenizer, options, engine, shown)
     with rereadable(once, output) as inputs:
-        items = [_item_of_task(item, engine) for item in inputs.items]
+        items = [input_of_task(item, engine) for item in inputs.items]
         job = token_job(items, tokenizer, options)
         reads = [item.name for item in items if item.is_file]
         folder = OutputFolder(Path(output).absolute(), job.described, reads=reads, force=force)
@@ -218,17 +217,6 @@ def token_job(items: Iterable[Input], tokenizer: Tokenizer, options: ShardOption
     return ShardJob("tokens", tokenizer, chosen, [item.identity() for item in items])
 
 
-def _item_of_task(item: Input, engine: Local | Ray) -> Input:
-    """Return an input as a task reads it."""
-    reader = engine.reader if engine.reader != "own" else item.options.reader
-    item = replace(item, options=replace(item.options, reader=reader))
-    check_reader(item, on_cluster=engine.divides)
-    if not engine.divides:
-        return item
-    name = absolute(item.name) if item.reads_one_file else item.name
-    return replace(item, name=name, options=replace(item.options, workers=1))
-
-
 def _is_done(folder: OutputFolder, job: ShardJob) -> bool:
     """Return whether every shard that the manifest of this job names lies there."""
     manifest = folder.finished()
@@ -266,7 +254,7 @@ def _in_memory(
     lengths = [np.zeros(1, np.int64)]
     reports = [FileReport(item.name) for item in inputs.items]
     for item, report in zip(inputs.items, reports, strict=True):
-        for batch in _item_of_task(item, engine).read(report):
+        for batch in input_of_task(item, engine).read(report):
             column = tokenizer.encode_column(batch["text"], options.append_eos, threads=engine.threads_here)
             for chunk in getattr(column, "chunks", [column]):
                 ids.append(chunk.flatten().to_numpy())

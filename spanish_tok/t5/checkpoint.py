@@ -24,8 +24,8 @@ from spanish_tok.t5.foreign.files import weights_of
 from spanish_tok.t5.foreign.names import named_weights
 from spanish_tok.t5.quantization import dequantize_tensors, quantize_tensors
 from spanish_tok.t5.safetensors import Precision, read_tensors, write_tensors
+from spanish_tok.vocab.folder import MANIFEST as VOCABULARY_MANIFEST
 from spanish_tok.vocab.foreign import is_foreign
-from spanish_tok.vocab.vocabulary import MANIFEST as VOCABULARY_MANIFEST
 from spanish_tok.vocab.vocabulary import Vocabulary
 
 CONFIG = "config.json"

@@ -14,9 +14,10 @@ from spanish_tok.tokenization.adapters import LISTS, OURS, TokenizerAdapter
 from spanish_tok.tokenization.piece_spelling import PieceSpelling
 from spanish_tok.tokenization.pipeline_check import checked_pipeline, told
 from spanish_tok.tokenization.tokenizer import Tokenizer
+from spanish_tok.vocab.folder import MANIFEST
 from spanish_tok.vocab.foreign import is_foreign
 from spanish_tok.vocab.spiece import load_engine, parse_model
-from spanish_tok.vocab.vocabulary import MANIFEST, Vocabulary
+from spanish_tok.vocab.vocabulary import Vocabulary
 
 SHIPPED = "es-5000, the one that ships"
 

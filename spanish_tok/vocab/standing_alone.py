@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.text.alphabet import SPACE_MARK
 from spanish_tok.text.table import NormalizationTable
-from spanish_tok.vocab.counts import SCHEMA, Counts, merge
+from spanish_tok.vocab.counts.table import SCHEMA, Counts, merge
 
 
 def characters_alone(table: NormalizationTable, split_digits: bool, no_join: str) -> str:
@@ -28,7 +28,7 @@ def characters_alone(table: NormalizationTable, split_digits: bool, no_join: str
 def cut_alone(counts: Counts, alone: str) -> Counts:
     """Return counts whose runs are cut around each character of `alone`, `▁` apart.
 
-    >>> from spanish_tok.vocab.counts import count_runs
+    >>> from spanish_tok.vocab.counts.runs import count_runs
     >>> counts = cut_alone(count_runs(["año 2011"]), "0123456789")
     >>> dict(zip(*counts.table.to_pydict().values()))
     {'1': 2, '0': 1, '2': 1, '▁': 1, '▁año': 1}

@@ -27,12 +27,13 @@ from spanish_tok.text.alphabets import SPANISH_NAME, alphabet_table
 from spanish_tok.text.table import NormalizationTable
 from spanish_tok.vocab.asked_pieces import checked_specials
 from spanish_tok.vocab.audit import best_other_score, shadowed_pieces
-from spanish_tok.vocab.count_files import count
-from spanish_tok.vocab.counts import Counts, one_alphabet
+from spanish_tok.vocab.counts.files import count
+from spanish_tok.vocab.counts.table import Counts, one_alphabet
+from spanish_tok.vocab.counts.word_lists import TOTAL
+from spanish_tok.vocab.folder import check_place
 from spanish_tok.vocab.standing_alone import characters_alone, cut_alone
 from spanish_tok.vocab.unigram import UnigramModel, rank, run_em, seed_model
-from spanish_tok.vocab.vocabulary import SPECIALS, Vocabulary, check_place, rounded
-from spanish_tok.vocab.word_lists import TOTAL
+from spanish_tok.vocab.vocabulary import SPECIALS, Vocabulary, rounded
 
 TRAINER = 2  # its version: 1 left pieces that no text could reach
 WORDS_ONLY = (

@@ -23,7 +23,7 @@ from spanish_tok.kernels.unigram.suffix_tree import (
 from spanish_tok.parallel.threads import thread_pool
 from spanish_tok.text.alphabet import SPACE_MARK
 from spanish_tok.text.arrow import bytes_and_offsets, text_chunks
-from spanish_tok.vocab.counts import Counts
+from spanish_tok.vocab.counts.table import Counts
 
 SHARES = 8  # sums are made in so many parts on any number of threads: floating point is not associative
 RARE = 0.5  # a piece that is expected less often than this is dropped, a character kept at this

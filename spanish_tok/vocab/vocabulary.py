@@ -16,14 +16,14 @@ from typing import Any
 
 from spanish_tok._version import __version__
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.files import atomic_path, check_files, read_json, shipped, write_json
+from spanish_tok.files import atomic_path, shipped, write_json
 from spanish_tok.files.outputs import check_folder as check_folder_free
 from spanish_tok.files.outputs import whole_folder
-from spanish_tok.files.schema import fault_of
 from spanish_tok.options import FieldsAlone
 from spanish_tok.text.charsmap import compile_charsmap, spanish_charsmap
 from spanish_tok.text.table import NormalizationTable, spanish_table
 from spanish_tok.vocab import formats
+from spanish_tok.vocab.folder import FORMAT, MANIFEST, MODEL, another_vocabulary, check_folder
 from spanish_tok.vocab.foreign import ForeignFiles, is_foreign, read_foreign
 from spanish_tok.vocab.formats import EOS, PAD, SPECIALS, UNK
 from spanish_tok.vocab.spiece import kinds_are_ours, parse_model
@@ -31,10 +31,6 @@ from spanish_tok.vocab.spiece import kinds_are_ours, parse_model
 __all__ = ["EOS", "PAD", "RESOLUTION", "SPECIALS", "UNK", "Vocabulary"]
 
 RESOLUTION = 1024  # scores are multiples of 1 / RESOLUTION
-MODEL = "spiece.model"
-MANIFEST = "manifest.json"
-FORMAT = 1
-SHAPE = {"format": object, "fingerprint": str, "pairs": {str: str}, "files": {str: str, MODEL: str}}
 
 
 @dataclass(frozen=True)
@@ -167,7 +163,7 @@ class Vocabulary(FieldsAlone):
             manifest = check_folder(Path(folder))
             if manifest["fingerprint"] == self.fingerprint and manifest["sentinels"] == self.sentinels:
                 return
-            raise _another(folder)
+            raise another_vocabulary(folder)
         with whole_folder(folder) as partial:
             self.write_into(partial)
 
@@ -282,49 +278,3 @@ def _of_model(data: bytes, model: Any) -> Vocabulary:
 def rounded(score: float) -> float:
     """Return a score as a vocabulary holds it: a multiple of 1 / RESOLUTION."""
     return round(score * RESOLUTION) / RESOLUTION
-
-
-def check_place(folder: Path, size: int, sentinels: int, *, force: bool = False) -> None:
-    """Check, before the work, that a vocabulary can be saved in a folder.
-
-    Raises SpanishTokError if one of another size is there, and for a folder that holds anything else.
-    """
-    if check_folder_free(folder, force=force, kind="a vocabulary"):
-        manifest = check_folder(folder)
-        if (manifest.get("size"), manifest.get("sentinels")) != (size, sentinels):
-            raise _another(folder)
-
-
-def _another(folder: str | os.PathLike[str]) -> SpanishTokError:
-    return SpanishTokError(
-        f"{folder} holds another vocabulary", "Give another folder, or --force to replace it."
-    )
-
-
-def check_folder(folder: Path) -> dict[str, Any]:
-    """Return the manifest of a vocabulary folder whose files are undamaged.
-
-    Every file must have the SHA-256 that it states.
-    """
-    if not folder.is_dir():
-        raise SpanishTokError(f"{folder} is not a folder", "Give the folder that `spanish-tok train` wrote.")
-    if not (folder / MANIFEST).exists():
-        if sizes := sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST}")):
-            raise SpanishTokError(
-                f"{folder} holds several vocabularies: {', '.join(sizes[:9])}",
-                f"Give one: {folder / sizes[0]}.",
-            )
-        raise SpanishTokError(
-            f"{folder} has no {MANIFEST}: its writing did not end", "Train the vocabulary again."
-        )
-    manifest: dict[str, Any] = read_json(folder / MANIFEST)
-    if fault := fault_of(manifest, SHAPE):
-        raise SpanishTokError(
-            f"{folder / MANIFEST} is not a vocabulary's manifest: {fault}", "Train the vocabulary again."
-        )
-    if manifest["format"] != FORMAT:
-        raise SpanishTokError(
-            f"{folder} has format {manifest.get('format')}", f"This version reads format {FORMAT}."
-        )
-    check_files(folder, manifest["files"])
-    return manifest

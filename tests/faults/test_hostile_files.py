@@ -24,7 +24,7 @@ from spanish_tok.shards.reader import load_shards, read_manifest
 from spanish_tok.tokenization.compiler import compile_vocabulary
 from spanish_tok.tokenization.libraries import load_adapter
 from spanish_tok.vocab.charsmap_check import charsmap_fault
-from spanish_tok.vocab.counts import count_runs
+from spanish_tok.vocab.counts.runs import count_runs
 from tests.faults.changes import changed_json, copied, rewrite_hashes
 
 

@@ -13,7 +13,7 @@ import spanish_tok as st
 from spanish_tok import GenerateOptions, Generator, SpanishTokError, Tokenizer
 from spanish_tok.cli import main
 from spanish_tok.text.packed_table import normalize_column
-from spanish_tok.vocab.counts import count_runs
+from spanish_tok.vocab.counts.runs import count_runs
 from spanish_tok.vocab.trainer import train_vocabularies
 
 

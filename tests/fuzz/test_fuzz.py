@@ -25,7 +25,7 @@ from spanish_tok.readers.datasets import load_recipe
 from spanish_tok.t5.checkpoint import Checkpoint
 from spanish_tok.tasks.task import Task
 from spanish_tok.tokenization.libraries import load_adapter
-from spanish_tok.vocab.counts import count_runs
+from spanish_tok.vocab.counts.runs import count_runs
 from tests.faults.changes import rewrite_hashes
 from tests.fuzz.mutations import change_array, change_bytes, change_json, change_table
 

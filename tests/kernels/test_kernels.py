@@ -17,7 +17,8 @@ from spanish_tok.kernels.text.utf8 import ROWS, invalid_rows
 from spanish_tok.kernels.unigram.lattice import Lattice, best_path, e_step, keep_edges, viterbi_counts
 from spanish_tok.text.arrow import bytes_and_offsets, text_chunks
 from spanish_tok.text.packed_table import packed_spanish
-from spanish_tok.vocab.counts import Counts, count_runs
+from spanish_tok.vocab.counts.runs import count_runs
+from spanish_tok.vocab.counts.table import Counts
 from spanish_tok.vocab.unigram import UnigramModel, rank, run_em, seed_model
 
 
@@ -131,7 +132,7 @@ def right_branching(runs: Counter[str]) -> dict[str, int]:
 def counts_of(runs: Counter[str]) -> Counts:
     import pyarrow as pa
 
-    from spanish_tok.vocab.counts import SCHEMA, merge
+    from spanish_tok.vocab.counts.table import SCHEMA, merge
 
     return merge([Counts(pa.table([list(runs), list(runs.values())], schema=SCHEMA))])
 

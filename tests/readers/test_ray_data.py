@@ -19,7 +19,7 @@ from spanish_tok.readers import splits as parts
 from spanish_tok.readers.inputs import inputs_of
 from spanish_tok.readers.options import FileReport
 from spanish_tok.readers.records import read_file
-from spanish_tok.vocab.counts import Counts
+from spanish_tok.vocab.counts.table import Counts
 from tests.parallel.test_ray_engine import ENGINES, SMALL, bytes_of, giant
 
 pytest.importorskip("ray", reason="needs Ray: pip install 'spanish-tok[ray]'")

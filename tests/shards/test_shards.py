@@ -161,7 +161,7 @@ def test_a_lost_shard_is_made_again(files: list[Path], tmp_path: Path) -> None:
 def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of another vocabulary."""
     from spanish_tok.old_names import train_vocabulary
-    from spanish_tok.vocab.counts import count_runs
+    from spanish_tok.vocab.counts.runs import count_runs
 
     folder = tmp_path_factory.mktemp("other")
     train_vocabulary(count_runs(["el perro come y la perra duerme"] * 40), 195).save(folder / "v")

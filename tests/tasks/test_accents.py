@@ -20,7 +20,7 @@ from spanish_tok.tasks.accents.forms import Forms
 from spanish_tok.tasks.accents.pieces import SLOTS, WINDOW, PieceReader, Window
 from spanish_tok.tasks.accents.restorer import Restorer
 from spanish_tok.tasks.accents.words import all_words, with_forms, without_marks
-from spanish_tok.vocab.counts import count_runs
+from spanish_tok.vocab.counts.runs import count_runs
 
 TEXT = "El niño comió piña; está aquí, en España. ¿Qué más quería él? Esta mañana se publicó el artículo público."
 

@@ -12,7 +12,7 @@ from spanish_tok.text.alphabet import CODE_POINTS, SPANISH, SURROGATES
 from spanish_tok.text.alphabets import NAMES, alphabet_table
 from spanish_tok.text.packed_table import normalize_column
 from spanish_tok.text.table import read_table, spanish_table
-from spanish_tok.vocab.counts import count_runs
+from spanish_tok.vocab.counts.runs import count_runs
 
 SENTENCES = {
     "pt": ["A João não fez a lição, À tarde comeu pão"],

@@ -26,7 +26,7 @@ from spanish_tok.t5.checkpoint import Checkpoint
 from spanish_tok.training.held_out import split
 from spanish_tok.training.pretrain_options import PretrainOptions
 from spanish_tok.training.state import newest_checkpoint
-from spanish_tok.vocab.counts import count_runs
+from spanish_tok.vocab.counts.runs import count_runs
 from spanish_tok.vocab.vocabulary import EOS
 
 torch = pytest.importorskip("torch")

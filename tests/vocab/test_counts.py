@@ -20,7 +20,7 @@ from spanish_tok import Counts, SpanishTokError, count, merge, normalize
 from spanish_tok.files import shipped
 from spanish_tok.kernels.text.count import RUN_LIMIT, SEEN_AT_MOST
 from spanish_tok.old_names import count_files
-from spanish_tok.vocab.counts import count_runs
+from spanish_tok.vocab.counts.runs import count_runs
 
 RUN = re.compile("[a-záéíóúüñªº]+|[0-9]+|[^a-záéíóúüñªº0-9]+")
 

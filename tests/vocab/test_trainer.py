@@ -18,7 +18,8 @@ from spanish_tok.old_names import train_vocabularies, train_vocabulary
 from spanish_tok.progress import Bar
 from spanish_tok.text.alphabet import SPANISH
 from spanish_tok.vocab.audit import unreachable_pieces
-from spanish_tok.vocab.counts import SCHEMA, count_runs
+from spanish_tok.vocab.counts.runs import count_runs
+from spanish_tok.vocab.counts.table import SCHEMA
 
 
 @pytest.fixture(scope="module")

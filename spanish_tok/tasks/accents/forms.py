@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from spanish_tok.tasks.accents.words import without_marks
 from spanish_tok.text.alphabet import SPACE_MARK
-from spanish_tok.vocab.counts import SCHEMA, Counts, merge
+from spanish_tok.vocab.counts.table import SCHEMA, Counts, merge
 
 LETTERS = re.compile("[a-záéíóúüñ]{2,}")
 LEAST_WORD, LEAST_FORM, LEAST_SHARE = 3, 2, 1e-4  # below, a word or a form of one counts as a slip
@@ -23,7 +23,7 @@ LEAST_WORD, LEAST_FORM, LEAST_SHARE = 3, 2, 1e-4  # below, a word or a form of o
 class Forms:
     """Base -> its forms with their counts, the most frequent first.
 
-    >>> from spanish_tok.vocab.counts import count_runs
+    >>> from spanish_tok.vocab.counts.runs import count_runs
     >>> forms = Forms.of_counts(count_runs(["la casa está aquí, esta está aquí; la piña está"] * 3))
     >>> forms.of("esta"), forms.usual("pina"), forms.usual("perro")
     ((('está', 9), ('esta', 3)), 'piña', 'perro')

@@ -27,7 +27,8 @@ from spanish_tok.tokenization.tokenizer import Tokenizer
 from spanish_tok.training.accents.loop import AccentTraining
 from spanish_tok.training.accents.tagger import AccentTagger
 from spanish_tok.training.finetune_options import FinetuneOptions
-from spanish_tok.vocab.counts import Counts, count_runs
+from spanish_tok.vocab.counts.runs import count_runs
+from spanish_tok.vocab.counts.table import Counts
 
 SHOUTED = "[A-ZÁÉÍÓÚÜÑ]{2,}"  # words in capitals alone, which many write without accents
 

@@ -1,11 +1,7 @@
 """The verb `count`: the runs of any input as one table, here or on a cluster."""
 
-import hashlib
-import json
 import os
-import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import astuple, replace
+from collections.abc import Sequence
 from glob import has_magic
 from pathlib import Path, PurePath
 from typing import Any, Literal
@@ -17,36 +13,27 @@ from spanish_tok.errors import SpanishTokError
 from spanish_tok.files.outputs import check_file
 from spanish_tok.parallel.local import Local
 from spanish_tok.parallel.ray_engine import Ray
-from spanish_tok.progress import SILENT, Bar, Progress, ProgressOption, progress_of
+from spanish_tok.progress import Progress, ProgressOption, progress_of
 from spanish_tok.readers.datasets import is_recipe
 from spanish_tok.readers.inputs import (
-    Input,
     InputOption,
     Inputs,
-    absolute,
-    check_reader,
     inputs_of,
-    rereadable,
 )
 from spanish_tok.readers.opening.remote import is_remote
 from spanish_tok.readers.options import (
     FileReport,
     Location,
     ReadOptions,
-    check_found,
-    check_rows,
     tell_lost,
 )
 from spanish_tok.readers.records import expand_paths
-from spanish_tok.readers.splits import Part, parts_of
-from spanish_tok.readers.streams import base_name, size_of
+from spanish_tok.readers.streams import base_name
 from spanish_tok.text.alphabets import SPANISH_NAME, alphabet_table
-from spanish_tok.text.arrow import Column
 from spanish_tok.text.table import NormalizationTable
-from spanish_tok.vocab.counts import Counts, count_runs, is_counts, merge, one_alphabet
-from spanish_tok.vocab.word_lists import TOTAL, WORDS, column_names, number_column
-
-MOST_PARTS = 1000  # of files, in one task
+from spanish_tok.vocab.counts.table import Counts, is_counts, merge, one_alphabet
+from spanish_tok.vocab.counts.tasks import cache_of, count_inputs
+from spanish_tok.vocab.counts.word_lists import TOTAL, WORDS, column_names, number_column
 
 
 def count(
@@ -107,7 +94,7 @@ def count(
     for (inputs, name, parts), its_licence in zip(divided, licences, strict=False):
         if inputs:
             with shown.phase("counting records", inputs.known_rows()) as bar:
-                found = count_inputs(inputs, _cache_of(output, engine), table, engine, bar)
+                found = count_inputs(inputs, cache_of(output, engine), table, engine, bar)
             read = found.records + found.rejected
             tell_lost([FileReport(inputs.called, read, 0, found.repaired, found.rejected)], shown)
             parts.append(found.named(name))
@@ -196,108 +183,6 @@ def _name_of(locations: Sequence[Location]) -> str:
     paths = [PurePath(location) for location in locations]
     names = [base_name(path.parent if has_magic(path.name) else path).split(".")[0] for path in paths]
     return ", ".join(names[:3]) + ", ..." * (len(names) > 3)
-
-
-def _cache_of(output: Location | None, engine: Local | Ray) -> Path | None:
-    """Return the folder beside the output where tasks keep the counts of parts."""
-    path = Path(output).absolute() if output is not None and engine.divides else None
-    return path and path.with_name(f".{path.name}.parts")
-
-
-def count_inputs(
-    inputs: Inputs, cache: Path | None, table: NormalizationTable | None, engine: Local | Ray, bar: Bar
-) -> Counts:
-    """Count the runs of inputs.
-
-    `cache` is a folder where the counts of finished parts are kept.
-    """
-    if engine.divides and any(item.is_pipe for item in inputs.items):
-        with rereadable(inputs, cache) as copied:
-            return count_inputs(copied, cache, table, engine, bar)
-    reading = inputs.items[0].options if inputs.items else ReadOptions()
-    if inputs.rows is not None and engine.divides and "reject" in (reading.malformed, reading.invalid_utf8):
-        raise SpanishTokError("The engine ray cannot check rows some of which are rejected", "Leave one out.")
-    items = [_item_of_task(item, engine) for item in inputs.items]
-    for item in items:
-        check_reader(item, on_cluster=engine.divides)
-    with engine.connected() as workers:
-        groups = workers.groups([part for item in items for part in _parts(item, engine)], MOST_PARTS)
-        tasks = [
-            (group, engine.task_threads, table, cache and cache / f"{_key(group)}.parquet")
-            for group in groups
-        ]
-        counts: Counts = workers.merged(count_part, tasks, merge, bar, lambda counts: counts.records)
-    if engine.divides:
-        check_rows(counts.records, inputs.rows, inputs.items[-1].name)
-    check_found(counts.records, counts.rejected, inputs.called)
-    if cache:
-        shutil.rmtree(cache, ignore_errors=True)
-    return counts
-
-
-def _item_of_task(item: Input, engine: Local | Ray) -> Input:
-    """Return an input as a task reads it.
-
-    A cluster must find it, and only the whole is checked for its number of rows.
-    """
-    if not engine.divides:
-        return item
-    reader = engine.reader if engine.reader != "own" else item.options.reader
-    options = replace(item.options, rows=None, workers=1, reader=reader)
-    return replace(item, name=absolute(item.name) if item.reads_one_file else item.name, options=options)
-
-
-def _parts(item: Input, engine: Local | Ray) -> list[tuple[Input, Part]]:
-    """Return an input with each of its parts: divided on a cluster, whole here."""
-    divided = engine.divides and item.reads_one_file
-    parts = parts_of(item.name, item.options) if divided else [Part(item.name)]
-    return [(item, part) for part in parts]
-
-
-def count_part(
-    parts: Sequence[tuple[Input, Part]],
-    threads: int,
-    table: NormalizationTable | None,
-    cache: Path | None,
-    bar: Bar = SILENT,
-) -> Counts:
-    """Count parts of the input: a task of any engine.
-
-    Counts that lie at `cache` already are loaded.
-    """
-    if cache and cache.exists():
-        return Counts.load(cache)
-    reports: list[FileReport] = []
-    counts = count_runs(_columns(parts, reports, bar), threads=threads, table=table)
-    lost = {name: sum(getattr(report, name) for report in reports) for name in ("rejected", "repaired")}
-    counts = replace(counts, **lost)
-    if cache:
-        counts.save(cache, level=1)
-    return counts
-
-
-def _columns(parts: Sequence[tuple[Input, Part]], reports: list[FileReport], bar: Bar) -> Iterator[Column]:
-    for item, part in parts:
-        reports.append(FileReport(item.name, rows=part.begin))
-        for batch in item.read(reports[-1], part.end):
-            bar.advance(batch.num_rows)
-            yield batch.column("text")
-    check_rows(sum(report.rows for report in reports), parts[-1][0].options.rows, parts[-1][0].name)
-
-
-def _key(parts: Sequence[tuple[Input, Part]]) -> str:
-    """Return what tells a task from another.
-
-    Those are its rows, the state of its files, and how they are read.
-    """
-    states = [
-        (*astuple(part), size_of(part.path), None if is_remote(part.path) else os.path.getmtime(part.path))
-        if item.reads_one_file
-        else item.identity()
-        for item, part in parts
-    ]
-    how = replace(parts[0][0].options, reader="own").described()  # the other reader reads the same
-    return hashlib.sha256(json.dumps([states, how]).encode()).hexdigest()[:32]
 
 
 def is_counts_file(path: Location) -> bool:

@@ -10,8 +10,7 @@ about a corpus that a trainer can use.
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from math import inf
@@ -28,16 +27,12 @@ from spanish_tok.files import atomic_path, parse_json
 from spanish_tok.files.outputs import check_file
 from spanish_tok.files.schema import COUNT, shape_of
 from spanish_tok.interrupts import interruptible
-from spanish_tok.kernels.text.count import SEEN_AT_FIRST, count_records, finish_counting
-from spanish_tok.kernels.text.runs import merge_runs, new_runs
-from spanish_tok.parallel.threads import Shared, available_cores, thread_pool
 from spanish_tok.readers.options import ReadOptions
 from spanish_tok.text.alphabets import SPANISH_NAME
-from spanish_tok.text.arrow import Column, bytes_and_offsets, text_array, text_chunks
-from spanish_tok.text.packed_table import pack, packed_spanish
+from spanish_tok.text.arrow import bytes_and_offsets, text_chunks
 from spanish_tok.text.table import NormalizationTable, spanish_table
-from spanish_tok.vocab.sources import Source, sources_from
-from spanish_tok.vocab.word_lists import MOST, TOTAL, added, runs_of_words, word_list_of
+from spanish_tok.vocab.counts.sources import Source, sources_from
+from spanish_tok.vocab.counts.word_lists import MOST, TOTAL, added, runs_of_words, word_list_of
 
 SCHEMA = pa.schema([("run", pa.large_string()), ("count", pa.int64())])
 METADATA_KEY = b"spanish-tok"
@@ -45,7 +40,6 @@ NOTES = {  # the shape of what it holds
     "fingerprint?": str, "records?": COUNT, "cut?": COUNT, "sources?": [shape_of(Source)], "dropped?": {str: COUNT},
     "alphabet?": str,
 }  # fmt: skip
-SLICE = 1 << 22  # bytes of text that a thread takes at a time
 
 
 @dataclass(frozen=True)
@@ -220,64 +214,6 @@ def is_counts(schema: pa.Schema) -> bool:
     return set(SCHEMA.names) <= set(schema.names)
 
 
-def count_runs(
-    texts: Column | Iterable[Column], *, threads: int | None = None, table: NormalizationTable | None = None
-) -> Counts:
-    """Count the runs of a text column, or of an iterable of columns.
-
-    Such as the batches of a large file.
-
-    One compiled pass normalizes (with `table`, the Spanish one by default), splits and counts. Memory grows
-    with distinct runs (about 40 bytes and their text each) plus 32 MB a thread, not with the text.
-    The result does not depend on `threads`, batches or their order.
-
-    >>> counts = count_runs(["¡Hola, mundo!", "hola"])
-    >>> dict(zip(*counts.table.to_pydict().values()))
-    {'!': 1, ',': 1, 'hola': 1, '▁hola': 1, '▁mundo': 1, '▁¡': 1}
-    """
-    packed = pack(table) if table else packed_spanish()
-
-    def work(slices: Iterable[pa.LargeStringArray]) -> tuple[Any, int]:
-        runs, seen, filled, records = new_runs(), np.zeros((SEEN_AT_FIRST, 4), np.uint64), 0, 0
-        for piece in slices:
-            runs, seen, filled = count_records(*bytes_and_offsets(piece), packed, runs, seen, filled)
-            records += len(piece)
-        return finish_counting(packed, runs, seen), records
-
-    threads = threads or available_cores()
-    with thread_pool(threads) as pool, closing(Shared(_slices(texts))) as slices:
-        tables, records = zip(*pool.map(work, [slices] * threads), strict=True)
-    counts = interruptible(lambda: _as_counts(reduce(merge_runs, tables), sum(records)))
-    return replace(counts, alphabet=(table or spanish_table()).label)
-
-
-def _slices(texts: Column | Iterable[Column]) -> Iterator[pa.LargeStringArray]:
-    """Yield the text in arrays of about SLICE bytes.
-
-    So threads share even one large chunk evenly.
-    """
-    for column in _columns(texts):
-        for chunk in text_chunks(column):
-            rows = max(1, int(len(chunk) * SLICE / max(1, chunk.nbytes)))
-            for start in range(0, len(chunk), rows):
-                yield chunk.slice(start, rows)
-
-
-def _columns(texts: Column | Iterable[Column]) -> Iterable[Column]:
-    if isinstance(texts, pa.Array | pa.ChunkedArray):
-        return [texts]
-    if isinstance(texts, Sequence) and all(text is None or isinstance(text, str) for text in texts):
-        return [texts]
-    return texts if isinstance(texts, Iterable) else [texts]
-
-
-def _as_counts(runs: Any, records: int) -> Counts:
-    size, used, cut = (int(value) for value in runs.sizes)
-    starts, counts = (np.ascontiguousarray(column) for column in runs.rows[: size + 1].T)
-    text = text_array(runs.text[:used], starts)
-    return Counts(_in_order(pa.table([text, counts[:size]], schema=SCHEMA)), records, cut)
-
-
 def merge(parts: Sequence[Counts], weights: Sequence[float] | None = None) -> Counts:
     """Add tables of counts up, each times its weight where weights are given.
 
@@ -285,6 +221,7 @@ def merge(parts: Sequence[Counts], weights: Sequence[float] | None = None) -> Co
 
     Raises SpanishTokError for wrong weights, and for counts of two alphabets.
 
+    >>> from spanish_tok.vocab.counts.runs import count_runs
     >>> a, b = count_runs(["sí sí"]), count_runs(["sí no"])
     >>> merge([a, b], weights=[10, 1]).table.to_pydict()
     {'run': ['▁sí', '▁no'], 'count': [21, 1]}
@@ -306,7 +243,7 @@ def merge(parts: Sequence[Counts], weights: Sequence[float] | None = None) -> Co
         rounded = pc.max_element_wise(pc.cast(pc.round(table["count"]), pa.int64()), 1)
         table = table.set_column(table.column_names.index("count"), "count", rounded)
     return Counts(
-        _in_order(table),
+        in_order(table),
         sum(part.records for part in parts),
         sum(part.cut for part in parts),
         tuple(
@@ -332,7 +269,8 @@ def one_alphabet(labels: Iterable[str], advice: str = "Count the text again with
     return known[0] if known else ""
 
 
-def _in_order(table: pa.Table) -> pa.Table:
+def in_order(table: pa.Table) -> pa.Table:
+    """Return a table of counts, most frequent first; equal counts by the bytes of their runs."""
     ordered = table.select(SCHEMA.names).sort_by([("count", "descending"), ("run", "ascending")])
     return ordered.combine_chunks()
 
