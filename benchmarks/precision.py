@@ -18,7 +18,7 @@ from machine import describe
 
 from spanish_tok.generation.generator import Generator
 from spanish_tok.generation.sampling import GenerateOptions
-from spanish_tok.measure.model import scorer_of
+from spanish_tok.measure.figures.model import scorer_of
 from spanish_tok.t5.checkpoint import WEIGHTS, WEIGHTS_INT8, Checkpoint
 from spanish_tok.t5.cpu_backend import CpuBackend
 from spanish_tok.t5.cpu_weights import PRECISIONS

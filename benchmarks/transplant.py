@@ -15,7 +15,7 @@ import numpy as np
 
 import spanish_tok as st
 from spanish_tok.files import shipped
-from spanish_tok.measure.texts import texts_of
+from spanish_tok.measure.figures.texts import texts_of
 from spanish_tok.readers.inputs import inputs_of
 from spanish_tok.t5.checkpoint import Checkpoint
 from spanish_tok.training.bits_per_byte import bits_per_byte

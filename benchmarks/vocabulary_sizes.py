@@ -29,8 +29,8 @@ from machine import describe
 
 from spanish_tok import normalize_column
 from spanish_tok.files import atomic_path, read_json, write_json
-from spanish_tok.measure.quality import measure_quality, word_counts
-from spanish_tok.measure.texts import size_of
+from spanish_tok.measure.figures.quality import measure_quality, word_counts
+from spanish_tok.measure.figures.texts import size_of
 from spanish_tok.old_names import train_vocabularies
 from spanish_tok.readers.records import read_records
 from spanish_tok.t5.model import T5

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from spanish_tok.measure.bench import bench as bench
     from spanish_tok.measure.checks.results import Check as Check
     from spanish_tok.measure.checks.results import Verification as Verification
-    from spanish_tok.measure.compare import Comparison as Comparison
     from spanish_tok.measure.compare import compare as compare
+    from spanish_tok.measure.comparison import Comparison as Comparison
     from spanish_tok.measure.demo import demo as demo
     from spanish_tok.measure.presentation import Bench as Bench
     from spanish_tok.measure.verify import verify as verify
@@ -101,7 +101,8 @@ _MODULES = {
     "generation.generator": "Generation Generator",
     "generation.sampling": "GenerateOptions",
     "measure.bench": "bench",
-    "measure.compare": "Comparison compare",
+    "measure.compare": "compare",
+    "measure.comparison": "Comparison",
     "measure.demo": "demo",
     "measure.presentation": "Bench",
     "measure.checks.results": "Check Verification",

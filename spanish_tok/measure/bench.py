@@ -14,13 +14,13 @@ import pyarrow as pa
 from spanish_tok.files import shipped
 from spanish_tok.files.outputs import as_list, check_new_file
 from spanish_tok.measure import compare as comparing
+from spanish_tok.measure.figures.quality import measure_quality, slices, word_counts
+from spanish_tok.measure.figures.round_trip import check_round_trip
+from spanish_tok.measure.figures.speed import SAMPLE_BYTES, measure_speed
+from spanish_tok.measure.figures.texts import check_words, sampled, size_of, texts_of
 from spanish_tok.measure.peers import chosen_peers, describe
 from spanish_tok.measure.presentation import Bench
-from spanish_tok.measure.quality import measure_quality, slices, word_counts
-from spanish_tok.measure.round_trip import check_round_trip
-from spanish_tok.measure.speed import SAMPLE_BYTES, measure_speed
 from spanish_tok.measure.tables import plain_name
-from spanish_tok.measure.texts import check_words, sampled, size_of, texts_of
 from spanish_tok.progress import Bar, ProgressOption, progress_of
 from spanish_tok.readers.inputs import InputOption, inputs_of
 from spanish_tok.readers.options import Location, ReadOptions
@@ -32,7 +32,7 @@ from spanish_tok.tokenization.tokenizer import Tokenizer
 from spanish_tok.vocab.audit import unreachable_pieces
 
 if TYPE_CHECKING:
-    from spanish_tok.measure.model import ModelFigures
+    from spanish_tok.measure.figures.model import ModelFigures
     from spanish_tok.t5.checkpoint import Checkpoint
 
 
@@ -123,7 +123,7 @@ def _checkpoint(folder: Path) -> "Checkpoint":
 
 
 def _model(checkpoint: "Checkpoint", name: str, texts: pa.ChunkedArray, bar: Bar) -> "ModelFigures":
-    from spanish_tok.measure.model import measure_model
+    from spanish_tok.measure.figures.model import measure_model
 
     return measure_model(checkpoint, name, texts, bar)
 

@@ -5,11 +5,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from spanish_tok._version import __version__
-from spanish_tok.measure.compare import Comparison
+from spanish_tok.measure.comparison import Comparison
+from spanish_tok.measure.figures.quality import FEWEST_TEXTS, QUANTILES, Quality
+from spanish_tok.measure.figures.round_trip import RoundTrip
+from spanish_tok.measure.figures.speed import Speed
+from spanish_tok.measure.figures.texts import TextSummary
 from spanish_tok.measure.html import Reported
-from spanish_tok.measure.quality import FEWEST_TEXTS, QUANTILES, Quality
-from spanish_tok.measure.round_trip import RoundTrip
-from spanish_tok.measure.speed import Speed
 from spanish_tok.measure.svg import Plot, bars, columns
 from spanish_tok.measure.tables import (
     Card,
@@ -21,12 +22,11 @@ from spanish_tok.measure.tables import (
     percent,
     with_interval,
 )
-from spanish_tok.measure.texts import TextSummary
 from spanish_tok.tokenization.adapters import OURS
 from spanish_tok.vocab.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from spanish_tok.measure.model import ModelFigures
+    from spanish_tok.measure.figures.model import ModelFigures
 
 SMALL_TEXT = 1_000_000  # bytes; below, figures of speed are mostly those of starting up
 MOST_TOKENS_A_WORD = 2.0  # of a good vocabulary: the threshold of its verdict

@@ -9,7 +9,7 @@ from spanish_tok.files import shipped
 from spanish_tok.measure.checks.against import against_checks
 from spanish_tok.measure.checks.foreign import foreign_checks
 from spanish_tok.measure.checks.results import Check, Verification
-from spanish_tok.measure.texts import texts_of
+from spanish_tok.measure.figures.texts import texts_of
 from spanish_tok.progress import ProgressOption, progress_of
 from spanish_tok.readers.inputs import InputOption, inputs_of
 from spanish_tok.readers.options import Location, ReadOptions

@@ -64,7 +64,7 @@ def cleaned(path: Any, out: Path, reading: st.ReadOptions, engine: Any = None) -
 
 
 def measured(path: Any, _: Path, reading: st.ReadOptions) -> Any:
-    from spanish_tok.measure.texts import texts_of
+    from spanish_tok.measure.figures.texts import texts_of
     from spanish_tok.readers.inputs import inputs_of
 
     return texts_of(inputs_of(path, reading)).column.to_pylist()

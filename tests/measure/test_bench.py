@@ -15,13 +15,13 @@ import pytest
 from spanish_tok import GenerateOptions, Generator, SpanishTokError, Tokenizer, normalize, normalize_column
 from spanish_tok.measure.bench import bench
 from spanish_tok.measure.compare import compare
+from spanish_tok.measure.figures.quality import measure_quality, ratio_interval, renyi_efficiency, word_counts
+from spanish_tok.measure.figures.round_trip import Parity, RoundTrip, check_round_trip
+from spanish_tok.measure.figures.speed import measure_speed
+from spanish_tok.measure.figures.texts import sampled, size_of, texts_of
 from spanish_tok.measure.peers import chosen_peers
 from spanish_tok.measure.presentation import is_good, is_right
-from spanish_tok.measure.quality import measure_quality, ratio_interval, renyi_efficiency, word_counts
-from spanish_tok.measure.round_trip import Parity, RoundTrip, check_round_trip
-from spanish_tok.measure.speed import measure_speed
 from spanish_tok.measure.tables import ReportTable, percent
-from spanish_tok.measure.texts import sampled, size_of, texts_of
 from spanish_tok.readers.inputs import inputs_of
 from spanish_tok.text.alphabet import OTHERS
 from spanish_tok.tokenization.adapters import TokenizerAdapter
@@ -320,7 +320,7 @@ def model(tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokenizer) -> Pat
 
 def test_model_figures(model: Path, tokenizer: Tokenizer) -> None:
     torch = pytest.importorskip("torch", reason="needs torch")
-    from spanish_tok.measure.model import measure_model
+    from spanish_tok.measure.figures.model import measure_model
     from spanish_tok.t5.checkpoint import Checkpoint
     from spanish_tok.t5.model import T5
     from spanish_tok.training.bits_per_byte import bits_per_byte

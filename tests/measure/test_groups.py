@@ -11,7 +11,7 @@ import pytest
 
 import spanish_tok as st
 from spanish_tok.files import shipped
-from spanish_tok.measure.groups import groups_of, ratio_of
+from spanish_tok.measure.figures.groups import groups_of, ratio_of
 from tests.cli.test_cli import complaint, run
 
 RECORDS: list[dict[str, str | None]] = [

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 
 from spanish_tok import Tokenizer, normalize_column
+from spanish_tok.measure.figures.texts import texts_of
 from spanish_tok.measure.html import report_page
 from spanish_tok.measure.svg import bars, columns, line
 from spanish_tok.measure.tables import Card, ReportTable, Verdict
-from spanish_tok.measure.texts import texts_of
 from spanish_tok.measure.verify import AWKWARD, sample_sentences
 from spanish_tok.text.alphabet import CODE_POINTS, SPANISH, SURROGATES
 from spanish_tok.vocab.vocabulary import Vocabulary

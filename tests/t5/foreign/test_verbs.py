@@ -120,7 +120,7 @@ def test_bench(kind: str, folder_of: Folders, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(
         "spanish_tok.measure.bench.measure_speed", lambda *_: []
     )  # its processes take seconds
-    monkeypatch.setattr("spanish_tok.measure.model.tokens_per_second", lambda *_: 1.0)
+    monkeypatch.setattr("spanish_tok.measure.figures.model.tokens_per_second", lambda *_: 1.0)
     result = st.bench(model=folder_of(kind), texts=TEXTS)
     assert result.model is not None
     assert (result.model.bits_per_byte is None) is (kind == "umt5")

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from spanish_tok.measure.texts import size_of
+from spanish_tok.measure.figures.texts import size_of
 from spanish_tok.text.alphabet import OTHERS
 from spanish_tok.tokenization.adapters import TokenizerAdapter
 

@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spanish_tok.measure.quality import slices
-from spanish_tok.measure.texts import sampled
+from spanish_tok.measure.figures.quality import slices
+from spanish_tok.measure.figures.texts import sampled
 from spanish_tok.parallel.threads import available_cores
 from spanish_tok.tokenization.tokenizer import Tokenizer
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.measure.quality import slices
+from spanish_tok.measure.figures.quality import slices
 from spanish_tok.measure.svg import Plot, bars
 from spanish_tok.measure.tables import ReportTable, Row
 from spanish_tok.tokenization.adapters import TokenizerAdapter

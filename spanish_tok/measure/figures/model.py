@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from spanish_tok.generation.generator import Generator
 from spanish_tok.generation.sampling import Backend, GenerateOptions, log_softmax
-from spanish_tok.measure.texts import texts_of
+from spanish_tok.measure.figures.texts import texts_of
 from spanish_tok.progress import SILENT, Bar
 from spanish_tok.t5.checkpoint import Checkpoint
 from spanish_tok.t5.cpu_backend import CpuBackend

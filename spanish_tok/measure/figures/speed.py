@@ -15,9 +15,9 @@ from statistics import median
 
 import pyarrow as pa
 
+from spanish_tok.measure.figures.round_trip import count_differing
+from spanish_tok.measure.figures.texts import size_of
 from spanish_tok.measure.peers import THREADLESS, load_peer, version_of
-from spanish_tok.measure.round_trip import count_differing
-from spanish_tok.measure.texts import size_of
 from spanish_tok.parallel.threads import available_cores
 from spanish_tok.progress import SILENT, Bar
 from spanish_tok.tokenization.adapters import OURS

@@ -1,0 +1,1 @@
+"""What is measured: quality, round trips, groups of records, speed, models."""
