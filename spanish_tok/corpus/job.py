@@ -1,4 +1,4 @@
-"""One job of `sample` or `clean`: what it reads, its folder, what its manifest says."""
+"""A job of `sample` or `clean`: its input, its folder, the notes of its manifest."""
 
 import os
 from collections.abc import Mapping

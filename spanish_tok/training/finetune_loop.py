@@ -6,18 +6,16 @@ Epochs of examples, a metric, the best model, when it stops.
 import hashlib
 import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from spanish_tok.errors import SpanishTokError
-from spanish_tok.files.schema import made, shape_of
 from spanish_tok.t5.model import T5, mask_of
 from spanish_tok.t5.model_folder import save_folder
-from spanish_tok.tasks.batches import IGNORED, ExampleBatch, batch_of, order_of
+from spanish_tok.tasks.batches import IGNORED, ExampleBatch, batch_of
 from spanish_tok.tasks.bundle import TaskBundle
 from spanish_tok.tasks.choices import SpanTargets
 from spanish_tok.tasks.evaluate import evaluate_examples
@@ -26,11 +24,9 @@ from spanish_tok.tasks.predictor import Predictor
 from spanish_tok.tokenization.adapters import TokenizerAdapter
 from spanish_tok.training.finetune_options import FinetuneOptions
 from spanish_tok.training.log import Log
-from spanish_tok.training.loop import TrainingLoop
-from spanish_tok.training.optimizers import autocast, optimizer_for
-from spanish_tok.training.state import load_state, save_state
+from spanish_tok.training.loop import EpochTraining
+from spanish_tok.training.state import TrainingState
 
-STATE = "resume.safetensors"
 CHANGEABLE = {"epochs", "patience", "save_every", "precision"}  # may change when a fine-tuning resumes
 
 
@@ -58,29 +54,24 @@ class FinetuneStep:
 
 
 @dataclass
-class FinetuneState:
+class FinetuneState(TrainingState):
     """How far a fine-tuning is.
 
     `step` batches of all epochs, `position` of them in this one.
     """
 
-    step: int = 0
     epoch: int = 0  # epochs that are done, validation included
     position: int = 0
-    tokens: int = 0
-    cpu_seconds: float = 0.0
     best: float = -math.inf
     best_epoch: int = 0
 
-    def add(self, tokens: int, seconds: float, cpu_seconds: float) -> None:  # noqa: ARG002
+    def add(self, tokens: int, seconds: float, cpu_seconds: float) -> None:
         """Count one more step."""
-        self.step += 1
+        super().add(tokens, seconds, cpu_seconds)
         self.position += 1
-        self.tokens += tokens
-        self.cpu_seconds += cpu_seconds
 
 
-class Finetuning(TrainingLoop[FinetuneStep]):
+class Finetuning(EpochTraining[FinetuneStep]):
     """A fine-tuning in a folder; it resumes where it stopped.
 
     It trains until the validation metric no longer rises, or the epochs are over. The folder is then a model folder
@@ -100,21 +91,14 @@ class Finetuning(TrainingLoop[FinetuneStep]):
         options: FinetuneOptions,
         folder: Path,
     ) -> None:
-        device = model.shared.weight.device.type
-        optimizer = optimizer_for(options, model)
-        super().__init__(folder, model, optimizer, autocast(options.precision, device), options.clip)
-        self.adapter, self.bundle, self.parts, self.options = adapter, bundle, parts, options
+        super().__init__(folder, model, options)
+        self.adapter, self.bundle, self.parts = adapter, bundle, parts
         self.predictor = Predictor(model, adapter, bundle)
         self._allowed = SpanTargets(bundle.task, adapter, self.predictor.end) if bundle.task.spans else None
-        torch.manual_seed(options.seed)
-        self.state = FinetuneState()
+        self._lengths = [len(example.input) for example in parts.training]
         self.identity = self._identity()
-        if (folder / STATE).exists():
-            shape = {"reached": shape_of(FinetuneState)}
-            notes = load_state(folder / STATE, model, optimizer, self._refuse_another, shape)
-            self.state = made(FinetuneState, notes["reached"])
+        self.state = self.reached(FinetuneState)
         self.log = Log(folder, self.state.step, FinetuneStep)
-        self._batches: tuple[int, list[list[int]]] = (-1, [])  # the epoch, and its batches as indices
 
     @property
     def finished(self) -> bool:
@@ -129,11 +113,7 @@ class Finetuning(TrainingLoop[FinetuneStep]):
 
     def next_batch(self) -> list[ExampleBatch]:
         """Return the next batch of the epoch, in the parts to accumulate."""
-        if self._batches[0] != self.state.epoch:
-            lengths = [len(example.input) for example in self.parts.training]
-            batches = order_of(lengths, self.options.batch_size, self.options.seed, self.state.epoch)
-            self._batches = self.state.epoch, [list(batch) for batch in batches]
-        indices = self._batches[1][self.state.position]
+        indices = self.batches_of(self.state.epoch, self._lengths)[self.state.position]
         size = -(-len(indices) // self.options.accumulation)
         parts = [indices[first : first + size] for first in range(0, len(indices), size)]
         return [self._batch([self.parts.training[index] for index in part]) for part in parts]
@@ -154,17 +134,8 @@ class Finetuning(TrainingLoop[FinetuneStep]):
     def learning_rate(self) -> float:
         return self.options.rate_at(self.state.step)
 
-    def figures(self, loss: float, rate: float, norm: float, tokens_per_second: int) -> FinetuneStep:
-        return FinetuneStep(
-            step=self.state.step,
-            epoch=self.state.epoch + 1,
-            tokens=self.state.tokens,
-            cpu_seconds=round(self.state.cpu_seconds, 1),
-            loss=loss,
-            learning_rate=rate,
-            gradient_norm=norm,
-            tokens_per_second=tokens_per_second,
-        )
+    def more_figures(self) -> dict[str, Any]:
+        return {"epoch": self.state.epoch + 1}
 
     @property
     def validates(self) -> bool:
@@ -179,12 +150,6 @@ class Finetuning(TrainingLoop[FinetuneStep]):
             self._end_epoch(figures.metric)
         elif figures.step % self.options.save_every == 0:
             self.save()
-
-    def save(self) -> Path:
-        """Write all that the next step depends on; return the file."""
-        notes = {"reached": asdict(self.state), **self.identity}
-        save_state(self.folder / STATE, self.model, self.optimizer, notes)
-        return self.folder / STATE
 
     def note(self, figures: FinetuneStep) -> str:
         """Return the words beside the progress bar."""
@@ -230,25 +195,16 @@ class Finetuning(TrainingLoop[FinetuneStep]):
         self.state = state
         self.save()
 
-    def _refuse_another(self, notes: Mapping[str, Any]) -> None:
-        differing = [name for name, value in self.identity.items() if notes.get(name) != value]
-        if differing:
-            raise SpanishTokError(
-                f"{self.folder} holds another fine-tuning: it differs in {', '.join(differing)}",
-                "Choose another folder, or the same model, data and options.",
-            )
-
     def _identity(self) -> dict[str, Any]:
         """Return what must be the same when a fine-tuning resumes."""
         digest = hashlib.sha256()
         for part in self.parts:
             for example in part:
                 digest.update(repr((example.inputs, example.labels)).encode())
-        options = {name: value for name, value in asdict(self.options).items() if name not in CHANGEABLE}
         return {
             "data": digest.hexdigest(),
             "task": self.bundle.task.to_dict(),
-            "options": options,
+            "options": self.fixed_options(CHANGEABLE),
             "vocabulary": self.adapter.fingerprint,
             "start": self.bundle.notes.get("start"),
         }

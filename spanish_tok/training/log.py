@@ -51,11 +51,11 @@ class Log(Generic[R]):
         self.path = folder / "log.csv"
         rows = read_log(self.path, kind) if self.path.exists() else []
         self.rows = [row for row in rows if row.step <= step]
-        self._kind, self._begun = kind, False
+        self.kind, self._begun = kind, False
 
     def _begin(self) -> None:
         with atomic_path(self.path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([_names(self._kind), *map(_cells, self.rows)])
+            csv.writer(file).writerows([_names(self.kind), *map(_cells, self.rows)])
         self._begun = True
 
     def add(self, row: R) -> None:

@@ -6,8 +6,9 @@
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -15,24 +16,23 @@ import torch
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files.outputs import check_folder
+from spanish_tok.files.schema import made, shape_of
 from spanish_tok.interrupts import call_whole
 from spanish_tok.jobs import claim
 from spanish_tok.progress import SILENT, Bar
+from spanish_tok.tasks.batches import order_of
+from spanish_tok.training.finetune_options import FinetuneOptions
 from spanish_tok.training.log import Log
-from spanish_tok.training.optimizers import flush_denormals
-from spanish_tok.training.state import random_state, restore_random_state
+from spanish_tok.training.optimizers import autocast, flush_denormals, optimizer_for
+from spanish_tok.training.state import (
+    TrainingState,
+    load_state,
+    random_state,
+    restore_random_state,
+    save_state,
+)
 
 ADVICE = "Try a lower learning rate or a longer warm-up."
-
-
-class Counted(Protocol):
-    """What the state of every training counts."""
-
-    step: int
-
-    def add(self, tokens: int, seconds: float, cpu_seconds: float) -> None:
-        """Count one more step."""
-        ...
 
 
 class StepFigures(Protocol):
@@ -53,7 +53,8 @@ class StepFigures(Protocol):
         ...
 
 
-MARKS = ("checkpoint-*", "log.csv", "resume.safetensors")  # of a folder that a training has begun to fill
+STATE = "resume.safetensors"
+MARKS = ("checkpoint-*", "log.csv", STATE)  # of a folder that a training has begun to fill
 
 
 def check_folder_of_training(folder: Path) -> None:
@@ -67,6 +68,7 @@ def check_folder_of_training(folder: Path) -> None:
 
 
 R = TypeVar("R", bound=StepFigures)
+S = TypeVar("S", bound=TrainingState)
 
 
 class TrainingLoop(ABC, Generic[R]):
@@ -76,7 +78,7 @@ class TrainingLoop(ABC, Generic[R]):
     `state` (how far the training is) and `log` once its own state is loaded.
     """
 
-    state: Counted
+    state: TrainingState
     log: Log[R]
 
     def __init__(
@@ -121,9 +123,9 @@ class TrainingLoop(ABC, Generic[R]):
     def learning_rate(self) -> float:
         """Return the learning rate of the next step."""
 
-    @abstractmethod
-    def figures(self, loss: float, rate: float, norm: float, tokens_per_second: int) -> R:
-        """Return what the log is to hold of the step that was just taken."""
+    def more_figures(self) -> dict[str, Any]:
+        """Return the figures of a step that only this training logs; nothing here."""
+        return {}
 
     @property
     @abstractmethod
@@ -207,7 +209,16 @@ class TrainingLoop(ABC, Generic[R]):
             self.optimizer.step()
             seconds = time.perf_counter() - begun
             self.state.add(tokens, seconds, time.process_time() - cpu)
-            figures = self.figures(loss.item(), rate, norm, round(tokens / seconds))
+            figures = self.log.kind(
+                step=self.state.step,
+                tokens=self.state.tokens,
+                cpu_seconds=round(self.state.cpu_seconds, 1),
+                loss=loss.item(),
+                learning_rate=rate,
+                gradient_norm=norm,
+                tokens_per_second=round(tokens / seconds),
+                **self.more_figures(),
+            )
             self.log.add(figures)
             self._before = None
             return figures
@@ -220,4 +231,55 @@ class TrainingLoop(ABC, Generic[R]):
                 f"At step {self.state.step + 1} the loss is {loss}, the norm of the gradient {norm}, the learning "
                 f"rate {rate:g}",
                 ADVICE,
+            )
+
+
+class EpochTraining(TrainingLoop[R]):
+    """A training by epochs, whose state is one file of its folder.
+
+    It resumes from there.
+
+    A subclass sets `identity`, what must be the same when it resumes, before it asks for what was `reached`.
+    """
+
+    identity: dict[str, Any]
+
+    def __init__(self, folder: Path, model: torch.nn.Module, options: FinetuneOptions) -> None:
+        device = next(model.parameters()).device.type
+        optimizer = optimizer_for(options, model)
+        super().__init__(folder, model, optimizer, autocast(options.precision, device), options.clip)
+        self.options = options
+        self._batches: tuple[int, list[list[int]]] = (-1, [])  # the epoch, and its batches as indices
+        torch.manual_seed(options.seed)
+
+    def reached(self, kind: type[S]) -> S:
+        """Return how far the training is, and load the model and the rest as it was there."""
+        path = self.folder / STATE
+        if not path.exists():
+            return kind()
+        shape = {"reached": shape_of(kind)}
+        notes = load_state(path, self.model, self.optimizer, self._refuse_another, shape)
+        return made(kind, notes["reached"])
+
+    def save(self) -> Path:
+        """Write all that the next step depends on; return the file."""
+        notes = {"reached": asdict(self.state), **self.identity}
+        save_state(self.folder / STATE, self.model, self.optimizer, notes)
+        return self.folder / STATE
+
+    def batches_of(self, epoch: int, lengths: Sequence[int]) -> list[list[int]]:
+        """Return the batches of an epoch as indices of examples, which have these lengths."""
+        if self._batches[0] != epoch:
+            self._batches = epoch, order_of(lengths, self.options.batch_size, self.options.seed, epoch)
+        return self._batches[1]
+
+    def fixed_options(self, changeable: set[str]) -> dict[str, Any]:
+        """Return the options that must be the same when a training resumes."""
+        return {name: value for name, value in asdict(self.options).items() if name not in changeable}
+
+    def _refuse_another(self, notes: Mapping[str, Any]) -> None:
+        if differing := [name for name, value in self.identity.items() if notes.get(name) != value]:
+            raise SpanishTokError(
+                f"{self.folder} holds another training: it differs in {', '.join(differing)}",
+                "Choose another folder, or the same model, data and options.",
             )

@@ -205,17 +205,6 @@ class Pretraining(TrainingLoop[StepRecord]):
     def learning_rate(self) -> float:
         return self.options.learning_rate_at(self.state.step)
 
-    def figures(self, loss: float, rate: float, norm: float, tokens_per_second: int) -> StepRecord:
-        return StepRecord(
-            step=self.state.step,
-            tokens=self.state.tokens,
-            cpu_seconds=round(self.state.cpu_seconds, 1),
-            loss=loss,
-            learning_rate=rate,
-            gradient_norm=norm,
-            tokens_per_second=tokens_per_second,
-        )
-
     @property
     def validates(self) -> bool:
         return bool(self.validation) and (self.finished or self.state.step % self.options.validate_every == 0)

@@ -281,7 +281,7 @@ def test_an_interrupted_fine_tuning_goes_on_as_if_nothing_had_happened(
 def test_another_fine_tuning_in_the_same_folder_is_refused(
     tuned: dict[str, Path], start: Path, data: Path
 ) -> None:
-    with pytest.raises(SpanishTokError, match="holds another fine-tuning: it differs in options"):
+    with pytest.raises(SpanishTokError, match="holds another training: it differs in options"):
         finetune(
             start, data, Task.load("classification"), tuned["classification"], replace(OPTIONS, dropout=0.5)
         )

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +11,21 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from spanish_tok.errors import SpanishTokError
-from spanish_tok.files.schema import made, shape_of
 from spanish_tok.tasks.accents.evaluation import AccentEvaluation, evaluate_restorer
 from spanish_tok.tasks.accents.forms import Forms
 from spanish_tok.tasks.accents.pieces import PieceReader, Window
 from spanish_tok.tasks.accents.restorer import Restorer, save_restorer
 from spanish_tok.tasks.accents.scores import KINDS
-from spanish_tok.tasks.batches import order_of, padded
+from spanish_tok.tasks.batches import padded
 from spanish_tok.text.arrow import bytes_and_offsets
 from spanish_tok.tokenization.tokenizer import Tokenizer
 from spanish_tok.training.accents.batches import batch_of, is_bare
 from spanish_tok.training.accents.tagger import AccentBatch, AccentTagger
 from spanish_tok.training.finetune_options import FinetuneOptions
 from spanish_tok.training.log import Log
-from spanish_tok.training.loop import TrainingLoop
-from spanish_tok.training.optimizers import autocast, optimizer_for
-from spanish_tok.training.state import load_state, save_state
+from spanish_tok.training.loop import EpochTraining
+from spanish_tok.training.state import TrainingState
 
-STATE = "resume.safetensors"
 CHANGEABLE = {"save_every", "precision", "validation_records"}
 
 
@@ -55,28 +51,12 @@ class AccentStep:
         return f"loss {self.loss:.4f}, {self.tokens_per_second:,} pieces/s"
 
 
-@dataclass
-class AccentState:
-    """How far a training is."""
-
-    step: int = 0
-    tokens: int = 0
-    cpu_seconds: float = 0.0
-
-    def add(self, tokens: int, seconds: float, cpu_seconds: float) -> None:  # noqa: ARG002
-        """Count one more step."""
-        self.step += 1
-        self.tokens += tokens
-        self.cpu_seconds += cpu_seconds
-
-
-class AccentTraining(TrainingLoop[AccentStep]):
+class AccentTraining(EpochTraining[AccentStep]):
     """A training in a folder, which restores accents from its first saved state on.
 
     It resumes where it stopped. The rate rises, then falls to 0 at the last step.
     """
 
-    state: AccentState
     model: AccentTagger
 
     def __init__(
@@ -90,20 +70,13 @@ class AccentTraining(TrainingLoop[AccentStep]):
         folder: Path,
         notes: dict[str, Any],
     ) -> None:
-        optimizer, device = optimizer_for(options, model), model.shared.weight.device.type
-        super().__init__(folder, model, optimizer, autocast(options.precision, device), options.clip)
-        self.tokenizer, self.forms, self.options, self.notes = tokenizer, forms, options, notes
+        super().__init__(folder, model, options)
+        self.tokenizer, self.forms, self.notes = tokenizer, forms, notes
         self.training, self.validation = training, validation
         self.reader = PieceReader(tokenizer)
-        torch.manual_seed(options.seed)
-        self.state = AccentState()
         self.identity = self._identity()
-        if (folder / STATE).exists():
-            shape = {"reached": shape_of(AccentState)}
-            notes = load_state(folder / STATE, model, optimizer, self._refuse_another, shape)
-            self.state = made(AccentState, notes["reached"])
+        self.state = self.reached(TrainingState)
         self.log = Log(folder, self.state.step, AccentStep)
-        self._batches: tuple[int, list[list[int]]] = (-1, [])  # the epoch, and its batches as indices
         self._lengths = np.diff(bytes_and_offsets(training)[1]).tolist()
 
     @property
@@ -122,12 +95,9 @@ class AccentTraining(TrainingLoop[AccentStep]):
     def next_batch(self) -> AccentBatch:
         """Return the next batch: of each text one window, another one in each epoch."""
         epoch, position = divmod(self.state.step, self._steps_per_epoch)
-        if self._batches[0] != epoch:
-            order = order_of(self._lengths, self.options.batch_size, self.options.seed, epoch)
-            self._batches = epoch, order
         windows = []
-        for number in self._batches[1][position]:
-            read = list(self.reader.windows(self.training[number].as_py()))
+        for index in self.batches_of(epoch, self._lengths)[position]:
+            read = list(self.reader.windows(self.training[index].as_py()))
             if read and not is_bare((placed.word for part in read for placed in part.words), self.forms):
                 windows.append(read[epoch % len(read)])
         return batch_of(windows or [Window([1])], self.forms)
@@ -141,17 +111,6 @@ class AccentTraining(TrainingLoop[AccentStep]):
 
     def learning_rate(self) -> float:
         return self.options.rate_at(self.state.step) * (1 - self.state.step / self.planned)
-
-    def figures(self, loss: float, rate: float, norm: float, tokens_per_second: int) -> AccentStep:
-        return AccentStep(
-            step=self.state.step,
-            tokens=self.state.tokens,
-            cpu_seconds=round(self.state.cpu_seconds, 1),
-            loss=loss,
-            learning_rate=rate,
-            gradient_norm=norm,
-            tokens_per_second=tokens_per_second,
-        )
 
     @property
     def validates(self) -> bool:
@@ -178,8 +137,7 @@ class AccentTraining(TrainingLoop[AccentStep]):
 
     def save(self) -> Path:
         """Write all that the next step depends on, and what restores accents already."""
-        notes = {"reached": asdict(self.state), **self.identity}
-        save_state(self.folder / STATE, self.model, self.optimizer, notes)
+        super().save()
         self.export()
         return self.folder
 
@@ -192,16 +150,13 @@ class AccentTraining(TrainingLoop[AccentStep]):
         notes = {**self.notes, "steps": self.state.step, "pieces": self.state.tokens}
         save_restorer(self.folder, self.model.config, tensors, self.forms, self.tokenizer, notes)
 
-    def _refuse_another(self, notes: dict[str, Any]) -> None:
-        if differing := [name for name, value in self.identity.items() if notes.get(name) != value]:
-            raise SpanishTokError(
-                f"{self.folder} holds another training: it differs in {', '.join(differing)}",
-                "Choose another folder, or the same model, data and options.",
-            )
-
     def _identity(self) -> dict[str, Any]:
         """Return what must be the same when a training resumes."""
-        options = {name: value for name, value in asdict(self.options).items() if name not in CHANGEABLE}
         data, offsets = bytes_and_offsets(self.training)
         digest = hashlib.sha256(data[offsets[0] : offsets[-1]].tobytes() + offsets.tobytes()).hexdigest()
-        return {"task": "accents", "data": digest, "options": options, "start": self.notes["start"]}
+        return {
+            "task": "accents",
+            "data": digest,
+            "options": self.fixed_options(CHANGEABLE),
+            "start": self.notes["start"],
+        }
