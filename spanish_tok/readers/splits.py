@@ -110,12 +110,12 @@ def read_by(item: Input, engine: Local | Ray) -> Input:
 
 
 def found_by_tasks(item: Input) -> Input:
-    """Return an input as the tasks of a cluster read it: by its whole path, with one worker each."""
+    """Return an input as tasks of a cluster read it: its whole path, one worker."""
     name = str(item.name) if is_remote(item.name) or not item.reads_one_file else os.path.abspath(item.name)
     return replace(item, name=name, options=replace(item.options, workers=1))
 
 
 def input_of_task(item: Input, engine: Local | Ray) -> Input:
-    """Return an input as a task of an engine reads it; raises what `read_by` raises."""
+    """Return an input as a task of an engine reads it, see `read_by`."""
     item = read_by(item, engine)
     return found_by_tasks(item) if engine.divides else item

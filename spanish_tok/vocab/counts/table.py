@@ -270,7 +270,7 @@ def one_alphabet(labels: Iterable[str], advice: str = "Count the text again with
 
 
 def in_order(table: pa.Table) -> pa.Table:
-    """Return a table of counts, most frequent first; equal counts by the bytes of their runs."""
+    """Return the rows most frequent first, equal counts by the bytes of their runs."""
     ordered = table.select(SCHEMA.names).sort_by([("count", "descending"), ("run", "ascending")])
     return ordered.combine_chunks()
 
