@@ -209,7 +209,8 @@ class TrainingLoop(ABC, Generic[R]):
             self.optimizer.step()
             seconds = time.perf_counter() - begun
             self.state.add(tokens, seconds, time.process_time() - cpu)
-            figures = self.log.kind(
+            row: Callable[..., R] = self.log.kind
+            figures = row(
                 step=self.state.step,
                 tokens=self.state.tokens,
                 cpu_seconds=round(self.state.cpu_seconds, 1),
