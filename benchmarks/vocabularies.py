@@ -34,12 +34,12 @@ from vocabularies_trained import IDS, SPOKEN, WRITTEN, Texts, read, train_all
 from vocabulary_sizes import Coder, kept
 
 from spanish_tok import PretrainOptions, TokenArrays, Tokenizer, pretrain
-from spanish_tok.measure.groups import ratio_of
-from spanish_tok.measure.quality import count_ids
-from spanish_tok.measure.texts import sampled, size_of
+from spanish_tok.measure.figures.groups import ratio_of
+from spanish_tok.measure.figures.quality import count_ids
+from spanish_tok.measure.figures.texts import sampled, size_of
 from spanish_tok.t5.checkpoint import Checkpoint
 from spanish_tok.t5.model import T5
-from spanish_tok.tokenization.adapters import load_adapter
+from spanish_tok.tokenization.libraries import load_adapter
 from spanish_tok.training.bits_per_byte import bits_per_byte
 from spanish_tok.training.losses import scorer_of
 from spanish_tok.training.packing import PackedBatches

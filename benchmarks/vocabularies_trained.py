@@ -14,9 +14,9 @@ from vocabulary_sizes import SENTINELS, train_bpe
 
 from spanish_tok import Counts, merge, normalize_column, train
 from spanish_tok.files import atomic_path
-from spanish_tok.measure.texts import sampled, size_of
+from spanish_tok.measure.figures.texts import sampled, size_of
 from spanish_tok.text.alphabet import SPANISH
-from spanish_tok.vocab.counts import count_runs
+from spanish_tok.vocab.counts.runs import count_runs
 
 IDS = 5000
 HELD_OUT = 3  # of a hundred
