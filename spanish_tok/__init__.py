@@ -4,10 +4,10 @@ The public names. Each is loaded when it is first used, so that importing the pa
 extra is not installed says so when it is used.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from spanish_tok._version import __version__
+from spanish_tok.interrupts import import_whole
 
 if TYPE_CHECKING:
     from spanish_tok.corpus.cleaning import CleanOptions as CleanOptions
@@ -154,10 +154,9 @@ __all__ = ["__version__", *sorted(_HOMES)]
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return _loaded(_HOMES[name], name)
-    from spanish_tok.old_names import OLD_NAMES, old_name
-
-    if name in OLD_NAMES:
-        return old_name(name)
+    old = import_whole("spanish_tok.old_names")
+    if name in old.OLD_NAMES:
+        return old.old_name(name)
     raise AttributeError(f"module 'spanish_tok' has no attribute {name!r}")
 
 
@@ -166,7 +165,7 @@ def _loaded(module: str, name: str) -> Any:
     from spanish_tok.errors import MissingExtra, extra_error
 
     try:
-        return getattr(import_module(f"spanish_tok.{module}"), name)
+        return getattr(import_whole(f"spanish_tok.{module}"), name)
     except ModuleNotFoundError as missing:
         if error := extra_error(name, missing):
             return MissingExtra(error)

@@ -3,18 +3,23 @@
 A compiled function makes Python objects of its results with code of Numba's that is partly Python. There
 the interpreter runs the handlers of the signals that came meanwhile, and an exception, such as
 KeyboardInterrupt, is not looked for: the process crashes. A compiler that is broken off anywhere leaves
-its tables half filled. So two things happen here, both in the main thread, the only one that runs handlers:
+its tables half filled, and an import leaves half of a package, which perhaps cannot be imported again. So
+three things happen here, all in the main thread, the only one that runs handlers:
 
     call_whole      while a kernel runs, signals are noted; their handlers run when it has returned
     interruptible   what takes seconds, compiling above all, runs in a thread of its own, and the main
                     thread waits where a signal is heard at once
+    import_whole    an import runs so, too, and goes on to its end after a signal
 """
 
 import _signal  # type: ignore[import-not-found]  # `signal` itself takes a microsecond a call to make enums
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
+from types import ModuleType
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -113,6 +118,20 @@ def interruptible(function: Callable[..., Result], *arguments: Any) -> Result:
     if errors:
         raise errors[0]
     return results[0]
+
+
+def import_whole(name: str) -> ModuleType:
+    """Import a module, so that Ctrl-C is heard meanwhile and breaks nothing off.
+
+    Another call waits for an import that goes on. Raises what the module raises.
+
+    >>> import_whole("json").loads("[1]")
+    [1]
+    """
+    module = sys.modules.get(name)
+    if module and not getattr(module.__spec__, "_initializing", False):
+        return module
+    return interruptible(import_module, name)
 
 
 def stop_with(stop: threading.Event) -> None:

@@ -6,7 +6,6 @@ Each warns when it is used, and goes with the next version.
 import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +13,7 @@ from spanish_tok.corpus import pipeline
 from spanish_tok.corpus.cleaning import CleanOptions
 from spanish_tok.corpus.pipeline import SampleOptions, sample
 from spanish_tok.errors import warn_deprecated
+from spanish_tok.interrupts import import_whole
 from spanish_tok.parallel.local import Local
 from spanish_tok.parallel.ray_engine import Ray
 from spanish_tok.progress import SILENT, Bar, Progress
@@ -68,7 +68,7 @@ def old_name(name: str) -> Any:
     home, instead = OLD_NAMES[name]
     warn_deprecated(f"spanish_tok.{name}", instead, stacklevel=4)
     module, _, attribute = home.rpartition(".")
-    return getattr(import_module(f"spanish_tok.{module}"), attribute)
+    return getattr(import_whole(f"spanish_tok.{module}"), attribute)
 
 
 class _Shown(Progress):

@@ -1,9 +1,11 @@
 """Jobs that are killed or interrupted at random moments, done again, and compared with whole ones.
 
     python -m tests.broken_off kill --number 1000 --seed 0
-    python -m tests.broken_off interrupt --number 500 --seed 0
+    python -m tests.broken_off interrupt --number 500 --seed 0 --minutes 3
 
-A line of the log is one try, named by its seed; what the log holds is not tried again, so that a long run goes on.
+A line of the log is one try, named by its seed; what the log holds is not tried again, so that a long run goes on,
+in parts of some minutes if asked for. A job that is interrupted is a program of its own, as it may be importing.
+One that is killed is a copy (fork) of this process, which has imported everything: the kill meets the work.
 """
 
 import argparse
@@ -12,19 +14,24 @@ import json
 import os
 import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import spanish_tok as st
+from spanish_tok import cli
+from spanish_tok.t5.config import T5Config
 from spanish_tok.t5.safetensors import read_tensors
 
 KILLED = ("sample", "shard", "count", "train", "pretrain", "finetune")
@@ -32,7 +39,9 @@ INTERRUPTED = ("train", "count", "shard", "sample", "encode_column", "generate")
 GOLDEN = (5**0.5 - 1) / 2  # multiples of it, modulo 1, are spread evenly
 AT_MOST = 2.0  # seconds that an interrupt may take
 EARLY = 1.0  # seconds in which the program may still be imported, and Python itself ends it
+TOO_LONG = 300.0  # seconds that no job takes
 TIMES = re.compile(r"seconds|tokens_per_second|read_at|torch|source|start")
+SMALL = {"d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 1, "num_decoder_layers": 1, "num_heads": 2}
 
 # The jobs from Python: they are done again in the same process after an interrupt.
 PROGRAM = """
@@ -65,50 +74,62 @@ class Jobs:
             numbers = range(0, len(words), 6)
             lines = (" ".join(words[n : n + 6]) + f" palabra{n % 90_000} otra{n * 7}." for n in numbers)
             (folder / "text.txt").write_text("\n".join(lines) + "\n")
-            records = ({"text": f"el perro {n} come en casa .", "summary": f"perro {n}"} for n in range(40))
+            records = ({"text": f"el perro {n} come en casa .", "summary": f"perro {n}"} for n in range(240))
             (folder / "records.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-        if not (folder / "tokens" / "manifest.json").exists():
-            self.finish(["shard", str(folder / "records.jsonl"), "--output", str(folder / "tokens")])
+            T5Config(**SMALL).to_json(folder / "small" / "config.json")
+        if not (folder / "model").exists():  # what `pretrain` and `finetune` begin with
+            self._prepare(["shard", str(folder / "records.jsonl"), "--output", str(folder / "tokens")])
+            with tempfile.TemporaryDirectory(dir=folder) as temporary:
+                run = Path(temporary) / "run"
+                self._prepare(
+                    [*self.call("pretrain", run)[3:], "--set", "steps=6", "--set", "validate_every=6"]
+                )
+                os.replace(run / "checkpoint-0000006", folder / "model")
         known = folder / "whole.json"
         self.whole: dict[str, Any] = json.loads(known.read_text()) if known.exists() else {}
 
     def call(self, job: str, output: Path) -> list[str]:
         """Return the program that does a job."""
         text = str(self.folder / "text.txt")
-        small = ["--set", "batch_size=2", "--set", "input_length=64"]
         calls = {
             "sample": ["sample", text, "--size", "60000", "--at-most"],
             "shard": ["shard", text, "--shard-bytes", "300000"],
             "count": ["count", text],
             "train": ["train", text, "--set", "seeds=50000"],
-            "pretrain": ["pretrain", str(self.folder / "tokens"), *small, "--set", "steps=60", "--set", "warmup=5",
+            "pretrain": ["pretrain", str(self.folder / "tokens"), "--set", f"model={self.folder / 'small'}",
+                         "--set", "batch_size=2", "--set", "input_length=64", "--set", "steps=60", "--set", "warmup=5",
                          "--set", "save_every=7", "--set", "validate_every=20"],
-            "finetune": ["finetune", str(self.folder / "records.jsonl"), "--task", "summarization", "--epochs", "1",
-                         "--input-tokens", "32", "--target-tokens", "8", "--batch-size", "4",
-                         "--set", "save_every=3"],
+            "finetune": ["finetune", str(self.folder / "records.jsonl"), "--model", str(self.folder / "model"),
+                         "--task", "summarization", "--epochs", "2", "--input-tokens", "32", "--target-tokens", "8",
+                         "--batch-size", "8", "--set", "save_every=4"],
         }  # fmt: skip
         if job not in calls:
             return [sys.executable, "-c", PROGRAM, job, str(self.folder)]
         return [sys.executable, "-m", "spanish_tok", *calls[job], "--output", str(output)]
 
-    def finish(self, arguments: Sequence[str], **more: Any) -> None:
-        program = (
-            arguments if arguments[0] == sys.executable else [sys.executable, "-m", "spanish_tok", *arguments]
-        )
-        done = subprocess.run(program, capture_output=True, text=True, **more)
-        assert done.returncode == 0, done.stderr[-2000:]
+    def _prepare(self, arguments: list[str]) -> None:
+        told = self.folder / "told"
+        assert ended(forked(arguments, told), TOO_LONG) == 0, told.read_text()
 
-    def of(self, job: str, cold: bool = False) -> tuple[float, str]:
-        """Return the seconds and the digest of a whole job, measured once."""
-        name = f"{job}{' cold' * cold}"
+    def of(self, job: str, cold: bool | None) -> tuple[float, str]:
+        """Return the seconds and the digest of a whole job, measured once.
+
+        cold: whether a program of its own has an empty cache of compiled code; None: it is a copy of this process.
+        """
+        name = f"{job} {'forked' if cold is None else 'cold' if cold else 'warm'}"
         if name not in self.whole:
             with tempfile.TemporaryDirectory(dir=self.folder) as temporary:
                 output, begun = Path(temporary) / "out", time.monotonic()
-                done = subprocess.run(
-                    self.call(job, output), capture_output=True, text=True, env=_environment(cold)
-                )
-                assert done.returncode == 0, done.stderr[-2000:]
-                digest = digest_of(output) if output.exists() else done.stdout.split()[-1]
+                call = self.call(job, output)
+                if cold is None:
+                    self._prepare(call[3:])
+                    told = ""
+                else:
+                    with _environment(cold) as environment:
+                        done = subprocess.run(call, capture_output=True, text=True, env=environment)
+                    assert done.returncode == 0, done.stderr[-2000:]
+                    told = done.stdout
+                digest = digest_of(output) if output.exists() else told.split()[-1]
                 self.whole[name] = [time.monotonic() - begun, digest]
             (self.folder / "whole.json").write_text(json.dumps(self.whole))
         seconds, digest = self.whole[name]
@@ -117,38 +138,35 @@ class Jobs:
     def kill(self, seed: int) -> dict[str, Any]:
         """Kill a job up to three times, finish it, and compare its bytes."""
         draw, job = random.Random(seed), KILLED[seed % len(KILLED)]
-        seconds, digest = self.of(job)
-        kills = 0
+        seconds, digest = self.of(job, None)
+        moments: list[float] = []
         with tempfile.TemporaryDirectory(dir=self.folder) as temporary:
-            output = Path(temporary) / "out"
+            output, told = Path(temporary) / "out", Path(temporary) / "told"
             for _ in range(draw.randint(1, 3)):
-                process = subprocess.Popen(
-                    self.call(job, output), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-                )
-                try:
-                    process.communicate(timeout=draw.random() * seconds)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.communicate()
-                    kills += 1
-            done = subprocess.run(self.call(job, output), capture_output=True, text=True)
-            same = done.returncode == 0 and digest_of(output) == digest
-            return {"job": job, "kills": kills, "right": same, "told": "" if same else done.stderr[-300:]}
+                moment = draw.random() * seconds
+                if ended(forked(self.call(job, output)[3:], told), moment) is None:
+                    moments.append(round(moment, 2))
+            status = ended(forked(self.call(job, output)[3:], told), TOO_LONG)
+            same = status == 0 and digest_of(output) == digest
+            return {"job": job, "kills": len(moments), "moments": moments, "right": same, "status": status,
+                    "told": "" if same else told.read_text()[-500:]}  # fmt: skip
 
     def interrupt(self, seed: int) -> dict[str, Any]:
         """Interrupt a job, half of the times with an empty cache of compiled code."""
         job, cold = INTERRUPTED[seed % len(INTERRUPTED)], bool(seed // len(INTERRUPTED) % 2)
         seconds, digest = self.of(job, cold)
         moment = seconds * ((seed // (2 * len(INTERRUPTED)) + 1) * GOLDEN % 1)
-        with tempfile.TemporaryDirectory(dir=self.folder) as temporary:
-            output = Path(temporary) / "out"
-            process = subprocess.Popen(
-                self.call(job, output),
+        with (
+            tempfile.TemporaryDirectory(dir=self.folder) as temporary,
+            _environment(cold) as environment,
+            subprocess.Popen(
+                self.call(job, Path(temporary) / "out"),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
-                env=_environment(cold),
-            )
+                env=environment,
+            ) as process,
+        ):
             time.sleep(moment)
             begun = time.monotonic()
             process.send_signal(signal.SIGINT)
@@ -164,15 +182,53 @@ class Jobs:
             else:
                 right = status == 0 or (status == 130 and told.count("\n") == 1 and not left)
             right = right or (status == -signal.SIGINT and moment < EARLY)
-            slow = took > AT_MOST and not first.startswith(("whole", "5,000"))
-            right = right and not (slow and status != 0)
+            slow = took > AT_MOST and (first.startswith("interrupted") or status != 0)
+            right = right and not slow
             return {"job": job, "cold": cold, "moment": round(moment, 2), "took": round(took, 2), "status": status,
                     "right": right, "told": "" if right else told[-300:] + str(left)}  # fmt: skip
 
 
-def _environment(cold: bool) -> dict[str, str]:
-    cache = {"NUMBA_CACHE_DIR": tempfile.mkdtemp(prefix="cold-")} if cold else {}
-    return {**os.environ, **cache}
+@contextmanager
+def _environment(cold: bool) -> Iterator[dict[str, str]]:
+    """Yield the environment of a program, with an empty cache of compiled code if it is to be cold."""
+    if not cold:
+        yield dict(os.environ)
+        return
+    with tempfile.TemporaryDirectory(prefix="cold-", ignore_cleanup_errors=True) as cache:
+        yield {**os.environ, "NUMBA_CACHE_DIR": cache}
+
+
+def forked(arguments: list[str], told: Path) -> int:
+    """Run the command line in a copy of this process, and return its number; what it prints goes to a file."""
+    if number := os.fork():
+        return number
+    status = 1
+    try:
+        file = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+        cli.main(arguments, prog_name="spanish-tok")
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def ended(number: int, seconds: float) -> int | None:
+    """Wait for a process so long, then kill it; return its status, None if it was killed."""
+    begun = time.monotonic()
+    while time.monotonic() - begun < seconds:
+        known, status = os.waitpid(number, os.WNOHANG)
+        if known:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.005)
+    os.kill(number, signal.SIGKILL)
+    os.waitpid(number, 0)
+    return None
 
 
 def digest_of(output: Path) -> str:
@@ -203,13 +259,15 @@ def _timeless(value: Any) -> Any:
     return [_timeless(entry) for entry in value] if isinstance(value, list) else value
 
 
-def tries(way: str, number: int, seed: int, folder: Path) -> Iterator[dict[str, Any]]:
+def tries(way: str, number: int, seed: int, folder: Path, minutes: float = 1e9) -> Iterator[dict[str, Any]]:
     """Yield the results of tries until `number` kills or interrupts were made, those of the log first."""
-    jobs, log = Jobs(folder), folder / f"{way}.jsonl"
+    if way == "kill":
+        _import_all()
+    jobs, log, end = Jobs(folder), folder / f"{way}.jsonl", time.monotonic() + 60 * minutes
     lines = map(json.loads, log.read_text().splitlines()) if log.exists() else ()
     known = {line["seed"]: line for line in lines}
     made = 0
-    while made < number:
+    while made < number and (seed in known or time.monotonic() < end):
         if seed not in known:
             known[seed] = {"seed": seed, **getattr(jobs, way)(seed)}
             with open(log, "a") as file:
@@ -219,23 +277,34 @@ def tries(way: str, number: int, seed: int, folder: Path) -> Iterator[dict[str, 
         seed += 1
 
 
+def _import_all() -> None:
+    """Import what the jobs do; nothing is computed here, as a copy of a process has none of its threads."""
+    for name in KILLED:
+        getattr(st, name)
+    for name in (
+        "matplotlib.backends.backend_agg",
+        "matplotlib.backends.backend_svg",
+        "torchmetrics.functional.text.rouge",
+    ):
+        import_module(name)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("way", choices=["kill", "interrupt"])
     parser.add_argument("--number", type=int, required=True)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=1e9, help="begin no other try after so many")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "spanish-tok-broken-off")
     given = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     results: Counter[str] = Counter()
-    for result in tries(given.way, given.number, given.seed, given.folder):
+    for result in tries(given.way, given.number, given.seed, given.folder, given.minutes):
         results[f"{result['job']}: {'right' if result['right'] else 'WRONG'}"] += result.get("kills", 1)
         if not result["right"]:
             print(result, flush=True)
     for name, number in sorted(results.items()):
         print(f"{number:>6}  {name}")
-    for cache in Path(tempfile.gettempdir()).glob("cold-*"):
-        shutil.rmtree(cache, ignore_errors=True)
     sys.exit(any(name.endswith("WRONG") for name in results))
 
 

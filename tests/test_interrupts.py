@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from spanish_tok.interrupts import Interrupted, call_whole, interruptible, stop_with
+from spanish_tok.interrupts import Interrupted, call_whole, import_whole, interruptible, stop_with
 from spanish_tok.parallel.threads import map_in_order, thread_pool
 
 KERNEL = """
@@ -127,6 +127,55 @@ def test_b1_what_takes_seconds_is_left_at_once() -> None:
     with pytest.raises(KeyboardInterrupt):
         interruptible(spin, 2)
     assert time.monotonic() - begun < 1.9
+
+
+SLOWLY = """
+import time
+time.sleep(0.5)
+whole = True
+"""
+
+
+@pytest.mark.usefixtures("raising")
+def test_b1_an_import_is_left_at_once_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "imported_slowly.py").write_text(SLOWLY)
+    monkeypatch.syspath_prepend(tmp_path)
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        import_whole("imported_slowly")
+    assert time.monotonic() - begun < 0.45
+    assert import_whole("imported_slowly").whole  # the same import, which nobody began again
+    with pytest.raises(ModuleNotFoundError, match="imported_never"):
+        import_whole("imported_never")
+
+
+# What breaks an import off: KeyboardInterrupt at one of the imports of the main thread.
+BROKEN_OFF = """
+import sys, threading
+import spanish_tok as st
+seen, after = 0, int(sys.argv[1])
+def hook(event, arguments):
+    global seen
+    if event == "import" and threading.current_thread() is threading.main_thread():
+        seen += 1
+        if seen == after:
+            raise KeyboardInterrupt
+def work():
+    return st.Tokenizer.load().encode_column(["hola mundo"]).to_pylist()
+sys.addaudithook(hook)
+try:
+    work()
+except KeyboardInterrupt:
+    print("interrupted")
+print(work())
+"""
+
+
+@pytest.mark.parametrize("after", [2, 150, 250, 400])
+def test_b1_an_import_that_is_broken_off_can_be_done_again(after: int) -> None:
+    done = subprocess.run([sys.executable, "-c", BROKEN_OFF, str(after)], capture_output=True, text=True)
+    assert done.stdout == "interrupted\n[[1884, 340]]\n", done.stderr
 
 
 def test_b1_errors_and_results_come_through() -> None:

@@ -14,11 +14,13 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
 
-import numba
-from numba.core import event
-from numba.core.registry import CPUDispatcher
+from spanish_tok.interrupts import call_whole, import_whole, interruptible, stop_here
 
-from spanish_tok.interrupts import call_whole, interruptible, stop_here
+import_whole("numba")  # half of it, where Ctrl-C breaks its import off, could not be imported again
+
+import numba  # noqa: E402
+from numba.core import event  # noqa: E402
+from numba.core.registry import CPUDispatcher  # noqa: E402
 
 
 class _CompilingNote(event.Listener):  # type: ignore[misc]  # Numba has no types

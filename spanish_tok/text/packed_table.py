@@ -8,9 +8,12 @@ from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.kernels.text.normalize import DIGIT, LETTER, OTHER, SPACE, PackedTable, normalize_records
-from spanish_tok.text.alphabet import CODE_POINTS, FIRST_MARK
+from spanish_tok.text.alphabet import CODE_POINTS, FIRST_MARK, LAST_MARK
 from spanish_tok.text.arrow import Column, bytes_and_offsets, text_array, text_chunks
 from spanish_tok.text.table import NormalizationTable, spanish_table
+
+LONGEST_TARGET = 255  # bytes of an expansion; its length has 8 bits of an entry, and its place 24
+MOST_TARGETS = 1 << 24
 
 
 def normalize_column(column: Column, table: NormalizationTable | None = None) -> pa.ChunkedArray:
@@ -48,7 +51,10 @@ def pack(table: NormalizationTable) -> PackedTable:
         targets[entry >> 8 : (entry >> 8) + (entry & 255)]  # b" 1/2"
 
     `pairs` holds such entries by base letter and mark: pairs[ord("n") << 6 | 0x303 - FIRST_MARK] stands for "ñ".
+
+    Raises SpanishTokError for a table that these arrays cannot hold.
     """
+    _check(table)
     targets = bytearray(b"\0")  # byte 0 is never used, so that the entry 0 can mean "deleted" and "no pair"
     entries: dict[str, int] = {"": 0}
 
@@ -74,6 +80,7 @@ def pack(table: NormalizationTable) -> PackedTable:
     single = [table.expansions.get(chr(code), "") for code in range(128)]
     # at most how many bytes of the result a byte of text can become: the size of the kernel's buffer
     rules = [*table.expansions.items(), *table.pairs.items()]
+    rules.append(("?", table.expansions.get("\ufffd", "")))  # a byte that is not UTF-8 counts as U+FFFD
     growth = max((len(target.encode()) / len(source.encode()) for source, target in rules), default=1.0)
     return PackedTable(
         page_of=page_of,
@@ -84,6 +91,29 @@ def pack(table: NormalizationTable) -> PackedTable:
         kinds=_kinds(table),
         growth=int(np.ceil(growth)),
     )
+
+
+def _check(table: NormalizationTable) -> None:
+    """Raise SpanishTokError unless a kernel stays within the arrays of a table, whoever made it."""
+    targets, alphabet = {*table.expansions.values(), *table.pairs.values()}, {*table.alphabet, " "}
+    sizes = {target: len(target.encode("utf-8", "replace")) for target in targets}
+    if max(sizes.values(), default=0) > LONGEST_TARGET or sum(sizes.values()) >= MOST_TARGETS:
+        longest = max(targets, key=len)
+        raise SpanishTokError(f"A character becomes {longest[:20]!r}, and more", "Give shorter expansions.")
+    if wrong := [target for target in targets if not alphabet.issuperset(target)]:
+        raise SpanishTokError(
+            f"A character becomes {wrong[0]!r}, which the alphabet lacks", "Add it to the alphabet."
+        )
+    if wrong := [source for source in table.expansions if len(source) != 1]:
+        raise SpanishTokError(f"{wrong[0]!r} is not one character", "Only pairs have two.")
+    for pair, target in table.pairs.items():
+        letter = table.expansions.get(pair[:1], "").strip()
+        is_pair = len(pair) == 2 and pair[0].isascii() and FIRST_MARK <= ord(pair[1]) <= LAST_MARK
+        if not is_pair or not target or len(letter.encode()) != 1:
+            raise SpanishTokError(
+                f"{pair!r} is no pair",
+                "Give an ASCII letter that becomes one byte, and a mark of U+0300-U+033F.",
+            )
 
 
 def _kinds(table: NormalizationTable) -> NDArray[np.uint8]:

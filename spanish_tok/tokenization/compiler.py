@@ -14,15 +14,13 @@ from spanish_tok.kernels.text.normalize import PackedTable
 from spanish_tok.kernels.text.trie import Automaton, grow_trie, link_states
 from spanish_tok.text.alphabet import CODE_POINTS, FIRST_MARK, LAST_MARK, SPACE_MARK, SURROGATES
 from spanish_tok.text.charsmap import spanish_charsmap
-from spanish_tok.text.packed_table import pack, packed_spanish
+from spanish_tok.text.packed_table import LONGEST_TARGET, MOST_TARGETS, pack, packed_spanish
 from spanish_tok.text.table import NormalizationTable, spanish_table
 from spanish_tok.vocab.spiece import kinds_are_ours, parse_model
 from spanish_tok.vocab.vocabulary import RESOLUTION, Vocabulary
 
 SMALL = 1 << 16  # states that a uint16 can number
 LARGEST_ALPHABET = 1000
-LONGEST_TARGET = 255  # bytes of an expansion; its length has 8 bits of an entry, and its place 24
-MOST_TARGETS = 1 << 24
 LARGEST_SCORE = 1 << 20  # so that a score times RESOLUTION fits 31 bits
 
 

@@ -121,6 +121,8 @@ def _text(counts: Counts, characters: list[str]) -> tuple[NDArray[np.uint8], NDA
 
     The starts are int64[runs + 1].
     """
+    if len(characters) > 255:  # each has a number of one byte
+        raise SpanishTokError(f"The alphabet has {len(characters)} characters", "Give one of at most 250.")
     (chunk,) = text_chunks(counts.table["run"].combine_chunks())
     data, offsets = bytes_and_offsets(chunk)
     codes = np.frombuffer(data.tobytes().decode("utf-8").encode("utf-32-le"), np.uint32)
