@@ -12,13 +12,18 @@ three things happen here, all in the main thread, the only one that runs handler
     import_whole    an import runs so, too, and goes on to its end after a signal
 """
 
-import _signal  # type: ignore[import-not-found]  # `signal` itself takes a microsecond a call to make enums
+import os
 import signal
 import sys
 import threading
+
+# `signal` itself takes a microsecond a call to make enums
+from _signal import getsignal  # type: ignore[import-not-found]
+from _signal import signal as set_signal
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
+from threading import get_ident
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -33,6 +38,16 @@ PATIENCE = 0.05  # seconds between two looks for a signal that was noted
 
 _came: list[int] = []  # signals that came while a kernel ran
 _thread = threading.local()  # .stop: the event that asks this thread to stop
+_main = threading.main_thread().ident  # the thread that runs handlers
+
+
+def _in_child() -> None:
+    global _main
+    _main = threading.get_ident()
+
+
+if hasattr(os, "register_at_fork"):  # the thread that forks is the main thread of the child
+    os.register_at_fork(after_in_child=_in_child)
 
 
 class Interrupted(BaseException):
@@ -47,21 +62,23 @@ def call_whole(function: Callable[..., Result], *arguments: Any) -> Result:
     >>> call_whole(sorted, "hola")
     ['a', 'h', 'l', 'o']
     """
-    if threading.get_ident() != threading.main_thread().ident:
+    if get_ident() != _main:
         return function(*arguments)
     while True:
         held: list[tuple[int, Any]] = []
         try:
             for number in SIGNALS:
-                handler = _signal.getsignal(number)
-                if callable(handler):
+                handler = getsignal(number)
+                if callable(handler) and handler is not _note:  # it is in a call within a whole one
                     held.append((number, handler))
-                    _signal.signal(number, _note)
+                    set_signal(number, _note)
             return function(*arguments)
         except Interrupted:
-            pass  # a handler that does not raise lets the work begin again
+            if not held:
+                raise
         finally:
-            _give_back(held)
+            if held:
+                _give_back(held)
 
 
 def _note(number: int, _: Any) -> None:
@@ -73,7 +90,7 @@ def _give_back(held: list[tuple[int, Any]]) -> None:
     raised = None
     while held:
         try:
-            _signal.signal(*held[-1])
+            set_signal(*held[-1])
             held.pop()
         except BaseException as error:  # of a handler that is back already; the others must be, too
             raised = error
@@ -93,7 +110,7 @@ def interruptible(function: Callable[..., Result], *arguments: Any) -> Result:
     ['a', 'h', 'l', 'o']
     """
     of_pool: threading.Event | None = getattr(_thread, "stop", None)
-    if of_pool is None and threading.get_ident() != threading.main_thread().ident:
+    if of_pool is None and get_ident() != _main:
         return function(*arguments)
     results: list[Result] = []
     errors: list[BaseException] = []

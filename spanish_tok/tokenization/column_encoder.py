@@ -57,7 +57,8 @@ class ColumnEncoder:
         work: Callable[[pa.LargeStringArray, bool], pa.ListArray]
         work = self._encode if self._compiled else self._encode_by_sentencepiece
         slices = [part for chunk in text_chunks(column) for part in _slices(chunk)]
-        lists = list(map_in_order(lambda part: work(part, append_eos), slices, threads or available_cores()))
+        workers = min(threads or available_cores(), len(slices))
+        lists = list(map_in_order(lambda part: work(part, append_eos), slices, workers))
         if isinstance(column, pa.ChunkedArray):
             return pa.chunked_array(lists, self.kind)
         return lists[0] if len(lists) == 1 else pa.concat_arrays(lists)
@@ -94,9 +95,7 @@ class ColumnEncoder:
         if not nested or not pa.types.is_integer(kind.value_type):
             raise SpanishTokError(f"The column holds {kind}, not ids", "Give a column of lists of integers.")
         check_arrow(lists)
-        offsets = np.zeros(len(lists) + 1, np.int64)
-        np.cumsum(pc.fill_null(pc.list_value_length(lists), 0).to_numpy(), out=offsets[1:])
-        ids = lists.flatten()
+        ids, offsets = lists.flatten(), _offsets(lists)
         self._check(ids, offsets)
         if not self._compiled:
             rows = np.split(ids.to_numpy(), offsets[1:-1])[: len(lists)]
@@ -105,14 +104,17 @@ class ColumnEncoder:
 
     def _check(self, ids: pa.Array, offsets: NDArray[np.int64]) -> None:
         """Raise SpanishTokError for the first out-of-range id."""
+        if not ids.null_count:
+            values = ids.to_numpy()
+            if values.min(initial=0) >= 0 and values.max(initial=0) < len(self.vocabulary):
+                return
         good = pc.and_(pc.greater_equal(ids, 0), pc.less(ids, len(self.vocabulary))).fill_null(False)
-        if len(ids) and not pc.all(good).as_py():
-            place = good.index(False).as_py()
-            row = int(np.searchsorted(offsets, place, side="right")) - 1
-            raise SpanishTokError(
-                f"Row {row} holds the id {ids[place]}, but ids go from 0 to {len(self.vocabulary) - 1}",
-                "Were they made with another vocabulary?",
-            )
+        place = good.index(False).as_py()
+        row = int(np.searchsorted(offsets, place, side="right")) - 1
+        raise SpanishTokError(
+            f"Row {row} holds the id {ids[place]}, but ids go from 0 to {len(self.vocabulary) - 1}",
+            "Were they made with another vocabulary?",
+        )
 
     @cached_property
     def _compiled(self) -> CompiledVocabulary | None:
@@ -146,6 +148,16 @@ def _of_python(lists: Any) -> Arrow:
         return column.cast(pa.list_(pa.int64())) if empty else column
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise SpanishTokError(f"The lists hold something else ({error})", "Give [[5, 6], [7]].") from None
+
+
+def _offsets(lists: pa.Array) -> NDArray[np.int64]:
+    """Return where each list begins in `lists.flatten()`: int64[lists + 1]; a null is empty."""
+    if not lists.null_count and not pa.types.is_fixed_size_list(lists.type):
+        own = lists.offsets.to_numpy().astype(np.int64)
+        return own - own[0]
+    offsets = np.zeros(len(lists) + 1, np.int64)
+    np.cumsum(pc.fill_null(pc.list_value_length(lists), 0).to_numpy(), out=offsets[1:])
+    return offsets
 
 
 def _list_array(ids: NDArray[np.uint16], ends: NDArray[np.int64]) -> pa.ListArray:

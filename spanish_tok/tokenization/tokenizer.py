@@ -164,7 +164,7 @@ class Tokenizer:
         return self.encode(shield + text)[len(self.encode(shield)) :]
 
     def _encode(self, text: str) -> list[int]:
-        exact = self.vocabulary.exact and not self.vocabulary.foreign
+        exact = self._exact
         if not exact or len(text) < LONG:
             ids: list[int] = self._engine.encode(text)
             if (
@@ -175,6 +175,11 @@ class Tokenizer:
                 return ids
         column: list[int] = self.encode_column([text])[0].as_py()
         return column
+
+    @cached_property
+    def _exact(self) -> bool:
+        """Whether sums of scores are exact, so that kernels and sentencepiece agree."""
+        return self.vocabulary.exact and not self.vocabulary.foreign
 
     @cached_property
     def _scores(self) -> tuple[float, ...]:

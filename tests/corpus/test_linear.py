@@ -1,4 +1,4 @@
-"""Every rule of cleaning takes time in proportion to the text: measured on 22 kinds of hostile ones."""
+"""Every rule of cleaning takes time in proportion to the text: measured on 28 kinds of hostile ones."""
 
 import gc
 import time
@@ -38,6 +38,12 @@ KINDS: dict[str, tuple[str, str]] = {
     "no spaces": ("<b>", "ñandú"),
     "spaces alone": ("<b>a", " "),
     "line ends": ("<b>a", "\n"),
+    "beginnings of tags": ("", "<"),
+    "ends of comments": ("<!-- a", "-->"),
+    "braces": ("{\\an8", "{}"),
+    "times with commas": ("{\\an8}", ",123"),
+    "letters and marks": ("<b>", "n\u0303e\u0301"),
+    "emoji": ("<b>", "😀\ufe0f\u200d"),
 }
 
 
