@@ -41,7 +41,14 @@ AT_MOST = 2.0  # seconds that an interrupt may take
 EARLY = 1.0  # seconds in which the program may still be imported, and Python itself ends it
 TOO_LONG = 300.0  # seconds that no job takes
 TIMES = re.compile(r"seconds|tokens_per_second|read_at|torch|source|start")
-SMALL = {"d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 1, "num_decoder_layers": 1, "num_heads": 2}
+SMALL: dict[str, Any] = {
+    "d_model": 32,
+    "d_kv": 16,
+    "d_ff": 64,
+    "num_layers": 1,
+    "num_decoder_layers": 1,
+    "num_heads": 2,
+}
 
 # The jobs from Python: they are done again in the same process after an interrupt.
 PROGRAM = """

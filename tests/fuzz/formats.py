@@ -4,7 +4,7 @@ import csv
 import gzip
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -44,7 +44,14 @@ from tests.fuzz.mutations import (
 
 TEXTS = sample_sentences()[:40]
 RECORDS = [{"id": str(number), "text": text} for number, text in enumerate(TEXTS)]
-SMALL = {"d_model": 8, "d_kv": 4, "d_ff": 8, "num_layers": 1, "num_decoder_layers": 1, "num_heads": 2}
+SMALL: dict[str, Any] = {
+    "d_model": 8,
+    "d_kv": 4,
+    "d_ff": 8,
+    "num_layers": 1,
+    "num_decoder_layers": 1,
+    "num_heads": 2,
+}
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ class Format:
 
     fill: Callable[[Path], Any]
     pattern: str
-    changes: dict[str, Change]
+    changes: Mapping[str, Change]
     load: Callable[[Path], Any]
 
 
@@ -109,7 +116,7 @@ def use_records(folder: Path) -> None:
 
 def use_columns(folder: Path) -> None:
     (path,) = folder.iterdir()
-    st.count(path, text="text")
+    st.count(path, reading=st.ReadOptions(text="text"))
 
 
 def write_sample(folder: Path) -> None:
@@ -147,7 +154,8 @@ def pretraining(folder: Path, steps: int) -> Pretraining:
         model=str(folder / "shape"), steps=steps, warmup=1, input_length=64, batch_size=2, save_every=2, held_out=0.1,
         validation_records=2, schedule="wsd", cooldown=0.0, keep=1,
     )  # fmt: skip
-    return Pretraining(*ids(), Tokenizer.load(), options, folder / "run")
+    arrays = ids()
+    return Pretraining(arrays.ids, arrays.offsets, Tokenizer.load(), options, folder / "run")
 
 
 def begin_pretraining(folder: Path) -> None:

@@ -127,8 +127,11 @@ def change_cells(path: Path, draw: random.Random) -> None:
     if draw.random() < 0.3:  # nothing is quoted that should be
         out.write(end.join(separator.join(row) for row in rows))
     else:
-        quoting = draw.choice([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
-        csv.writer(out, delimiter=separator, lineterminator=end, quoting=quoting).writerows(rows)
+        ways = (
+            csv.writer(out, delimiter=separator, lineterminator=end),
+            csv.writer(out, delimiter=separator, lineterminator=end, quoting=csv.QUOTE_ALL),
+        )
+        draw.choice(ways).writerows(rows)
     path.write_bytes(encoded(out.getvalue(), draw))
 
 

@@ -8,7 +8,6 @@ import faulthandler
 import os
 import random
 import shutil
-import sys
 import time
 import warnings
 from collections import Counter
@@ -50,7 +49,7 @@ def outcome_of(load: Callable[[Path], Any], folder: Path) -> str:
     """
     begun, cpu = time.perf_counter(), time.process_time()
     before = _begin_peak()
-    faulthandler.dump_traceback_later(HUNG, exit=True, file=sys.__stderr__)
+    faulthandler.dump_traceback_later(HUNG, exit=True, file=2)
     try:
         load(folder)
         outcome = "loaded"

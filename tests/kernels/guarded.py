@@ -230,7 +230,7 @@ def model_case(place: Place) -> Iterator[Any]:
         if backend._screen is not None:
             backend._screen = place(backend._screen)
         for batch in ([ids[:1]], [ids], [ids, ids[:3], ids[:2]]):
-            state = backend.start(batch, 5)
+            state = backend.start([row.tolist() for row in batch], 5)
             state._bias, state._cache, state._memory = map(place, (state._bias, state._cache, state._memory))
             state._buffers, state._logits = place(state._buffers), place(state._logits)
             last = np.zeros(len(batch), np.int64)
