@@ -152,10 +152,11 @@ def _of_python(lists: Any) -> Arrow:
 
 def _offsets(lists: pa.Array) -> NDArray[np.int64]:
     """Return where each list begins in `lists.flatten()`: int64[lists + 1]; a null is empty."""
-    if not lists.null_count and not pa.types.is_fixed_size_list(lists.type):
-        own: NDArray[np.int64] = lists.offsets.to_numpy().astype(np.int64)
-        return own - own[0]
     offsets = np.zeros(len(lists) + 1, np.int64)
+    if not lists.null_count and not pa.types.is_fixed_size_list(lists.type):
+        offsets[:] = lists.offsets.to_numpy()
+        offsets -= offsets[0]
+        return offsets
     np.cumsum(pc.fill_null(pc.list_value_length(lists), 0).to_numpy(), out=offsets[1:])
     return offsets
 
