@@ -9,7 +9,7 @@ three things happen here, all in the main thread, the only one that runs handler
     call_whole      while a kernel runs, signals are noted; their handlers run when it has returned
     interruptible   what takes seconds, compiling above all, runs in a thread of its own, and the main
                     thread waits where a signal is heard at once
-    import_whole    an import runs so, too, and goes on to its end after a signal
+    import_whole    an import runs so, too, and is done to its end after a signal
 """
 
 import os
@@ -140,7 +140,7 @@ def interruptible(function: Callable[..., Result], *arguments: Any) -> Result:
 def import_whole(name: str) -> ModuleType:
     """Import a module, so that Ctrl-C is heard meanwhile and breaks nothing off.
 
-    Another call waits for an import that goes on. Raises what the module raises.
+    After a signal it is done all the same; another call waits for its end. Raises what the module raises.
 
     >>> import_whole("json").loads("[1]")
     [1]

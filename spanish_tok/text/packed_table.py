@@ -94,7 +94,7 @@ def pack(table: NormalizationTable) -> PackedTable:
 
 
 def _check(table: NormalizationTable) -> None:
-    """Raise SpanishTokError unless a kernel stays within the arrays of a table, whoever made it."""
+    """Raise SpanishTokError for a table that a kernel could read or write beyond."""
     targets, alphabet = {*table.expansions.values(), *table.pairs.values()}, {*table.alphabet, " "}
     sizes = {target: len(target.encode("utf-8", "replace")) for target in targets}
     if max(sizes.values(), default=0) > LONGEST_TARGET or sum(sizes.values()) >= MOST_TARGETS:

@@ -151,7 +151,10 @@ def _of_python(lists: Any) -> Arrow:
 
 
 def _offsets(lists: pa.Array) -> NDArray[np.int64]:
-    """Return where each list begins in `lists.flatten()`: int64[lists + 1]; a null is empty."""
+    """Return where each list begins in `lists.flatten()`: int64[lists + 1].
+
+    A null is empty.
+    """
     offsets = np.zeros(len(lists) + 1, np.int64)
     if not lists.null_count and not pa.types.is_fixed_size_list(lists.type):
         offsets[:] = lists.offsets.to_numpy()
