@@ -164,20 +164,20 @@ class OutputFolder:
 
         Raises SpanishTokError if anything else lies here.
         """
-        found = [path for path in self.path.rglob("*") if _is_foreign(path)]
+        foreign = [path for path in self.path.rglob("*") if _is_foreign(path)]
         marks = (self.path / MANIFEST, self.unfinished / "job.json", self.path / OLD_MARK)
-        if not found:
+        if not foreign:
             return
         inside = [name for name in self._reads if self.path.resolve() in Path(name).resolve().parents]
-        strange = [path for path in found if not _is_ours(path.relative_to(self.path))]
+        strange = [path for path in foreign if not _is_ours(path.relative_to(self.path))]
         if inside or strange or not any(mark.exists() for mark in marks):
             raise SpanishTokError(
-                f"{self.path} holds other files, such as {(inside or strange or found)[0]}",
+                f"{self.path} holds other files, such as {(inside or strange or foreign)[0]}",
                 "Give a new folder.",
             )
         with claim(self.path):
             (self.path / MANIFEST).unlink(missing_ok=True)
-            for path in found:
+            for path in foreign:
                 path.unlink(missing_ok=True)
             self._remove_marks()
 

@@ -123,11 +123,11 @@ def coerced(kind: type, name: str, value: Any) -> Any:
         )
     hint = get_type_hints(kind)[name]
     kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    for one in kinds:
-        found, result = _read_as(one, value)
-        if found:
+    for allowed in kinds:
+        fits, result = _read_as(allowed, value)
+        if fits:
             return result
-    wanted = " or ".join(_spelled(one) for one in kinds)
+    wanted = " or ".join(_spelled(allowed) for allowed in kinds)
     raise SpanishTokError(f"{name} = {value!r} is not {wanted}", f"Give {wanted}.")
 
 
@@ -142,11 +142,11 @@ def _read_as(kind: Any, value: Any) -> tuple[bool, Any]:
         return isinstance(value, bool) or str(value).lower() in words, words.get(str(value).lower(), value)
     if kind in (int, float) and not isinstance(value, bool):
         try:
-            number = 0 if value == "off" else kind(value) if isinstance(value, str) else value
+            read = 0 if value == "off" else kind(value) if isinstance(value, str) else value
         except ValueError:
             return False, None
-        whole = isinstance(number, int) or (kind is int and hasattr(number, "__index__"))
-        return whole or (kind is float and isinstance(number, float)), kind(number)
+        whole = isinstance(read, int) or (kind is int and hasattr(read, "__index__"))
+        return whole or (kind is float and isinstance(read, float)), kind(read)
     if isinstance(kind, type) and kind not in (int, float):
         return isinstance(value, kind), value
     return not isinstance(

@@ -91,9 +91,9 @@ class Verbs(click.Group):
             where = error.ctx.command_path if error.ctx else "spanish-tok"
             sys.exit(_complain(f"{error.format_message()} (see {where} --help)", 2))
         except ModuleNotFoundError as error:
-            if (known := extra_error("This", error)) is None:
+            if (hint := extra_error("This", error)) is None:
                 raise
-            sys.exit(_complain(str(known), 2))
+            sys.exit(_complain(str(hint), 2))
         except (KeyboardInterrupt, SystemError) as error:
             if not _interrupted(error):
                 raise

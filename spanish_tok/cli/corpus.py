@@ -132,15 +132,15 @@ def _needed(output: Path | None) -> Path:
 
 
 def _rules(rules: tuple[str, ...]) -> dict[str, Any]:
-    known = [rule.name for rule in fields(st.CleanOptions)]
+    names = [rule.name for rule in fields(st.CleanOptions)]
     if bare := [rule for rule in rules if "=" not in rule]:
         raise st.SpanishTokError(
             f"--rule {bare[0]} is not NAME=VALUE",
-            f"Write, say, --rule short=1. The rules: {', '.join(known)}.",
+            f"Write, say, --rule short=1. The rules: {', '.join(names)}.",
         )
     changes = st.assigned(rules, flag="--rule")
-    if wrong := [name for name in changes if name not in known]:
-        raise st.SpanishTokError(f"There is no rule {wrong[0]!r}", f"Give one of: {', '.join(known)}.")
+    if wrong := [name for name in changes if name not in names]:
+        raise st.SpanishTokError(f"There is no rule {wrong[0]!r}", f"Give one of: {', '.join(names)}.")
     return changes
 
 
@@ -158,7 +158,7 @@ def _tell(records: "st.Records") -> None:
     manifest = records.to_dict()
     for entry in manifest["read"]:
         notes = [f"{entry['rows']:,} rows"]
-        notes += [f"{entry[what]:,} {what}" for what in ("repaired", "rejected") if entry[what]]
+        notes += [f"{entry[fate]:,} {fate}" for fate in ("repaired", "rejected") if entry[fate]]
         notes += ["the last without a newline: it may be cut off"] if entry["unterminated"] else []
         click.echo(f"{entry['name']}: {', '.join(notes)}")
     looked = max(manifest["looked_at"], 1)

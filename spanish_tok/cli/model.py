@@ -88,13 +88,13 @@ def generate(
     generator = st.Generator.load(model, backend, precision)
     source: Iterable[str] = texts or sys.stdin
     status = 0
-    for number, text in enumerate(source, 1):
+    for index, text in enumerate(source, 1):
         try:
             for piece in generator.stream(text.removesuffix("\n"), **options):
                 sys.stdout.write(piece)
                 sys.stdout.flush()
         except st.SpanishTokError as error:
-            click.echo(f"Text {number}: {error}", err=True)
+            click.echo(f"Text {index}: {error}", err=True)
             status = 1
         click.echo()
     raise click.exceptions.Exit(status)

@@ -44,15 +44,21 @@ class FieldsOption(click.Option):
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         names = [field.name for kind in self.kinds for field in fields(getattr(st, kind))]
-        shown, told = super().get_help_record(ctx) or ("", "")
-        return shown, f"{told} NAME: {', '.join(names)}."
+        shown, usage = super().get_help_record(ctx) or ("", "")
+        return shown, f"{usage} NAME: {', '.join(names)}."
 
 
 def set_option(*kinds: str) -> Callable[..., Any]:
     """Add --set, which changes the fields of public option classes, given by name."""
-    told = "Change an option; several times."
+    usage = "Change an option; several times."
     return click.option(
-        "--set", "assignments", multiple=True, metavar="NAME=VALUE", cls=FieldsOption, kinds=kinds, help=told
+        "--set",
+        "assignments",
+        multiple=True,
+        metavar="NAME=VALUE",
+        cls=FieldsOption,
+        kinds=kinds,
+        help=usage,
     )
 
 

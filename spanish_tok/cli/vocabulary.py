@@ -145,8 +145,8 @@ def verify(folder: Path | None, against: Path | None, texts: tuple[str, ...], **
     )
     for check in result.checks:
         click.echo(check)
-    for what, share in result.shares.items():
-        click.echo(f"      {what} cut as before: {share:.2%}")
+    for unit, share in result.shares.items():
+        click.echo(f"      {unit} cut as before: {share:.2%}")
     if against and not result.ok:
         raise click.exceptions.Exit(1)
     if not result.ok:
@@ -158,7 +158,7 @@ def verify(folder: Path | None, against: Path | None, texts: tuple[str, ...], **
 def numbers_of(text: str) -> list[float]:
     """Return the numbers of a list with commas."""
     try:
-        return [float(number) for number in text.split(",")]
+        return [float(part) for part in text.split(",")]
     except ValueError:
         raise st.SpanishTokError(f"--weights {text} is not numbers", "Write, say, --weights 0.5,1.") from None
 

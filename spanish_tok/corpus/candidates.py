@@ -202,8 +202,8 @@ class CandidatePass:
     def _task(self, indices: list[int]) -> tuple[Any, ...]:
         pieces = [self._pieces[index] for index in indices]
         items = [self.inputs.items[piece.input_index] for piece in pieces]
-        found = list(map(found_by_tasks, items))
-        return found, pieces, self._sources[items[0].source], *self._bounds()
+        items_there = list(map(found_by_tasks, items))
+        return items_there, pieces, self._sources[items[0].source], *self._bounds()
 
     def _resume(self) -> bool:
         """Open the spill as an earlier run left it.

@@ -168,8 +168,8 @@ class Duplicates:
 
         Returns NEW, SAME or SIMILAR for each row.
         """
-        found, self._table, self._filled = kernels.repeats(near, exact, asked, self._table, self._filled)
-        return np.asarray(found)
+        repeated, self._table, self._filled = kernels.repeats(near, exact, asked, self._table, self._filled)
+        return np.asarray(repeated)
 
 
 def _repaired(batch: pa.RecordBatch, options: CleanOptions) -> tuple[pa.RecordBatch, NDArray[np.uint8]]:

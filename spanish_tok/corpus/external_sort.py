@@ -41,8 +41,8 @@ class Spill:
         self._waiting: list[pa.RecordBatch] = []
         self._waiting_bytes = 0
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        places = [0, *map(_end_of, runs)]
-        if [run[0] for run in runs] != places[:-1] or os.fstat(self._file).st_size < self.size:
+        starts = [0, *map(_end_of, runs)]
+        if [run[0] for run in runs] != starts[:-1] or os.fstat(self._file).st_size < self.size:
             raise self._damaged()
         os.truncate(self._file, self.size)
 
@@ -140,8 +140,8 @@ class Spill:
         return in_order([self._batch(*part) for part in slices if part[1] < part[2]])
 
     def _text_offsets(self, run: list[int], begin: int, end: int) -> NDArray[np.int32]:
-        place, rows, _, _ = run
-        return self._read(place + 8 * rows + 4 * (rows + 1 + begin), end - begin + 1, np.int32)
+        start, rows, _, _ = run
+        return self._read(start + 8 * rows + 4 * (rows + 1 + begin), end - begin + 1, np.int32)
 
     def _batch(self, run: list[int], begin: int, end: int) -> pa.RecordBatch:
         """Rows of a run."""

@@ -98,10 +98,10 @@ def _ranges(candidates: CandidatePass, keys: Keys, position: Mapping[str, int]) 
     first, done = position["range"], position.get("part", 0)
     position = {name: value for name, value in position.items() if name != "part"}
     ranges = candidates.spill.ranges(keys, SHARD_ROWS, position["before"], first)
-    for number, parts in enumerate(ranges, first + 1):
+    for index, parts in enumerate(ranges, first + 1):
         for part, load in enumerate(parts, 1):
-            if number > first + 1 or part > done:
-                after = {"range": number} if part == len(parts) else {"range": number - 1, "part": part}
+            if index > first + 1 or part > done:
+                after = {"range": index} if part == len(parts) else {"range": index - 1, "part": part}
                 yield Chunk(load(), {**position, **after})
 
 

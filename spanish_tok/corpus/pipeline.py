@@ -231,16 +231,16 @@ def _rules_apart(changes: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
     return rules, {name: value for name, value in changes.items() if name not in RULES}
 
 
-def _rules(given: CleanOptions | bool, inputs: Inputs, changes: Mapping[str, Any]) -> CleanOptions | None:
+def _rules(rules: CleanOptions | bool, inputs: Inputs, changes: Mapping[str, Any]) -> CleanOptions | None:
     """Return the rules of cleaning, None for no cleaning.
 
     Those given, or the defaults with the parameters of the recipe; then the changes.
     """
-    if given is False:
+    if rules is False:
         return None
-    if given is True:
-        given = changed(CleanOptions, None, inputs.recipe.clean if inputs.recipe else {})
-    return changed(CleanOptions, given, changes)
+    if rules is True:
+        rules = changed(CleanOptions, None, inputs.recipe.clean if inputs.recipe else {})
+    return changed(CleanOptions, rules, changes)
 
 
 def _in_memory(records: Records) -> Records:

@@ -81,16 +81,16 @@ def remove_tags(text: str, _on: int) -> str:
     'Una casa si a<b y List<int>'
     """
     parts: list[str] = []
-    copied = place = 0
+    copied = position = 0
     last_end = text.rfind("-->")
-    while tag := TAG.search(text, place):
-        begin, place = tag.span()
+    while tag := TAG.search(text, position):
+        begin, position = tag.span()
         if tag[0] == "<!--":
-            if last_end < place:  # a comment without an end is text
+            if last_end < position:  # a comment without an end is text
                 continue
-            place = text.index("-->", place) + len("-->")
+            position = text.index("-->", position) + len("-->")
         parts += [text[copied:begin], "" if (tag[1] or "br").lower() in INLINE else " "]
-        copied = place
+        copied = position
     if not parts:
         return text
     text = "".join([*parts, text[copied:]])

@@ -135,8 +135,8 @@ def _files_in(folder: Path) -> set[str]:
     """Return the files of a folder, without what a killed process leaves."""
     if not folder.is_dir():
         return set()
-    found = (path for path in folder.iterdir() if path.name != ".lock" and path.suffix != ".partial")
-    return {path.name for path in found}
+    paths = (path for path in folder.iterdir() if path.name != ".lock" and path.suffix != ".partial")
+    return {path.name for path in paths}
 
 
 @contextmanager

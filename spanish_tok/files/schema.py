@@ -35,7 +35,7 @@ _SPELLED: dict[Any, str] = {
 }
 
 
-def fault_of(value: Any, shape: Shape, place: str = "it") -> str:
+def fault_of(value: Any, shape: Shape, path: str = "it") -> str:
     """Return what is wrong with a value of JSON; empty if it has the shape.
 
     place: how the value is called in the answer.
@@ -46,21 +46,21 @@ def fault_of(value: Any, shape: Shape, place: str = "it") -> str:
     "it has no 'name'"
     """
     if isinstance(shape, tuple):
-        fits = any(not fault_of(value, one, place) for one in shape)
-        return "" if fits else _wrong(value, shape, place)
+        fits = any(not fault_of(value, choice, path) for choice in shape)
+        return "" if fits else _wrong(value, shape, path)
     if isinstance(shape, dict) and isinstance(value, dict):
         needed = (name for name in shape if name is not str and not name.endswith("?"))
         if missing := [name for name in needed if name not in value]:
-            return f"{place} has no {missing[0]!r}"
-        parts = _entries(value, shape, place)
+            return f"{path} has no {missing[0]!r}"
+        parts = _entries(value, shape, path)
     elif isinstance(shape, list) and isinstance(value, list):
         if len(shape) > 1 and len(value) != len(shape):
-            return f"{place} has {len(value)} items, not {len(shape)}"
+            return f"{path} has {len(value)} items, not {len(shape)}"
         shapes = shape if len(shape) > 1 else shape * len(value)
         pairs = enumerate(zip(value, shapes, strict=True))
-        parts = ((f"{place}[{index}]", item, inner) for index, (item, inner) in pairs)
+        parts = ((f"{path}[{index}]", item, inner) for index, (item, inner) in pairs)
     else:
-        return "" if _is(value, shape) else _wrong(value, shape, place)
+        return "" if _is(value, shape) else _wrong(value, shape, path)
     return next((fault for name, item, inner in parts if (fault := fault_of(item, inner, name))), "")
 
 
@@ -84,11 +84,11 @@ def made(kind: type[Made], value: dict[str, Any]) -> Made:
     return kind(**{field.name: value[field.name] for field in fields(kind) if field.name in value})  # type: ignore[arg-type]
 
 
-def _entries(value: dict[str, Any], shape: dict[Any, Shape], place: str) -> Iterator[tuple[str, Any, Shape]]:
+def _entries(value: dict[str, Any], shape: dict[Any, Shape], path: str) -> Iterator[tuple[str, Any, Shape]]:
     """Yield (place, value, shape) of each entry that the shape speaks of."""
     for name, item in value.items():
         inner = shape.get(name, shape.get(f"{name}?", shape.get(str, object)))
-        yield name if place == "it" else f"{place}.{name}", item, inner
+        yield name if path == "it" else f"{path}.{name}", item, inner
 
 
 def _is(value: Any, shape: Shape) -> bool:
@@ -101,9 +101,9 @@ def _is(value: Any, shape: Shape) -> bool:
     return value is None if shape is None else isinstance(shape, type) and isinstance(value, shape)
 
 
-def _wrong(value: Any, shape: Shape, place: str) -> str:
+def _wrong(value: Any, shape: Shape, path: str) -> str:
     shown = repr(value) if not isinstance(value, dict | list) else _SPELLED[type(value)]
-    return f"{place} is {shown[:60]}, not {_spelled(shape)}"
+    return f"{path} is {shown[:60]}, not {_spelled(shape)}"
 
 
 def _spelled(shape: Shape) -> str:

@@ -56,6 +56,6 @@ def banned(text: Sequence[int], start: int, end: int, rules: Rules) -> list[int]
         whole = [start, *text]
         tail = whole[len(whole) - size + 1 :]
         if len(whole) >= size:
-            places = range(len(whole) - size + 1)
-            ids = [whole[at + size - 1] for at in places if whole[at : at + size - 1] == tail]
+            starts = range(len(whole) - size + 1)
+            ids = [whole[at + size - 1] for at in starts if whole[at : at + size - 1] == tail]
     return [*ids, end] if len(text) < rules.min_new_tokens else ids

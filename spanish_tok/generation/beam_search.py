@@ -36,7 +36,7 @@ def search(
 
     `size` bounds the ids (0: the model's rows).
     """
-    return [found[0] for found in search_all(backend, batch, options, allowed, size)]
+    return [hypotheses[0] for hypotheses in search_all(backend, batch, options, allowed, size)]
 
 
 def search_all(
@@ -59,7 +59,7 @@ def search_all(
         ids[written.request].append(written.id)
         scores[written.request] += written.log_probability
     end = backend.config.eos_token_id
-    found = [
+    hypotheses = [
         Hypothesis(
             ids=tuple(row[:-1] if row[-1:] == [end] else row),
             score=score if options.scores else None,
@@ -67,7 +67,7 @@ def search_all(
         )
         for row, score in zip(ids, scores, strict=True)
     ]
-    return [found[first : first + copies] for first in range(0, len(found), copies)]
+    return [hypotheses[first : first + copies] for first in range(0, len(hypotheses), copies)]
 
 
 @dataclass

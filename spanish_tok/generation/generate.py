@@ -80,12 +80,12 @@ def generate(
         results = _in_batches(generator, named, options, batch_size, bar)
         if out is None:
             return list(results)
-        for one in results:
-            if one.error:
-                shown.tell(one.error)
-                failed.append(one)
-            score = f"{one.score or 0:.4f}\t" if options.scores and not one.error else ""
-            print(score + one.text, file=out, flush=True)
+        for generation in results:
+            if generation.error:
+                shown.tell(generation.error)
+                failed.append(generation)
+            score = f"{generation.score or 0:.4f}\t" if options.scores and not generation.error else ""
+            print(score + generation.text, file=out, flush=True)
     tell_lost(reports, shown)
     return failed
 
@@ -103,12 +103,12 @@ def _in_batches(
     while batch := list(islice(named, batch_size)):
         prompts: list[Prompt] = []
         failed: dict[int, list[Generation]] = {}
-        for place, (name, text) in enumerate(batch):
+        for row, (name, text) in enumerate(batch):
             try:
                 prompts.append(Prompt.parse(text, generator.tokenizer))
             except SpanishTokError as error:
-                failed[place] = [Generation("", (), None, False, f"{name}: {error}")]
+                failed[row] = [Generation("", (), None, False, f"{name}: {error}")]
         answers = iter(generator._generate_all(prompts, options, None, batch_size))
-        for place in range(len(batch)):
-            yield from failed.get(place) or next(answers)
+        for row in range(len(batch)):
+            yield from failed.get(row) or next(answers)
         bar.advance(len(batch))

@@ -135,11 +135,11 @@ class Generator:
         'es madrid .'
         """
         options = changed(GenerateOptions, options, changes)
-        given = [texts] if isinstance(texts, str) else texts
-        found = self._generate_all(
-            [Prompt.parse(text, self.tokenizer) for text in given], options, allowed, batch_size
+        prompts = [texts] if isinstance(texts, str) else texts
+        written = self._generate_all(
+            [Prompt.parse(text, self.tokenizer) for text in prompts], options, allowed, batch_size
         )
-        generations = [one for several in found for one in several]
+        generations = [generation for several in written for generation in several]
         single = isinstance(texts, str) and options.num_return_sequences == 1
         return generations[0] if single else generations
 
@@ -151,10 +151,10 @@ class Generator:
         batch_size: int,
     ) -> list[list[Generation]]:
         """Write for prompts; return the texts of each."""
-        found = self._write_all([prompt.ids for prompt in prompts], options, allowed, batch_size)
+        written = self._write_all([prompt.ids for prompt in prompts], options, allowed, batch_size)
         return [
-            [Generation(prompt.fill(one.ids), one.ids, one.score, one.complete) for one in several]
-            for prompt, several in zip(prompts, found, strict=True)
+            [Generation(prompt.fill(best.ids), best.ids, best.score, best.complete) for best in hypotheses]
+            for prompt, hypotheses in zip(prompts, written, strict=True)
         ]
 
     @overload
@@ -170,7 +170,7 @@ class Generator:
         True
         """
         written: Generation | list[Generation] = self.generate(text, options, **changes)
-        return [one.text for one in written] if isinstance(written, list) else written.text
+        return [generation.text for generation in written] if isinstance(written, list) else written.text
 
     def stream(
         self,
@@ -200,7 +200,7 @@ class Generator:
             yield from search(self.backend, [prompt.ids], options, allowed, size)[0].ids
             return
         written: Iterable[GeneratedId] = write(self.backend, [prompt.ids], options, allowed, size)
-        yield from (one.id for one in written if one.id != self.backend.config.eos_token_id)
+        yield from (step.id for step in written if step.id != self.backend.config.eos_token_id)
 
     def write_ids(
         self,
@@ -214,8 +214,8 @@ class Generator:
 
         Rows of similar length are put into one batch. Several texts of a row come one behind the other.
         """
-        found = self._write_all(rows, options or GREEDY, allowed, batch_size)
-        return [one for several in found for one in several]
+        written = self._write_all(rows, options or GREEDY, allowed, batch_size)
+        return [hypothesis for hypotheses in written for hypothesis in hypotheses]
 
     def _write_all(
         self,
@@ -236,14 +236,14 @@ class Generator:
             indices = order[begin : begin + batch_size]
             batch = [rows[index] for index in indices]
             try:
-                found = search_all(self.backend, batch, options, allowed, self.tokenizer.vocab_size)
+                hypotheses = search_all(self.backend, batch, options, allowed, self.tokenizer.vocab_size)
             except MemoryError:
                 raise SpanishTokError(
                     f"{len(batch)} texts of {options.num_beams} beams and {options.max_new_tokens:,} tokens do not fit "
                     "into memory",
                     "Give a smaller batch size, fewer beams or fewer tokens.",
                 ) from None
-            written.update(zip(indices, found, strict=True))
+            written.update(zip(indices, hypotheses, strict=True))
         return [written[index] for index in range(len(rows))]
 
 

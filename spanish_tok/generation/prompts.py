@@ -84,28 +84,28 @@ class Prompt:
         joiner = _Joiner()
         if not self.gaps:
             pushed = self.tokenizer.stream()
-            yield from (joiner.add(pushed.push(number)) for number in ids)
+            yield from (joiner.add(pushed.push(token_id)) for token_id in ids)
             yield joiner.add(pushed.end())
             return
         vocabulary = self.tokenizer.vocabulary
-        sentinels = {vocabulary.sentinel_id(k): place for place, k in enumerate(self.gaps)}
+        sentinels = {vocabulary.sentinel_id(k): gap for gap, k in enumerate(self.gaps)}
         special = vocabulary.special_ids
         yield joiner.add(self.texts[0])
         reached, writing = 0, False  # the gap that is next or open
         pushed = self.tokenizer.stream(inside=True)
-        for number in ids:
-            if number in special:
+        for token_id in ids:
+            if token_id in special:
                 yield joiner.add(pushed.end())
-                place = sentinels.get(number, -1)
-                if place >= reached + writing:
+                gap = sentinels.get(token_id, -1)
+                if gap >= reached + writing:
                     yield joiner.add(
-                        "".join(self.texts[reached + 1 : place + 1]) if place > reached or writing else ""
+                        "".join(self.texts[reached + 1 : gap + 1]) if gap > reached or writing else ""
                     )
-                    reached, writing = place, True
+                    reached, writing = gap, True
                 else:
                     writing = False
             elif writing:
-                yield joiner.add(pushed.push(number))
+                yield joiner.add(pushed.push(token_id))
         yield joiner.add(pushed.end())
         yield joiner.add("".join(self.texts[reached + 1 :]))
 

@@ -205,9 +205,9 @@ def write(
             else:
                 last = logits.argmax(axis=1)
         for row in np.flatnonzero(open_rows):
-            request, number = int(rows[row]), int(last[row])
-            texts[request].append(number)
-            yield GeneratedId(request, number, 0.0 if scored is None else float(scored[row, number]))
+            request, token_id = int(rows[row]), int(last[row])
+            texts[request].append(token_id)
+            yield GeneratedId(request, token_id, 0.0 if scored is None else float(scored[row, token_id]))
         open_rows &= last != end
         kept = np.flatnonzero(open_rows)
         if not len(kept):
@@ -231,8 +231,8 @@ def draw(logits: Logits, uniform: float, options: GenerateOptions) -> int:
     if options.top_p < 1:
         kept = int(np.searchsorted(sums, options.top_p * sums[-1])) + 1
         sums = sums[:kept]
-    place = int(np.searchsorted(sums, uniform * sums[-1], side="right"))
-    return int(order[min(place, len(sums) - 1)])
+    rank = int(np.searchsorted(sums, uniform * sums[-1], side="right"))
+    return int(order[min(rank, len(sums) - 1)])
 
 
 def log_softmax(logits: Logits) -> Logits:
@@ -276,6 +276,6 @@ def restricted(
     return result
 
 
-def _key(row: Ids, number: int) -> str:
+def _key(row: Ids, copy: int) -> str:
     """Return what the draws of the `number`-th text of a row depend on."""
-    return " ".join(map(str, row)) + (f" #{number}" if number else "")
+    return " ".join(map(str, row)) + (f" #{copy}" if copy else "")

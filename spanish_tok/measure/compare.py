@@ -68,10 +68,13 @@ def compare(
     given, where each normalizes by itself. Raises SpanishTokError for what cannot be loaded or read.
     """
     check_new_file(output, as_list(input), force=force)
-    given = [vocabularies] if isinstance(vocabularies, str | os.PathLike) else list(vocabularies)
-    if not given:
+    locations = [vocabularies] if isinstance(vocabularies, str | os.PathLike) else list(vocabularies)
+    if not locations:
         raise SpanishTokError("There is nothing to compare", "Give two vocabularies or more.")
-    paths = [path if path is None else Path(path) for path in (given if len(given) > 1 else [None, *given])]
+    paths = [
+        path if path is None else Path(path)
+        for path in (locations if len(locations) > 1 else [None, *locations])
+    ]
     adapters = [load_adapter(path) for path in paths]
     inputs = None if input is None and texts is None else inputs_of(input, _by(group, reading), texts=texts)
     display = progress_of(progress)

@@ -68,15 +68,15 @@ class Comparison(Reported):
     live: str | None = None
 
     def title(self) -> str:
-        return "spanish-tok compare: " + ", ".join(one.name for one in self.vocabularies)
+        return "spanish-tok compare: " + ", ".join(compared.name for compared in self.vocabularies)
 
     def verdicts(self) -> list[Verdict]:
         return [_unknown_verdict(self), _fewest_verdict(self)]
 
     def cards(self) -> list[Card]:
         return [
-            Card(one.name, f"{one.normalized.tokens_per_word:.3f}", _ratio_of(one, place))
-            for place, one in enumerate(self.vocabularies)
+            Card(compared.name, f"{compared.normalized.tokens_per_word:.3f}", _ratio_of(compared, index))
+            for index, compared in enumerate(self.vocabularies)
         ]
 
     def tables(self) -> list[ReportTable]:
@@ -87,7 +87,7 @@ class Comparison(Reported):
         return comparison_plots(self) + (group_plots(self.group, self._groups()) if self.group else [])
 
     def _groups(self) -> list[tuple[str, list[GroupFigures]]]:
-        return [(one.name, one.groups) for one in self.vocabularies]
+        return [(compared.name, compared.groups) for compared in self.vocabularies]
 
     def live_vocabulary(self) -> Vocabulary:
         return Vocabulary.load(self.live)
@@ -98,18 +98,19 @@ class Comparison(Reported):
         return {"spanish_tok": __version__, **figures}
 
 
-def _ratio_of(one: Compared, place: int) -> str:
+def _ratio_of(figures: Compared, index: int) -> str:
     """Return how many tokens a vocabulary needs beside the first."""
-    if place == 0:
-        return f"tokens a word, {one.size:,} ids, the first"
-    return f"tokens a word, {one.size:,} ids, {with_interval(one.ratio, one.interval)} of the first's tokens"
+    ratio = (
+        f"{with_interval(figures.ratio, figures.interval)} of the first's tokens" if index else "the first"
+    )
+    return f"tokens a word, {figures.size:,} ids, {ratio}"
 
 
 def _unknown_verdict(comparison: Comparison) -> Verdict:
     wrong = [
-        f"{one.name} ({one.normalized.unknown:,})"
-        for one in comparison.vocabularies
-        if one.normalized.unknown
+        f"{compared.name} ({compared.normalized.unknown:,})"
+        for compared in comparison.vocabularies
+        if compared.normalized.unknown
     ]
     answer = f"<unk> occurs in {', '.join(wrong)}." if wrong else "<unk> occurs in none of them."
     rule = "Rule: no <unk> on the normalized text (threshold 0)."
@@ -119,7 +120,7 @@ def _unknown_verdict(comparison: Comparison) -> Verdict:
 def _fewest_verdict(comparison: Comparison) -> Verdict:
     """Return which vocabulary needs the fewest tokens, if the texts can tell."""
     first = comparison.vocabularies[0]
-    best = min(comparison.vocabularies[1:], key=lambda one: one.ratio, default=first)
+    best = min(comparison.vocabularies[1:], key=lambda compared: compared.ratio, default=first)
     rule = (
         "Rule: fewer tokens than the first, by the whole 95 % interval over texts (all of it below 1), on the"
         " normalized text. More ids give fewer tokens: compare like with like."
@@ -134,7 +135,10 @@ def _fewest_verdict(comparison: Comparison) -> Verdict:
 
 def comparison_plots(comparison: Comparison) -> list[Plot]:
     """Return plots of the tokens per word, and of those against vocabulary size."""
-    figures = [(one.name, one.size, one.normalized.tokens_per_word) for one in comparison.vocabularies]
+    figures = [
+        (compared.name, compared.size, compared.normalized.tokens_per_word)
+        for compared in comparison.vocabularies
+    ]
     plot = bars("Tokens per word, normalized text", [(name, y, f"{y:.3f}") for name, _, y in figures])
     sizes = {size: ratio for _, size, ratio in figures}
     if len(sizes) < 2:
@@ -144,13 +148,20 @@ def comparison_plots(comparison: Comparison) -> list[Plot]:
 
 def _normalized_table(comparison: Comparison) -> ReportTable:
     rows = list[Row]()
-    for one in comparison.vocabularies:
-        q = one.normalized
-        ratios = [q.characters_per_token, q.bytes_per_token, q.tokens_per_word]
-        shares = [percent(q.whole_words), percent(q.coverage), f"{q.renyi:.4f}", f"{q.unknown:,}"]
+    for compared in comparison.vocabularies:
+        quality = compared.normalized
+        ratios = [quality.characters_per_token, quality.bytes_per_token, quality.tokens_per_word]
+        shares = [
+            percent(quality.whole_words),
+            percent(quality.coverage),
+            f"{quality.renyi:.4f}",
+            f"{quality.unknown:,}",
+        ]
         figures = [f"{ratio:.3f}" for ratio in ratios] + shares
-        beside = with_interval(one.ratio, one.interval if rows else None)
-        rows.append((one.name, one.kind, f"{one.size:,}", f"{q.tokens:,}", beside, *figures))
+        beside = with_interval(compared.ratio, compared.interval if rows else None)
+        rows.append(
+            (compared.name, compared.kind, f"{compared.size:,}", f"{quality.tokens:,}", beside, *figures)
+        )
     columns = (
         "vocabulary", "library", "ids", "tokens", "it : first", "characters per token", "bytes per token",
         "tokens per word", "words in one piece", "pieces that occur", "Rényi efficiency", "<unk>",
@@ -166,13 +177,13 @@ def _raw_table(comparison: Comparison) -> ReportTable:
     first = comparison.vocabularies[0].raw_tokens
     rows = tuple(
         (
-            one.name,
-            f"{one.raw_tokens:,}",
-            f"{comparison.raw_bytes / one.raw_tokens:.3f}",
-            f"{one.raw_tokens / first:.3f}",
-            f"{one.raw_unknown:,}",
+            compared.name,
+            f"{compared.raw_tokens:,}",
+            f"{comparison.raw_bytes / compared.raw_tokens:.3f}",
+            f"{compared.raw_tokens / first:.3f}",
+            f"{compared.raw_unknown:,}",
         )
-        for one in comparison.vocabularies
+        for compared in comparison.vocabularies
     )
     columns = ("vocabulary", "tokens", "bytes per token", "tokens, it : first", "<unk>")
     note = (
@@ -185,15 +196,15 @@ def _raw_table(comparison: Comparison) -> ReportTable:
 def _pieces_table(comparison: Comparison) -> ReportTable:
     rows = tuple(
         (
-            one.name,
-            f"{one.pieces:,}",
-            "-" if one.unreachable is None else f"{len(one.unreachable):,}",
-            " ".join(one.unreachable or [])[:60],
-            f"{one.unused:,}",
-            " ".join(piece for piece, times in one.normalized.rarest if not times)[:60],
-            *([f"{sum(group.alone for group in one.groups):,}"] if comparison.group else []),
+            compared.name,
+            f"{compared.pieces:,}",
+            "-" if compared.unreachable is None else f"{len(compared.unreachable):,}",
+            " ".join(compared.unreachable or [])[:60],
+            f"{compared.unused:,}",
+            " ".join(piece for piece, times in compared.normalized.rarest if not times)[:60],
+            *([f"{sum(group.alone for group in compared.groups):,}"] if comparison.group else []),
         )
-        for one in comparison.vocabularies
+        for compared in comparison.vocabularies
     )
     columns = (
         "vocabulary",
@@ -209,7 +220,7 @@ def _pieces_table(comparison: Comparison) -> ReportTable:
 
 
 def _words_table(comparison: Comparison) -> ReportTable:
-    columns = ("word", "times", *(one.name for one in comparison.vocabularies))
+    columns = ("word", "times", *(compared.name for compared in comparison.vocabularies))
     rows = tuple((word, f"{count:,}", *cuts) for word, count, cuts in comparison.words)
     note = (
         f"{percent(comparison.differing)} of the running words (of the {MOST_WORDS:,} most frequent)"

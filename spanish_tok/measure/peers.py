@@ -44,8 +44,8 @@ def chosen_peers(names: Sequence[str], folder: Path | None = None) -> list[str]:
     """
     for name in names:
         if name not in FILES or name == OURS:
-            known = ", ".join(peer for peer in FILES if peer != OURS)
-            raise SpanishTokError(f"There is no peer {name!r}", f"Give some of: {known}.")
+            others = ", ".join(peer for peer in FILES if peer != OURS)
+            raise SpanishTokError(f"There is no peer {name!r}", f"Give some of: {others}.")
         if not find_spec(name):
             raise SpanishTokError(f"{name} is not installed", f"pip install {name}")
     able = [name for name in installed_peers() if folder is None or (folder / FILES[name]).exists()]

@@ -209,9 +209,9 @@ def _merge(merge: Callable[[Sequence[Any]], Any], *results: Any) -> Any:
     return merge(results)
 
 
-def _merge_known(merge: Callable[..., Any], known: tuple[Any, ...], *results: Any) -> Any:
+def _merge_known(merge: Callable[..., Any], merged_before: tuple[Any, ...], *results: Any) -> Any:
     """Merge one branch of the tree, for a merge that takes more than the results."""
-    return merge(*known, *results)
+    return merge(*merged_before, *results)
 
 
 def _sized(

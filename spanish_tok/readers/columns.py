@@ -162,7 +162,7 @@ def _uuid_strings(column: pa.Array) -> pa.Array:
     filled = column.fill_null(bytes(16)).cast(pa.binary())
     data = np.frombuffer(b"".join(filled.to_pylist()), np.uint8).reshape(count, 16)
     text: NDArray[np.uint8] = np.full((count, 36), ord("-"), np.uint8)
-    text[:, [place for place in range(36) if place not in DASHES]] = HEX[data].reshape(count, 32)
+    text[:, [position for position in range(36) if position not in DASHES]] = HEX[data].reshape(count, 32)
     strings = pa.array([bytes(row) for row in text], pa.binary())
     return pc.if_else(column.is_valid(), strings, pa.scalar(None, pa.binary()))
 

@@ -163,8 +163,8 @@ def json_rows(stream: Peeked, path: Location, options: ReadOptions) -> Iterator[
         try:
             row = json.loads(line.decode("utf-8", "surrogateescape"))
         except (ValueError, RecursionError) as error:
-            place = f", line {lines.number:,}" if lines.number != rows else ""  # empty lines are no rows
-            yield BadRow(f"it is not JSON ({error}){place}")
+            where = f", line {lines.number:,}" if lines.number != rows else ""  # empty lines are no rows
+            yield BadRow(f"it is not JSON ({error}){where}")
         else:
             yield row if isinstance(row, dict) else BadRow("it is not a JSON object")
 

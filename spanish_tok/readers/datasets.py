@@ -67,8 +67,8 @@ def load_recipe(name: str | Path) -> Dataset:
     """
     path = Path(name) if Path(name).suffix == ".toml" else shipped_recipes().get(str(name))
     if path is None:
-        known = ", ".join(shipped_recipes())
-        raise SpanishTokError(f"There is no recipe {str(name)!r}", f"Give one of: {known}; or a TOML file.")
+        names = ", ".join(shipped_recipes())
+        raise SpanishTokError(f"There is no recipe {str(name)!r}", f"Give one of: {names}; or a TOML file.")
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -165,7 +165,7 @@ class Inputs:
 
         There must be at least one record.
         """
-        rows, rejected = (sum(getattr(report, what) for report in reports) for what in ("rows", "rejected"))
+        rows, rejected = (sum(getattr(report, count) for report in reports) for count in ("rows", "rejected"))
         check_rows(rows, self.rows, self.items[-1].name if self.items else "the input")
         check_found(rows - rejected, rejected, self.called)
 
@@ -177,10 +177,10 @@ class Inputs:
 
     def known_rows(self) -> int | None:
         """Return how many rows there are, if Parquet files, texts or a recipe tell."""
-        told = all(
+        counted = all(
             item.texts is not None or (item.is_file and item._format() == "parquet") for item in self.items
         )
-        return self.guessed_rows() if told else self.rows
+        return self.guessed_rows() if counted else self.rows
 
     def guessed_rows(self) -> int | None:
         """Return about how many rows there are; None if that is not cheap to know.

@@ -112,7 +112,7 @@ def tell_lost(reports: Iterable[FileReport], shown: Progress) -> None:
     """Tell of each file how many of its rows were rejected or repaired, if any were."""
     for report in reports:
         counts = (("rejected", report.rejected), ("repaired", report.repaired))
-        lost = [f"{count:,} of {report.rows:,} rows {what}" for what, count in counts if count]
+        lost = [f"{count:,} of {report.rows:,} rows {fate}" for fate, count in counts if count]
         if lost:
             shown.tell(f"{report.name}: {', '.join(lost)}")
 

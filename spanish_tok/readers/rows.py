@@ -70,8 +70,8 @@ def read_rows(
     """
     names = _Names(list(columns), [*columns, *optional], tuple(listed))
     options = options or ReadOptions()
-    for number, values in enumerate(_rows_of_all(source, names, options), start=1):
-        yield _row(number, values, names, options)
+    for row, values in enumerate(_rows_of_all(source, names, options), start=1):
+        yield _row(row, values, names, options)
 
 
 def rows_of(
@@ -98,12 +98,12 @@ def rows_of(
     elif hasattr(source, "to_dict"):  # pandas
         source = source.to_dict("records")
     names = _Names(list(columns), [*columns, *optional], tuple(listed))
-    for number, values in enumerate(source, start=1):
+    for row, values in enumerate(source, start=1):
         if not isinstance(values, Mapping):
             raise SpanishTokError(
-                f"Record {number} is a {type(values).__name__}", "Give dictionaries, or a table of columns."
+                f"Record {row} is a {type(values).__name__}", "Give dictionaries, or a table of columns."
             )
-        yield _row(number, values, names, options or ReadOptions())
+        yield _row(row, values, names, options or ReadOptions())
 
 
 class _Names(NamedTuple):
@@ -186,10 +186,10 @@ def _hub_rows(name: str, hub_set: HubSet, names: _Names) -> Iterator[Mapping[str
             report.rows += 1
 
 
-def _row(number: int, values: Mapping[str, Any] | BadRow, names: _Names, options: ReadOptions) -> Row:
+def _row(row: int, values: Mapping[str, Any] | BadRow, names: _Names, options: ReadOptions) -> Row:
     """Return a row whose values are strings, or one that says why it cannot be used."""
     if isinstance(values, BadRow):
-        return Row(number, fault=values.fault)
+        return Row(row, fault=values.fault)
     strings: dict[str, str] = {}
     lists: dict[str, tuple[str, ...]] = {}
     repaired = False
@@ -201,17 +201,17 @@ def _row(number: int, values: Mapping[str, Any] | BadRow, names: _Names, options
                 lists[name], value = texts, texts[0] if texts else ""
         if value is None:
             if name in names.needed:
-                return Row(number, fault=f"it has no {name!r}")
+                return Row(row, fault=f"it has no {name!r}")
         elif not isinstance(value, str | int | float):
-            return Row(number, fault=f"its {name!r} is a {type(value).__name__}, not a text")
+            return Row(row, fault=f"its {name!r} is a {type(value).__name__}, not a text")
         elif all(map(is_unicode, [str(value), *lists.get(name, ())])):
             strings[name] = str(value)
         elif options.invalid_utf8 == "repair":
             strings[name], repaired = repaired_text(str(value)), True
             lists |= {name: tuple(map(repaired_text, lists[name]))} if name in lists else {}
         else:
-            return Row(number, fault=f"its {name!r} is not valid Unicode")
-    return Row(number, strings, lists=lists, repaired=repaired)
+            return Row(row, fault=f"its {name!r} is not valid Unicode")
+    return Row(row, strings, lists=lists, repaired=repaired)
 
 
 def _texts_of(value: Any) -> tuple[str, ...] | None:
@@ -224,9 +224,9 @@ def _texts_of(value: Any) -> tuple[str, ...] | None:
         value = value["text"]
     if not isinstance(value, list):
         return None
-    found = [item.get("text") if isinstance(item, Mapping) else item for item in value]
-    texts = tuple(text for text in found if isinstance(text, str))
-    return texts if len(texts) == len(found) else None
+    items = [item.get("text") if isinstance(item, Mapping) else item for item in value]
+    texts = tuple(text for text in items if isinstance(text, str))
+    return texts if len(texts) == len(items) else None
 
 
 def _check_columns(source: Location, present: Iterable[str], names: _Names) -> None:

@@ -183,10 +183,10 @@ def lines_of(
         report = FileReport(name_of(path))
         reports.append(report)
         with open_text(path, options.encoding, wait=not is_pipe(path)) as stream:
-            for number, line in enumerate(Lines(stream, report.name, options.max_row_bytes), 1):
-                text = _text_of(line, number, options, report)
+            for line_number, line in enumerate(Lines(stream, report.name, options.max_row_bytes), 1):
+                text = _text_of(line, line_number, options, report)
                 if text is not None:
-                    yield report.name, number, text
+                    yield report.name, line_number, text
 
 
 def _is_several(path: str | os.PathLike[str]) -> bool:
@@ -194,17 +194,17 @@ def _is_several(path: str | os.PathLike[str]) -> bool:
     return os.path.isdir(path) or (has_magic(os.fspath(path)) and not os.path.exists(path))
 
 
-def _text_of(line: bytes, number: int, options: "ReadOptions", report: "FileReport") -> str | None:
+def _text_of(line: bytes, line_number: int, options: "ReadOptions", report: "FileReport") -> str | None:
     """Return a line as text, None if it is rejected; count it."""
     from spanish_tok.readers.options import invalid_row
 
-    line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-    report.rows = number
+    line = line.removeprefix(b"\xef\xbb\xbf") if line_number == 1 else line
+    report.rows = line_number
     try:
         return line.decode()
     except UnicodeDecodeError:
         if options.invalid_utf8 == "error":
-            raise invalid_row(report.name, number) from None
+            raise invalid_row(report.name, line_number) from None
     if options.invalid_utf8 == "reject":
         report.rejected += 1
         return None

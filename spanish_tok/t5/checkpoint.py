@@ -194,8 +194,8 @@ def check_model_folder(folder: Path) -> None:
     It names the checkpoint of a training."""
     if not folder.is_dir():
         raise SpanishTokError(f"{folder} is not a folder", "Give the folder of a model.")
-    if not (folder / CONFIG).exists() and (found := sorted(folder.glob("checkpoint-*"))):
-        raise SpanishTokError(f"{folder} is the folder of a training, not of a model", f"Give {found[-1]}.")
+    if not (folder / CONFIG).exists() and (saved := sorted(folder.glob("checkpoint-*"))):
+        raise SpanishTokError(f"{folder} is the folder of a training, not of a model", f"Give {saved[-1]}.")
 
 
 def refuse_restorer(folder: Path) -> None:

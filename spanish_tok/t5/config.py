@@ -150,8 +150,8 @@ class T5Config:
                     self.num_heads,
                 )
             for block in range(layers):
-                for place, attention in enumerate(attentions):
-                    layer = f"{stack}.block.{block}.layer.{place}"
+                for index, attention in enumerate(attentions):
+                    layer = f"{stack}.block.{block}.layer.{index}"
                     shapes[f"{layer}.layer_norm.weight"] = (self.d_model,)
                     for matrix in "qkv":
                         shapes[f"{layer}.{attention}.{matrix}.weight"] = (self.inner, self.d_model)
@@ -186,7 +186,7 @@ class T5Config:
         check_kind(values)
         kind = values.get("model_type", "t5")
         own = {f.name: f for f in fields(cls) if f.name not in ("others", "scale_decoder_outputs")}
-        known = {
+        entries = {
             name: _plain(name, values[name], f.default)
             for name, f in own.items()
             if values.get(name) is not None
@@ -194,17 +194,20 @@ class T5Config:
         missing = [
             name
             for name in ("vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_heads")
-            if name not in known
+            if name not in entries
         ]
         if missing:
             raise SpanishTokError(f"The configuration lacks {', '.join(missing)}", "Give a T5's config.json.")
-        known.setdefault("num_decoder_layers", known["num_layers"])
+        entries.setdefault("num_decoder_layers", entries["num_layers"])
         scaled = _scales(kind, values)
-        tied = known.setdefault("tie_word_embeddings", kind != "mt5") and (scaled or kind != "t5")
+        tied = entries.setdefault("tie_word_embeddings", kind != "mt5") and (scaled or kind != "t5")
         left_out = {*own, "scale_decoder_outputs", *FIXED, "dtype", "torch_dtype"}
         others = {name: value for name, value in values.items() if name not in left_out}
-        known |= {"tie_word_embeddings": tied, "scale_decoder_outputs": None if scaled == tied else scaled}
-        return cls(**known, others=others)
+        entries |= {
+            "tie_word_embeddings": tied,
+            "scale_decoder_outputs": None if scaled == tied else scaled,
+        }
+        return cls(**entries, others=others)
 
     @classmethod
     def from_json(cls, path: str | os.PathLike[str]) -> "T5Config":
@@ -267,10 +270,10 @@ def _plain(name: str, value: Any, default: Any) -> Any:
     if not isinstance(default, int | float) or isinstance(value, bool):
         return value
     try:
-        number = float(value)
+        parsed = float(value)
     except (TypeError, ValueError):
         return value
-    return int(number) if isinstance(default, int) and number.is_integer() else number
+    return int(parsed) if isinstance(default, int) and parsed.is_integer() else parsed
 
 
 _SIZES = (

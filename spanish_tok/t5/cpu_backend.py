@@ -136,7 +136,7 @@ class CpuState:
             keys, values, *scales = self._cache
             keys = _taken(keys, rows, 1, padded(done) * d_kv)
             values = _taken(values, rows, padded(d_kv) // LANES, done * LANES)
-            key_scales, value_scales = (_taken(numbers, rows, 1, done) for numbers in scales)
+            key_scales, value_scales = (_taken(factors, rows, 1, done) for factors in scales)
             self._cache = keys, values, key_scales, value_scales
 
 
@@ -161,14 +161,14 @@ def _remember(
     c = backend.config
     lengths = np.array([len(ids) for ids in batch])
     ends = np.cumsum([padded(length) for length in lengths])
-    places = ends - ends[0] if len(batch) == 1 else np.concatenate([[0], ends[:-1]])
+    starts = ends - ends[0] if len(batch) == 1 else np.concatenate([[0], ends[:-1]])
     kept = backend._kept((c.num_decoder_layers, c.num_heads), int(ends[-1]))
     matrices, _, sizes, _ = backend._decoder
     for first, last in _groups(lengths):
         texts = np.array([0, *accumulate(lengths[first:last])], np.int64)
         buffers = backend._encode(np.concatenate(batch[first:last]), texts)
-        kernels.remember(texts, matrices, sizes, buffers, places[first:last], kept)
-    return kept, places, lengths
+        kernels.remember(texts, matrices, sizes, buffers, starts[first:last], kept)
+    return kept, starts, lengths
 
 
 def _groups(lengths: NDArray[np.int64]) -> list[tuple[int, int]]:

@@ -71,13 +71,13 @@ class PackedStack(NamedTuple):
     positions: NDArray[np.float32]  # (layers, or 1 for all, heads, buckets): the relative position bias
 
 
-def padded(number: int) -> int:
+def padded(size: int) -> int:
     """Return the next multiple of 64.
 
     >>> padded(320), padded(321)
     (320, 384)
     """
-    return -(-number // LANES) * LANES
+    return -(-size // LANES) * LANES
 
 
 def aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
@@ -161,10 +161,10 @@ def pack_matrices(matrices: Sequence[NDArray[np.float32]], precision: Precision)
         np.cumsum(rows, out=starts[1, 1:])
     scales = np.zeros(starts[1, -1], np.float32)
     weights = aligned((int(starts[0, -1]),), _STORED[precision])
-    for matrix, (start, place) in zip(matrices, starts.T, strict=False):
+    for matrix, (start, scale_start) in zip(matrices, starts.T, strict=False):
         stored, own_scales = _stored(matrix, precision)
         (pack_pairs if whole else pack)(stored, weights[start:])
-        scales[place : place + len(own_scales)] = own_scales
+        scales[scale_start : scale_start + len(own_scales)] = own_scales
     return Matrices(weights, scales, starts)
 
 
@@ -178,10 +178,10 @@ def pack_screen(head: NDArray[np.float32], precision: Precision) -> Screen:
     One bound a row; see kernels/nn/argmax.py.
     """
     exact = from_bfloat16(to_bfloat16(head)) if precision == "bfloat16" else head
-    numbers, _ = quantize(exact)
+    quantized, _ = quantize(exact)
     packed = pack_matrices([exact], "int8")
     errors = np.full(packed.scales.size, UNUSED)
-    difference = np.linalg.norm(exact - numbers * packed.scales[: len(head), None], axis=1)
+    difference = np.linalg.norm(exact - quantized * packed.scales[: len(head), None], axis=1)
     rounding = ROUNDING + np.sqrt(head.shape[1]) / 2 / LARGEST
     errors[: len(head)] = difference + rounding * (np.linalg.norm(exact, axis=1) + difference)
     return Screen(packed.weights, packed.scales, errors)  # type: ignore[arg-type]
@@ -211,14 +211,14 @@ def _feed_forward(config: T5Config, tensors: Tensors, layer: str) -> Iterator[ND
 def _stack(config: T5Config, tensors: Tensors, name: str, matrices: Matrices) -> PackedStack:
     decoder = name == "decoder"
     layers = config.num_decoder_layers if decoder else config.num_layers
-    places = [
+    norm_names = [
         f"{name}.block.{block}.layer.{layer}.layer_norm"
         for block in range(layers)
         for layer in range(3 if decoder else 2)
     ]
-    norms = np.zeros((len(places) + 1, padded(config.d_model)), np.float32)
-    for row, place in zip(norms, [*places, f"{name}.final_layer_norm"], strict=True):
-        row[: config.d_model] = tensors[f"{place}.weight"]
+    norms = np.zeros((len(norm_names) + 1, padded(config.d_model)), np.float32)
+    for row, norm in zip(norms, [*norm_names, f"{name}.final_layer_norm"], strict=True):
+        row[: config.d_model] = tensors[f"{norm}.weight"]
     c = config
     gated = GATES.index(c.feed_forward_proj)
     sizes = Sizes(layers, c.d_model, c.num_heads, c.d_kv, c.d_ff, gated)

@@ -70,7 +70,7 @@ def aimed_biases(config: T5Config, bidirectional: bool) -> NDArray[np.float32]:
     [-1, 0, -1, -2]
     """
     distance = np.arange(1 - REACH, REACH)
-    number = buckets(
+    bucket = buckets(
         REACH,
         REACH,
         bidirectional,
@@ -79,8 +79,8 @@ def aimed_biases(config: T5Config, bidirectional: bool) -> NDArray[np.float32]:
     )
     if not bidirectional:
         distance = np.minimum(distance, 0)
-    count = np.bincount(number, minlength=config.relative_attention_num_buckets)
-    total = np.bincount(number, distance, minlength=config.relative_attention_num_buckets)
+    count = np.bincount(bucket, minlength=config.relative_attention_num_buckets)
+    total = np.bincount(bucket, distance, minlength=config.relative_attention_num_buckets)
     mean = total / np.maximum(count, 1)
     heads = np.arange(config.num_heads)
     step = heads // 2 if bidirectional else heads

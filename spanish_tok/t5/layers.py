@@ -116,7 +116,7 @@ class Attention(nn.Module):
     def position_bias(self, queries: int, keys: int, bidirectional: bool) -> Tensor:
         """Return the bias by relative position, (1, heads, queries, keys)."""
         config = self.config
-        numbers = buckets(
+        bucket_of_distance = buckets(
             queries,
             keys,
             bidirectional,
@@ -126,8 +126,8 @@ class Attention(nn.Module):
         weight = self.relative_attention_bias.weight
         device = weight.device
         pairs = torch.arange(keys, device=device) - torch.arange(queries, device=device)[:, None]
-        number = torch.tensor(numbers, device=device)[pairs + queries - 1]
-        return F.embedding(number, weight).permute(2, 0, 1)[None]
+        bucket = torch.tensor(bucket_of_distance, device=device)[pairs + queries - 1]
+        return F.embedding(bucket, weight).permute(2, 0, 1)[None]
 
 
 class FeedForward(nn.Module):

@@ -213,8 +213,8 @@ class T5(nn.Module):
 def mask_of(allowed: Sequence[Sequence[int]], vocab_size: int) -> torch.Tensor:
     """bool (places, vocab_size): True for the ids that are allowed at each place."""
     mask = torch.zeros((len(allowed), vocab_size), dtype=torch.bool)
-    for place, ids in enumerate(allowed):
-        mask[place, list(ids)] = True
+    for row, ids in enumerate(allowed):
+        mask[row, list(ids)] = True
     return mask
 
 
@@ -231,7 +231,7 @@ def torch_device(device: str, threads: int | None = None) -> str:
 def check_device(device: str) -> None:
     """Raise SpanishTokError for a device that is not here."""
     names = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
-    names += [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    names += [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     if device not in names:
         raise SpanishTokError(
             f"There is no device {device!r} here", "Leave --device out to compute on the CPU."

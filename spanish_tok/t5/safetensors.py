@@ -140,7 +140,7 @@ def _entries(
     Once all fit without gap or overlap.
     """
     header, start, size = parts
-    found: dict[str, tuple[str, tuple[int, ...], int]] = {}
+    entries: dict[str, tuple[str, tuple[int, ...], int]] = {}
     spans = []
     for name, entry in header.items():
         if name == "__metadata__":
@@ -149,7 +149,7 @@ def _entries(
         if end - begin != math.prod(shape) * np.dtype(TYPES[kind]).itemsize:
             raise _damaged(path, f"{name} has another length than its shape")
         spans.append((begin, end))
-        found[name] = kind, shape, start + begin
+        entries[name] = kind, shape, start + begin
     at = 0
     for begin, end in sorted(spans):
         if begin != at:
@@ -157,7 +157,7 @@ def _entries(
         at = end
     if at != size:
         raise _damaged(path, f"it holds {size:,} bytes of numbers, not {at:,}")
-    return found
+    return entries
 
 
 def _entry(

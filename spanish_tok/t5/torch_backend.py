@@ -66,11 +66,11 @@ class TorchBackend:
         longest = max(map(len, batch))
         c, device = self.config, self._positions.device
         ids = torch.full((len(batch), longest), c.pad_token_id)
-        for row, numbers in zip(ids, batch, strict=True):
-            row[: len(numbers)] = torch.tensor(numbers)
+        for row, prompt in zip(ids, batch, strict=True):
+            row[: len(prompt)] = torch.tensor(prompt)
         mask = None
-        if any(len(numbers) < longest for numbers in batch):
-            lengths = torch.tensor([len(numbers) for numbers in batch])
+        if any(len(prompt) < longest for prompt in batch):
+            lengths = torch.tensor([len(prompt) for prompt in batch])
             mask = (torch.arange(longest) < lengths[:, None]).to(device)
         memory = self._model.encode(ids.to(device), mask)
         return TorchState(self, memory, mask, limit)
@@ -98,11 +98,11 @@ class TorchState:
         if mask is not None:
             self._memory_bias.masked_fill_(~mask[:, None, None], -torch.inf)
         self._sources = np.arange(rows)
-        numbers = buckets(
+        bucket_of_distance = buckets(
             limit, 1, False, c.relative_attention_num_buckets, c.relative_attention_max_distance
         )  # distances -(limit - 1) to 0
         self._bias = backend._positions[
-            :, :, torch.tensor(numbers, device=memory.device)
+            :, :, torch.tensor(bucket_of_distance, device=memory.device)
         ]  # (layers, heads, limit)
 
     @property
@@ -153,10 +153,10 @@ class TorchState:
         """Replace row i by what was row rows[i]; see `generation.State.reorder`."""
         chosen = torch.from_numpy(rows).to(self._bias.device)
         if not np.array_equal(rows, np.arange(self.rows)):
-            for place, cache in enumerate(self._cache):
+            for layer, cache in enumerate(self._cache):
                 fresh = cache.new_empty(2, len(rows), *cache.shape[2:])
                 fresh[:, :, :, : self._step] = cache[:, :, :, : self._step].index_select(1, chosen)
-                self._cache[place] = fresh
+                self._cache[layer] = fresh
         sources = self._sources[rows]
         if not np.array_equal(sources, self._sources):  # beams of one text share what they attend to
             self._memory = [(k.index_select(0, chosen), v.index_select(0, chosen)) for k, v in self._memory]

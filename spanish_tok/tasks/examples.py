@@ -189,7 +189,7 @@ def _window(inputs: Sequence[Ids], target: str, codec: TokenizerAdapter, noted: 
     if len(inputs) == 1:
         return 0
     answer = codec.readable(target)
-    holding = [place for place, ids in enumerate(inputs) if answer in codec.decode(ids)]
+    holding = [index for index, ids in enumerate(inputs) if answer in codec.decode(ids)]
     if not holding:
         noted["answers in no window"] += 1
     return holding[0] if holding else 0

@@ -85,14 +85,14 @@ class Predictor:
 
         Raises SpanishTokError for a record that cannot be used, and for a text where the task has several fields.
         """
-        one = isinstance(texts, str | Mapping)
-        records = [self._record(text) for text in ([texts] if one else texts)]
+        single = isinstance(texts, str | Mapping)
+        records = [self._record(text) for text in ([texts] if single else texts)]
         columns, optional = columns_of(self.task, with_target=False)
         examples, faults = usable_rows(rows_of(records, columns, optional), self)
-        for number, fault in faults.items():
-            raise SpanishTokError(f"Record {number} cannot be used: {fault}", "Correct it, or leave it out.")
+        for row, fault in faults.items():
+            raise SpanishTokError(f"Record {row} cannot be used: {fault}", "Correct it, or leave it out.")
         predictions = self.predict_examples(examples)
-        return predictions[0] if one else predictions
+        return predictions[0] if single else predictions
 
     def _record(self, text: str | Mapping[str, Any]) -> Mapping[str, Any]:
         if isinstance(text, Mapping):
@@ -112,14 +112,14 @@ class Predictor:
         `bar` advances by one a window.
         """
         self.model.eval()
-        owners = [place for place, example in enumerate(examples) for _ in example.inputs]
+        owners = [index for index, example in enumerate(examples) for _ in example.inputs]
         inputs = [ids for example in examples for ids in example.inputs]
         best: list[Prediction | None] = [None] * len(examples)
         texts = [example.fields.get(self.task.spans, "") for example in examples for _ in example.inputs]
-        for place, prediction in self._in_batches(inputs, texts):
-            rival = best[owners[place]]
+        for window, prediction in self._in_batches(inputs, texts):
+            rival = best[owners[window]]
             if rival is None or prediction.score > rival.score:
-                best[owners[place]] = prediction
+                best[owners[window]] = prediction
             bar.advance()
         return [prediction for prediction in best if prediction is not None]
 
@@ -128,16 +128,16 @@ class Predictor:
 
         texts: what the prediction is to be a stretch of, where the task says so.
         """
-        order = sorted(range(len(inputs)), key=lambda place: len(inputs[place]))
+        order = sorted(range(len(inputs)), key=lambda index: len(inputs[index]))
         answer: Callable[[Sequence[Ids], Sequence[str]], list[Prediction]]
         if self.labels:
             answer = partial(self._classify, classifier=Classifier(self.model, self.labels))
         else:
             answer = partial(self._write, backend=TorchBackend(self.model))
         for start in range(0, len(order), self.batch_size):
-            places = order[start : start + self.batch_size]
-            batch = [inputs[place] for place in places], [texts[place] for place in places]
-            yield from zip(places, answer(*batch), strict=True)
+            indices = order[start : start + self.batch_size]
+            batch = [inputs[index] for index in indices], [texts[index] for index in indices]
+            yield from zip(indices, answer(*batch), strict=True)
 
     def _classify(self, inputs: Sequence[Ids], _: Sequence[str], classifier: Classifier) -> list[Prediction]:
         ids = torch.from_numpy(padded(inputs, self.pad)).to(self.model.shared.weight.device)
@@ -156,8 +156,8 @@ class Predictor:
             if spans
         }
         rules = [choices[text].allowed for text in texts] if spans else None
-        found = search(backend, inputs, options, rules, self.codec.size)
-        return [Prediction(self.codec.decode(one.ids).strip(), one.score or 0.0) for one in found]
+        hypotheses = search(backend, inputs, options, rules, self.codec.size)
+        return [Prediction(self.codec.decode(best.ids).strip(), best.score or 0.0) for best in hypotheses]
 
 
 def _ranked(names: Sequence[str], logarithms: Sequence[float]) -> Prediction:

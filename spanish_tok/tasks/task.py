@@ -152,9 +152,9 @@ class Task(FieldsAlone):
         """
         if not isinstance(values, Mapping):
             raise SpanishTokError("It is not a table of entries", "Copy a preset and change it.")
-        known = {f.name: f.type for f in fields(cls)}
-        if unknown := sorted(set(values) - set(known)):
-            raise SpanishTokError(f"There is no entry {unknown[0]!r}", f"The entries are {', '.join(known)}.")
+        types = {f.name: f.type for f in fields(cls)}
+        if unknown := sorted(set(values) - set(types)):
+            raise SpanishTokError(f"There is no entry {unknown[0]!r}", f"The entries are {', '.join(types)}.")
         required = ("name", "input", "target", "metric")
         if missing := [name for name in required if name not in values]:
             raise SpanishTokError(f"The task lacks {', '.join(missing)}", "Copy a preset and change it.")
@@ -203,7 +203,7 @@ def fields_of(template: str) -> tuple[str, ...]:
         raise SpanishTokError(
             f"The template {template!r} is wrong ({error})", "Write {{ for a brace."
         ) from None
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for _, name, form, conversion in parts:
         if name is None:
             continue
@@ -212,8 +212,8 @@ def fields_of(template: str) -> tuple[str, ...]:
                 f"The template {template!r} has a field {name!r} that is no plain name",
                 "Write {column}, and {{ for a brace.",
             )
-        found[name] = None
-    return tuple(found)
+        names[name] = None
+    return tuple(names)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

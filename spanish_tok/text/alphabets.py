@@ -120,8 +120,8 @@ def _built(path: Path, content: bytes, name: str, cased: bool) -> NormalizationT
     alphabet = from_toml(Alphabet, path)
     alphabet.check(str(path))
     if content:  # one's own: told apart by what it holds
-        what = repr(sorted(asdict(alphabet).items())).encode()
-        name = f"{name}-{hashlib.sha256(what).hexdigest()[:8]}"
+        described = repr(sorted(asdict(alphabet).items())).encode()
+        name = f"{name}-{hashlib.sha256(described).hexdigest()[:8]}"
     if cased:
         alphabet = alphabet.with_capitals()
     table = build_table(

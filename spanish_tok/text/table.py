@@ -42,8 +42,8 @@ class NormalizationTable(FieldsAlone):
     @cached_property
     def label(self) -> str:
         """The name of the alphabet; of one without a name, what it holds in short."""
-        what = f"{self.alphabet}\n{self.joining}\n{sorted(self.pairs.items())}"
-        return self.name or f"own-{hashlib.sha256(what.encode()).hexdigest()[:8]}"
+        described = f"{self.alphabet}\n{self.joining}\n{sorted(self.pairs.items())}"
+        return self.name or f"own-{hashlib.sha256(described.encode()).hexdigest()[:8]}"
 
     @cached_property
     def letters(self) -> str:

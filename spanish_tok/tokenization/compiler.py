@@ -145,11 +145,11 @@ def automaton_of(vocabulary: Vocabulary) -> Automaton:
 
     Scores are whole multiples of the resolution.
     """
-    ordinary = [number for number in range(len(vocabulary)) if number not in vocabulary.special_ids]
-    encoded = [vocabulary.pieces[number].replace(SPACE_MARK, " ").encode() for number in ordinary]
+    ordinary = [token_id for token_id in range(len(vocabulary)) if token_id not in vocabulary.special_ids]
+    encoded = [vocabulary.pieces[token_id].replace(SPACE_MARK, " ").encode() for token_id in ordinary]
     data = np.frombuffer(b"".join(encoded), np.uint8)
     lengths = np.array([len(piece) for piece in encoded], np.int64)
-    scores = np.array([round(vocabulary.scores[number] * RESOLUTION) for number in ordinary], np.int64)
+    scores = np.array([round(vocabulary.scores[token_id] * RESOLUTION) for token_id in ordinary], np.int64)
     class_of = np.zeros(256, np.uint8)
     used = np.unique(data)
     class_of[used] = np.arange(1, len(used) + 1)

@@ -58,20 +58,20 @@ class JsonEngine:
         rows = self._library.encode_batch_fast(
             [texts] if isinstance(texts, str) else texts, add_special_tokens=False
         )
-        found = [[*row.ids, self._eos] if add_eos else list(row.ids) for row in rows]
-        return found[0] if isinstance(texts, str) else found
+        ids_of_rows = [[*row.ids, self._eos] if add_eos else list(row.ids) for row in rows]
+        return ids_of_rows[0] if isinstance(texts, str) else ids_of_rows
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids; specials leave no trace."""
-        return str(self._library.decode([number for number in ids if number not in self._special]))
+        return str(self._library.decode([token_id for token_id in ids if token_id not in self._special]))
 
-    def is_byte(self, number: int) -> bool:
+    def is_byte(self, token_id: int) -> bool:
         """Return whether an id stands for a byte."""
-        return number in self._byte_of
+        return token_id in self._byte_of
 
-    def is_control(self, number: int) -> bool:
+    def is_control(self, token_id: int) -> bool:
         """Return whether an id is one that text never becomes."""
-        return number in self._special
+        return token_id in self._special
 
     def normalize(self, text: str) -> str:
         """Return a text as the library's normalizer maps it, with single spaces."""
@@ -88,9 +88,9 @@ def _hide(values: dict[str, Any], special: frozenset[int]) -> None:
     if not isinstance(vocab, list):
         return
     unknown = values["model"].get("unk_id")
-    hidden = {number for number in special if number < len(vocab) and number != unknown}
-    for number in hidden:
-        vocab[number][0] = NOT_TEXT + vocab[number][0]
+    hidden = {token_id for token_id in special if token_id < len(vocab) and token_id != unknown}
+    for token_id in hidden:
+        vocab[token_id][0] = NOT_TEXT + vocab[token_id][0]
     added = values.get("added_tokens") or []
     values["added_tokens"] = [token for token in added if token["id"] not in hidden]
     values["post_processor"] = None
@@ -102,7 +102,7 @@ def _continued(step: Any) -> Any:
     Without what puts `▁` before a text.
     """
     if isinstance(step, list):
-        return [_continued(one) for one in step if one.get("type") != "Prepend"]
+        return [_continued(inner) for inner in step if inner.get("type") != "Prepend"]
     if not isinstance(step, dict):
         return step
     changed = {name: _continued(value) for name, value in step.items()}

@@ -26,9 +26,9 @@ def nbest(
     best: list[list[Best]] = [[(0.0, 0, 0, 0)]]
     for end in range(1, len(text) + 1):
         reached = [
-            (minus - found[1], start, rank, found[0])
+            (minus - piece[1], start, rank, piece[0])
             for start in range(max(0, end - longest), end)
-            if (found := pieces.get(text[start:end]))
+            if (piece := pieces.get(text[start:end]))
             for rank, (minus, *_) in enumerate(best[start])
         ]
         if not reached:
@@ -42,7 +42,7 @@ def nbest(
 def _ids(best: list[list[Best]], rank: int) -> list[int]:
     ids, end = [], len(best) - 1
     while end:
-        _, start, rank, number = best[end][rank]
-        ids.append(number)
+        _, start, rank, token_id = best[end][rank]
+        ids.append(token_id)
         end = start
     return ids[::-1]

@@ -73,7 +73,7 @@ class Tokenizer:
 
     def get_vocab(self) -> dict[str, int]:
         """Return the id of each piece, specials and sentinels included."""
-        return {piece: number for number, piece in enumerate(self.vocabulary.pieces)}
+        return {piece: token_id for token_id, piece in enumerate(self.vocabulary.pieces)}
 
     @overload
     def piece_to_id(self, piece: str) -> int: ...
@@ -87,7 +87,7 @@ class Tokenizer:
         """
         if isinstance(piece, str):
             return self._id_of.get(piece, self.unk_id)
-        return [self.piece_to_id(one) for one in piece]
+        return [self.piece_to_id(each) for each in piece]
 
     @overload
     def id_to_piece(self, token_id: int) -> str: ...
@@ -100,7 +100,7 @@ class Tokenizer:
         """
         if not isinstance(token_id, Iterable):
             return self.id_to_piece([token_id])[0]
-        return [self.vocabulary.pieces[number] for number in checked_ids(token_id, self.vocab_size)]
+        return [self.vocabulary.pieces[checked] for checked in checked_ids(token_id, self.vocab_size)]
 
     @cached_property
     def _id_of(self) -> dict[str, int]:
@@ -126,7 +126,7 @@ class Tokenizer:
         A list of texts gives a list, here and in the other methods.
         """
         if isinstance(text, list):
-            return [self.normalize(one) for one in text]
+            return [self.normalize(each) for each in text]
         return str(self._engine.normalize(checked_text(text))).lstrip(SPACE_MARK).replace(SPACE_MARK, " ")
 
     @overload
@@ -143,7 +143,7 @@ class Tokenizer:
         [[1884], [340]]
         """
         if isinstance(text, list):
-            return [self.encode(one, append_eos) for one in text]
+            return [self.encode(each, append_eos) for each in text]
         ids = self._encode(checked_text(text))
         return [*ids, self.eos_id] if append_eos else ids
 
@@ -280,7 +280,7 @@ class Tokenizer:
         ['▁buenos', '▁días']
         """
         if isinstance(text, list):
-            return [self.tokens(one) for one in text]
+            return [self.tokens(each) for each in text]
         pieces = self.vocabulary.pieces
         return [pieces[token_id] for token_id in self.encode(text)]
 
@@ -296,7 +296,7 @@ class Tokenizer:
         Raises SpanishTokError, which names the position, for what is not a whole number from 0 to vocab_size - 1.
         """
         if isinstance(ids, Sequence) and ids and isinstance(ids[0], Sequence) and not isinstance(ids, str):
-            return [str(self._engine.decode(checked_ids(one, self.vocab_size))) for one in ids]
+            return [str(self._engine.decode(checked_ids(row, self.vocab_size))) for row in ids]
         return str(self._engine.decode(checked_ids(ids, self.vocab_size)))
 
     def stream(self, *, inside: bool = False) -> "Stream":
@@ -308,10 +308,10 @@ class Tokenizer:
         """What each id adds to a stream: a text, or a byte of a character."""
         kinds, vocabulary = self._engine, self.vocabulary
         return [
-            int(piece[1:-1], 16) if kinds.is_byte(number)
-            else str(kinds.decode([number])) if number in vocabulary.special_ids or kinds.is_control(number)
+            int(piece[1:-1], 16) if kinds.is_byte(token_id)
+            else str(kinds.decode([token_id])) if token_id in vocabulary.special_ids or kinds.is_control(token_id)
             else piece.replace(SPACE_MARK, " ")
-            for number, piece in enumerate(vocabulary.pieces)
+            for token_id, piece in enumerate(vocabulary.pieces)
         ]  # fmt: skip
 
     @overload
@@ -330,7 +330,7 @@ class Tokenizer:
         [(0, 6), (6, 13)]
         """
         if isinstance(text, list):
-            return [self.offsets(one) for one in text]
+            return [self.offsets(each) for each in text]
         from spanish_tok.text.alignment import align, spans
 
         normalized, sources = align(self.table, checked_text(text))

@@ -266,9 +266,9 @@ def _of_lines(
     from spanish_tok.readers.streams import lines_of
 
     reports: list[FileReport] = []
-    for name, number, line in lines_of(files, reading, reports):
+    for name, line_number, line in lines_of(files, reading, reports):
         try:
             yield function(line)
         except SpanishTokError as error:
-            raise SpanishTokError(f"{name}, line {number}: {error.problem}", error.advice) from None
+            raise SpanishTokError(f"{name}, line {line_number}: {error.problem}", error.advice) from None
     tell_lost(reports, progress_of(progress))

@@ -110,9 +110,9 @@ def bits_per_byte(scorer: Scorer, tokenizer: Tokenizer, texts: Iterable[str]) ->
     masked = [mask_words(normalized) for text in texts if (normalized := tokenizer.normalize(text))]
     if not masked:
         raise SpanishTokError("There is no text to measure bits per byte on", "Give some that is not empty.")
-    pairs = sorted((encode_masked(tokenizer, one) for one in masked), key=lambda pair: len(pair[0]))
+    pairs = sorted((encode_masked(tokenizer, text) for text in masked), key=lambda pair: len(pair[0]))
     nats = sum(scorer(*batch) for batch in _batches(pairs))
-    return BitsPerByte(nats, sum(one.masked_bytes for one in masked), sum(len(pair[1]) for pair in pairs))
+    return BitsPerByte(nats, sum(text.masked_bytes for text in masked), sum(len(pair[1]) for pair in pairs))
 
 
 def _batches(pairs: Sequence[tuple[list[int], list[int]]]) -> Iterable[Batch]:

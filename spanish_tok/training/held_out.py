@@ -94,7 +94,7 @@ class Validation:
     def nats_per_token(self, score: Scorer) -> float:
         """Return the mean loss of the first 64 sequences, each batch scored by `score`."""
         count = min(-(-SEQUENCES // self.batches.batch_size), self.batches.batches_per_epoch)
-        chosen = [self.batches.batch(number) for number in range(count)]
+        chosen = [self.batches.batch(step) for step in range(count)]
         return sum(score(*batch) for batch in chosen) / sum(int((b.targets != PAD).sum()) for b in chosen)
 
     def bits_per_byte(self, score: Scorer) -> BitsPerByte:
@@ -105,9 +105,9 @@ class Validation:
     def sample(self) -> list[str]:
         """Normalized texts, evenly spaced among the held-out records."""
         records = self.batches.records
-        places = np.linspace(0, records.size - 1, min(self.texts, records.size)).astype(np.int64)
+        sampled = np.linspace(0, records.size - 1, min(self.texts, records.size)).astype(np.int64)
         ids, offsets = self.batches.ids, self.batches.offsets
         return [
             texts_of(ids, offsets, self.tokenizer, record, record + 1)[0].as_py()
-            for record in records[places]
+            for record in records[sampled]
         ]

@@ -58,11 +58,11 @@ class ScaledAdamW(torch.optim.Optimizer):
             state["exp_avg"] = torch.zeros_like(parameter)
             state["exp_avg_sq"] = torch.zeros_like(parameter)
         state["step"] += 1
-        number, (first, second) = state["step"].item(), group["betas"]
+        steps, (first, second) = state["step"].item(), group["betas"]
         mean, square = state["exp_avg"], state["exp_avg_sq"]
         mean.lerp_(gradient, 1 - first)
         square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
-        step = group["lr"] * self._size(parameter, group) * (1 - second**number) ** 0.5 / (1 - first**number)
+        step = group["lr"] * self._size(parameter, group) * (1 - second**steps) ** 0.5 / (1 - first**steps)
         parameter.addcdiv_(mean, square.sqrt().add_(group["eps"]), value=-step)
         if group["weight_decay"]:
             parameter.mul_(1 - group["lr"] * group["weight_decay"])

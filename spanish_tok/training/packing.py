@@ -79,9 +79,9 @@ class PackedBatches:
         """Return the batch of a step, counted from 0 through all epochs."""
         from spanish_tok.kernels.span_corruption import pack
 
-        epoch, number = divmod(step, self.batches_per_epoch)
+        epoch, batch_index = divmod(step, self.batches_per_epoch)
         order, begins = self._epoch(epoch)
-        first = number * self.batch_size
+        first = batch_index * self.batch_size
         last = min(first + self.batch_size, self.sequences_per_epoch)
         offsets = np.minimum(np.arange(first, last + 1) * self.sequence_length, self.tokens_per_epoch)
         packed = np.empty(offsets[-1] - offsets[0], self.ids.dtype)

@@ -141,9 +141,9 @@ def shipped_recipe() -> str:
     return SHIPPED.read_text(encoding="utf-8")
 
 
-def _require(holds: bool, name: str, value: Any, what: str) -> None:
+def _require(holds: bool, name: str, value: Any, rule: str) -> None:
     if not holds:
-        raise SpanishTokError(f"{name} = {value!r} {what}", ADVICE)
+        raise SpanishTokError(f"{name} = {value!r} {rule}", ADVICE)
 
 
 def _choices() -> dict[str, tuple[str, ...]]:

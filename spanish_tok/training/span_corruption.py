@@ -134,14 +134,14 @@ class SpanCorruption(FieldsAlone):
     def _checked(self, ids: Any) -> NDArray[Any]:
         """Return ordinary ids as an array."""
         array = ids_array(ids, MOST_IDS)
-        place = (array.astype(np.int64) - self.first_sentinel) * self.sentinel_step
+        sentinel_index = (array.astype(np.int64) - self.first_sentinel) * self.sentinel_step
         above = (array > self.first_sentinel) & (self.sentinel_step < 0)
-        sentinel = (place >= 0) & (place < self.sentinels)
+        sentinel = (sentinel_index >= 0) & (sentinel_index < self.sentinels)
         if wrong := np.flatnonzero((array == PAD) | sentinel | above).tolist():
-            found = array[wrong[0]]
-            kind = "<pad>" if found == PAD else "a sentinel" if sentinel[wrong[0]] else "above <extra_id_0>"
+            item = array[wrong[0]]
+            kind = "<pad>" if item == PAD else "a sentinel" if sentinel[wrong[0]] else "above <extra_id_0>"
             raise SpanishTokError(
-                f"Item {wrong[0]} of the ids is {found}, {kind}", "Give the ids of text alone."
+                f"Item {wrong[0]} of the ids is {item}, {kind}", "Give the ids of text alone."
             )
         return array
 
@@ -186,30 +186,32 @@ class SpanCorruption(FieldsAlone):
         [10, 11, 12]
         """
         spans: dict[int, list[int]] = {}
-        for place, number in enumerate(_without_end(targets, "targets")):
-            if self._is_sentinel(number):
-                if number in spans:
-                    raise _damaged("targets", place, f"the sentinel {number} for the second time")
-                span = spans[number] = []
+        for position, token_id in enumerate(_without_end(targets, "targets")):
+            if self._is_sentinel(token_id):
+                if token_id in spans:
+                    raise _damaged("targets", position, f"the sentinel {token_id} for the second time")
+                span = spans[token_id] = []
             elif spans:
-                span.append(number)
+                span.append(token_id)
             else:
-                raise _damaged("targets", place, f"{number} before any sentinel")
+                raise _damaged("targets", position, f"{token_id} before any sentinel")
         rebuilt: list[int] = []
-        for place, number in enumerate(_without_end(inputs, "inputs")):
-            if self._is_sentinel(number) and number not in spans:
+        for position, token_id in enumerate(_without_end(inputs, "inputs")):
+            if self._is_sentinel(token_id) and token_id not in spans:
                 raise _damaged(
-                    "inputs", place, f"the sentinel {number}, which the targets lack or which came before"
+                    "inputs",
+                    position,
+                    f"the sentinel {token_id}, which the targets lack or which came before",
                 )
-            rebuilt += spans.pop(number) if self._is_sentinel(number) else [number]
+            rebuilt += spans.pop(token_id) if self._is_sentinel(token_id) else [token_id]
         if spans:
             raise SpanishTokError(
                 f"The inputs lack the sentinel {min(spans)}", "Are the targets another record's?"
             )
         return rebuilt
 
-    def _is_sentinel(self, number: int) -> bool:
-        return 0 <= (number - self.first_sentinel) * self.sentinel_step < self.sentinels
+    def _is_sentinel(self, token_id: int) -> bool:
+        return 0 <= (token_id - self.first_sentinel) * self.sentinel_step < self.sentinels
 
 
 @dataclass
@@ -228,7 +230,7 @@ class SpanCollator:
     def __call__(self, items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         if not items:
             raise SpanishTokError("The batch is empty", "Give at least one record.")
-        rows = [self._corrupted(place, item) for place, item in enumerate(items)]
+        rows = [self._corrupted(index, item) for index, item in enumerate(items)]
         inputs, targets = (padded(column) for column in zip(*rows, strict=True))
         batch = Batch(inputs, targets)
         arrays = {
@@ -242,13 +244,13 @@ class SpanCollator:
 
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
-    def _corrupted(self, place: int, item: Mapping[str, Any]) -> tuple[list[int], list[int]]:
+    def _corrupted(self, index: int, item: Mapping[str, Any]) -> tuple[list[int], list[int]]:
         """Return inputs and targets of one item; an error names its place."""
         try:
             return self.corruption.corrupt(item["input_ids"], self.epoch, _record_of(item))
         except (KeyError, SpanishTokError) as error:
             fault = error if isinstance(error, SpanishTokError) else SpanishTokError("It has no input_ids")
-            raise SpanishTokError(f"Record {place} of the batch: {fault.problem}", fault.advice) from None
+            raise SpanishTokError(f"Record {index} of the batch: {fault.problem}", fault.advice) from None
 
 
 def _record_of(item: Mapping[str, Any]) -> int:
@@ -288,12 +290,12 @@ def _without_end(ids: Any, name: str) -> list[int]:
         kept.pop()
     if not kept or kept.pop() != EOS:
         raise _damaged(name, len(kept), "no </s> at the end")
-    if wrong := [place for place, number in enumerate(kept) if number < 0 or number == PAD]:
+    if wrong := [position for position, token_id in enumerate(kept) if token_id < 0 or token_id == PAD]:
         raise _damaged(name, wrong[0], str(kept[wrong[0]]))
     return kept
 
 
-def _damaged(name: str, place: int, what: str) -> SpanishTokError:
+def _damaged(name: str, position: int, fault: str) -> SpanishTokError:
     return SpanishTokError(
-        f"The {name} hold {what} at place {place}", "Give them as `corrupt` returned them."
+        f"The {name} hold {fault} at place {position}", "Give them as `corrupt` returned them."
     )

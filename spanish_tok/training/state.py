@@ -160,7 +160,7 @@ def _flat(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     A name is "<number of the parameter>.<name>".
     """
     states = optimizer.state_dict()["state"]
-    return {f"{number}.{name}": tensor for number, state in states.items() for name, tensor in state.items()}
+    return {f"{index}.{name}": tensor for index, state in states.items() for name, tensor in state.items()}
 
 
 def random_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -205,12 +205,12 @@ def _restore(optimizer: torch.optim.Optimizer, arrays: Mapping[str, NDArray[Any]
             except (RuntimeError, TypeError) as error:
                 raise _damaged(path, f"{name}: {error}") from None
             continue
-        number, _, key = name.partition(".")
-        if not number.isdecimal() or int(number) >= len(parameters):
+        index, _, key = name.partition(".")
+        if not index.isdecimal() or int(index) >= len(parameters):
             raise _damaged(path, f"{name} belongs to no parameter")
-        if not _fits(key, tensor, parameters[int(number)]):
+        if not _fits(key, tensor, parameters[int(index)]):
             raise _damaged(path, f"{name} is {tensor.dtype} of the shape {tuple(tensor.shape)}")
-        states.setdefault(int(number), {})[key] = tensor
+        states.setdefault(int(index), {})[key] = tensor
     kinds = {frozenset(state) for state in states.values()}
     if states and (len(states) < len(parameters) or not kinds <= STATES):
         raise _damaged(path, "some of the optimizer's arrays are missing")

@@ -23,13 +23,13 @@ def checked_specials(special: Sequence[str], table: NormalizationTable) -> tuple
     ('<sep>', '[CLS]')
     """
     texts = (special,) if isinstance(special, str) else tuple(special)
-    for place, text in enumerate(texts):
+    for index, text in enumerate(texts):
         problem = (
             "is no text" if not isinstance(text, str)
             else "is empty" if not text
             else f"has more than {LONGEST_SPECIAL} characters" if len(text) > LONGEST_SPECIAL
             else "holds white space or a control character" if not text.isprintable() or set(text) & {" ", SPACE_MARK}
-            else "is there already" if text in (*texts[:place], *SPECIALS) or SENTINEL.fullmatch(text)
+            else "is there already" if text in (*texts[:index], *SPECIALS) or SENTINEL.fullmatch(text)
             else "could be a piece of text" if is_one_run(text, table)
             else ""
         )  # fmt: skip

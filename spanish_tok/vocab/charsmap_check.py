@@ -63,10 +63,10 @@ def _values(units: NDArray[np.uint32]) -> tuple[NDArray[np.int64], str]:
         first, last = np.searchsorted(homes, bases), np.searchsorted(homes, bases, side="right")
         if not (counts := last - first).sum():
             return np.concatenate(values), ""
-        places = np.repeat(first - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts) + np.arange(
+        children = np.repeat(first - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts) + np.arange(
             counts.sum()
         )
-        nodes, same = np.unique(labelled[places], return_inverse=True)
+        nodes, same = np.unique(labelled[children], return_inverse=True)
         ways = np.bincount(same, np.repeat(ways, counts)).astype(np.float64)
     return values[0], "a key without an end"
 

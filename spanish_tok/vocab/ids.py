@@ -31,9 +31,9 @@ def ids_array(ids: Any, size: int, name: str = "the ids") -> NDArray[Any]:
             f"{name.capitalize()} are {_described(ids, array)}, not whole numbers", "Give a flat list of ids."
         )
     if array.size and not (array.min() >= 0 and array.max() < size):
-        place = int(np.flatnonzero((array < 0) | (array >= size))[0])
+        position = int(np.flatnonzero((array < 0) | (array >= size))[0])
         raise SpanishTokError(
-            f"Item {place} of {name} is {array[place]}, but ids go from 0 to {size - 1:,}",
+            f"Item {position} of {name} is {array[position]}, but ids go from 0 to {size - 1:,}",
             "Were they made with another vocabulary?",
         )
     return array
@@ -44,8 +44,8 @@ def _described(ids: Any, array: NDArray[Any]) -> str:
         return f"of {array.ndim} dimensions"
     if isinstance(ids, list | tuple):
         wrong = ((i, item) for i, item in enumerate(ids) if type(item) is not int or abs(item) >> 63)
-        place, item = next(wrong, (0, ids[0] if ids else None))
-        return f"{item!r} at place {place}"
+        position, item = next(wrong, (0, ids[0] if ids else None))
+        return f"{item!r} at place {position}"
     return f"of the type {array.dtype if array.dtype != np.object_ else type(ids).__name__}"
 
 
@@ -58,5 +58,5 @@ def check_offsets(offsets: NDArray[Any], size: int, name: str = "The offsets") -
         raise SpanishTokError(f"{name} are not a flat array of whole numbers", "Give int64[rows + 1].")
     falling = np.flatnonzero(offsets[1:] < offsets[:-1])
     if falling.size or not 0 <= offsets[0] <= offsets[-1] <= size:
-        place = f"row {falling[0]}" if falling.size else f"{offsets[0]} to {offsets[-1]} of {size}"
-        raise SpanishTokError(f"{name} are out of order or range ({place})", "Is the file whole?")
+        fault = f"row {falling[0]}" if falling.size else f"{offsets[0]} to {offsets[-1]} of {size}"
+        raise SpanishTokError(f"{name} are out of order or range ({fault})", "Is the file whole?")

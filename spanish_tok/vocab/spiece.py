@@ -64,8 +64,8 @@ def kinds_are_ours(model: Any, special: Collection[int]) -> bool:
 
     special: the special ids."""
     expected = (
-        UNKNOWN if number == 2 else CONTROL if number in special else NORMAL
-        for number in range(len(model.pieces))
+        UNKNOWN if token_id == 2 else CONTROL if token_id in special else NORMAL
+        for token_id in range(len(model.pieces))
     )  # fmt: skip
     return all(piece.type == kind for piece, kind in zip(model.pieces, expected, strict=True))
 

@@ -35,13 +35,13 @@ def cut_alone(counts: Counts, alone: str) -> Counts:
     """
     if not alone:
         return counts
-    one = f"[{re.escape(alone)}]"
-    found = pc.match_substring_regex(counts.table["run"], one)
-    whole, given = counts.table.filter(pc.invert(found)), counts.table.filter(found)
+    pattern = f"[{re.escape(alone)}]"
+    matches = pc.match_substring_regex(counts.table["run"], pattern)
+    whole, crossing = counts.table.filter(pc.invert(matches)), counts.table.filter(matches)
     rows = [
         (part, times)
-        for run, times in zip(*given.to_pydict().values(), strict=True)
-        for part in re.split(f"({one})", run)
+        for run, times in zip(*crossing.to_pydict().values(), strict=True)
+        for part in re.split(f"({pattern})", run)
         if part
     ]
     parts = pa.table([pa.array([row[k] for row in rows], SCHEMA.types[k]) for k in (0, 1)], schema=SCHEMA)

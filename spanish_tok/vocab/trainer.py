@@ -134,8 +134,8 @@ def train(
     options, engine, shown = changed(TrainOptions, options, changes), engine or Local(), progress_of(progress)
     table = table or alphabet_table(options.alphabet, cased=options.cased)
     sizes = [size] if isinstance(size, int) else list(size) if isinstance(size, list | tuple) else size
-    places = sizes if isinstance(sizes, list) and output is not None else []
-    folders = {each: Path(output or "") / ("" if len(places) == 1 else str(each)) for each in places}
+    asked = sizes if isinstance(sizes, list) and output is not None else []
+    folders = {each: Path(output or "") / ("" if len(asked) == 1 else str(each)) for each in asked}
     for each, folder in folders.items():
         check_place(folder, each, sentinels, force=force)
     if isinstance(input, Counts):

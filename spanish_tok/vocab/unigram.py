@@ -53,12 +53,12 @@ class UnigramModel:
     def __len__(self) -> int:
         return len(self.place)
 
-    def piece(self, number: int) -> str:
+    def piece(self, index: int) -> str:
         """Return the text of a piece."""
-        if number < len(self.characters):
-            return self.characters[number]
-        place = self.place[number]
-        return "".join(self.characters[code - 1] for code in self.text[place : place + self.length[number]])
+        if index < len(self.characters):
+            return self.characters[index]
+        start = self.place[index]
+        return "".join(self.characters[code - 1] for code in self.text[start : start + self.length[index]])
 
     def copy(self) -> "UnigramModel":
         """Return a copy that can be pruned on its own."""
@@ -69,8 +69,8 @@ class UnigramModel:
         """Drop the pieces that are not in the mask `kept`, and their edges."""
         if kept.all():
             return
-        number = np.where(kept, np.cumsum(kept) - 1, -1).astype(np.int32)
-        edges = keep_edges(self.lattice, number)
+        new_index = np.where(kept, np.cumsum(kept) - 1, -1).astype(np.int32)
+        edges = keep_edges(self.lattice, new_index)
         pieces, lengths = self.lattice.pieces[:edges], self.lattice.lengths[:edges]
         self.lattice = self.lattice._replace(pieces=pieces, lengths=lengths)
         self.place, self.length, self.score = self.place[kept], self.length[kept], self.score[kept]
@@ -126,9 +126,9 @@ def _text(counts: Counts, characters: list[str]) -> tuple[NDArray[np.uint8], NDA
     (chunk,) = text_chunks(counts.table["run"].combine_chunks())
     data, offsets = bytes_and_offsets(chunk)
     codes = np.frombuffer(data.tobytes().decode("utf-8").encode("utf-32-le"), np.uint32)
-    number = np.zeros(max(map(ord, characters)) + 2, np.uint8)
-    number[[ord(character) for character in characters]] = np.arange(1, len(characters) + 1)
-    text = number[np.minimum(codes, len(number) - 1)]
+    code_of = np.zeros(max(map(ord, characters)) + 2, np.uint8)
+    code_of[[ord(character) for character in characters]] = np.arange(1, len(characters) + 1)
+    text = code_of[np.minimum(codes, len(code_of) - 1)]
     if not text.all():
         raise SpanishTokError(
             f"The counts hold the character {chr(codes[np.argmin(text)])!r}, which the alphabet lacks",

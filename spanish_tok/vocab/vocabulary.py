@@ -217,8 +217,8 @@ class Vocabulary(FieldsAlone):
         """
         folder = Path(folder) if folder is not None else shipped("vocab/es-5000")
         if not (folder / MANIFEST).exists() and is_foreign(folder):
-            found = read_foreign(folder)
-            return Vocabulary(sentinels=len(found.foreign.sentinels), **found._asdict())
+            read = read_foreign(folder)
+            return Vocabulary(sentinels=len(read.foreign.sentinels), **read._asdict())
         manifest = check_folder(folder)
         reserved = {"format", "spanish_tok", "size", "sentinels", "fingerprint", "pairs", "files"}
         notes = {name: value for name, value in manifest.items() if name not in reserved}

@@ -43,7 +43,7 @@ class Pair:
     @classmethod
     def of(cls, trimmed: Tokenizer, original: Tokenizer) -> "Pair":
         """Match the pieces by name; -1 for one that the original has not."""
-        ids = {piece: number for number, piece in enumerate(original.vocabulary.pieces)}
+        ids = {piece: token_id for token_id, piece in enumerate(original.vocabulary.pieces)}
         old = np.array([ids.get(piece, -1) for piece in trimmed.vocabulary.pieces], np.int64)
         return cls(trimmed, original, old)
 
@@ -78,7 +78,7 @@ def against_checks(
     """
     trimmed, source = Checkpoint.load(folder), ModelSource.of(model)
     pair = Pair.of(Tokenizer(trimmed.vocabulary), Tokenizer(source.vocabulary))
-    lost = [int(number) for number in np.flatnonzero(pair.old < 0)]
+    lost = [int(token_id) for token_id in np.flatnonzero(pair.old < 0)]
     pieces = trimmed.vocabulary.pieces
     checks = [Check("pieces: each is one of the original's", len(pieces), len(lost), _name(pieces, lost))]
     if lost or _other_shape(trimmed, source):
@@ -94,8 +94,8 @@ def against_checks(
     return checks, shares
 
 
-def _name(pieces: Sequence[str], places: Sequence[int]) -> str:
-    return repr(pieces[places[0]]) if places else ""
+def _name(pieces: Sequence[str], ids: Sequence[int]) -> str:
+    return repr(pieces[ids[0]]) if ids else ""
 
 
 def _other_shape(trimmed: Checkpoint, source: ModelSource) -> list[Check]:
@@ -154,9 +154,9 @@ def _rows(pair: Pair, trimmed: Checkpoint, source: ModelSource) -> Iterator[Chec
 
 def _logits(pair: Pair, trimmed: Checkpoint, source: ModelSource, rows: list[list[int]]) -> list[Check]:
     """Check logits and greedy ids on some of the texts."""
-    places = np.linspace(0, len(rows) - 1, min(MODELLED, len(rows))).astype(int)
+    sample = np.linspace(0, len(rows) - 1, min(MODELLED, len(rows))).astype(int)
     eos, size = trimmed.config.eos_token_id, len(pair.old)
-    chosen = sorted(([*rows[place][: LONGEST - 1], eos] for place in places), key=len)
+    chosen = sorted(([*rows[row][: LONGEST - 1], eos] for row in sample), key=len)
     ours, theirs = _backend(trimmed.config, trimmed.tensors), _restricted(pair, source)
     far = differing = 0
     furthest = 0.0

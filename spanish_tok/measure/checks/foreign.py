@@ -50,17 +50,17 @@ def _names(piece: Callable[[int], str]) -> Callable[[tuple[int, int]], bool]:
 
 def _peers(folder: Path) -> list[tuple[str, Callable[[str], list[int]], Callable[[int], str]]]:
     """Return the libraries that read the folder: (name, text -> ids, id -> piece)."""
-    found: list[tuple[str, Callable[[str], list[int]], Callable[[int], str]]] = []
+    peers: list[tuple[str, Callable[[str], list[int]], Callable[[int], str]]] = []
     if (folder / "spiece.model").exists():
         import sentencepiece
 
         spm = sentencepiece.SentencePieceProcessor(model_file=str(folder / "spiece.model"))
-        found.append(("sentencepiece", lambda text: list(spm.encode(text)), spm.id_to_piece))
+        peers.append(("sentencepiece", lambda text: list(spm.encode(text)), spm.id_to_piece))
     if (folder / "tokenizer.json").exists():
         from tokenizers import Tokenizer as Peer
 
         peer: Any = Peer.from_file(str(folder / "tokenizer.json"))
-        found.append(
+        peers.append(
             (
                 "tokenizers",
                 lambda text: list(peer.encode(text, add_special_tokens=False).ids),
@@ -71,11 +71,11 @@ def _peers(folder: Path) -> list[tuple[str, Callable[[str], list[int]], Callable
         from transformers import AutoTokenizer
 
         auto = AutoTokenizer.from_pretrained(folder)
-        found.append(
+        peers.append(
             (
                 "transformers",
                 lambda text: list(auto(text, add_special_tokens=False)["input_ids"]),
                 auto.convert_ids_to_tokens,
             )
         )
-    return found
+    return peers

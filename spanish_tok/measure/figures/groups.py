@@ -81,9 +81,9 @@ def groups_of(values: pa.ChunkedArray, column: str) -> Groups:
             f"Group by a column of at most {MOST_GROUPS}.",
         )
     order = np.argsort(np.array(names), kind="stable")
-    places = np.empty(len(names), np.int64)
-    places[order] = np.arange(len(names))
-    return Groups([names[place] for place in order], places[encoded.indices.to_numpy()])
+    indices = np.empty(len(names), np.int64)
+    indices[order] = np.arange(len(names))
+    return Groups([names[index] for index in order], indices[encoded.indices.to_numpy()])
 
 
 def measure_groups(
@@ -107,12 +107,12 @@ def measure_groups(
     return [
         _figures(
             name,
-            [column[groups.of_record == place] for column in columns],
-            used[place],
-            alone[place],
+            [column[groups.of_record == group] for column in columns],
+            used[group],
+            alone[group],
             adapter,
         )
-        for place, name in enumerate(groups.names)
+        for group, name in enumerate(groups.names)
     ]
 
 
@@ -135,7 +135,7 @@ def _figures(
         tokens_per_character=ratio_of(tokens, characters),
         tokens_per_word=ratio_of(tokens, words),
         alone=len(its),
-        examples=[adapter.pieces[number] for number in most],
+        examples=[adapter.pieces[token_id] for token_id in most],
     )
 
 
@@ -159,12 +159,14 @@ def ratio_of(above: NDArray[np.float64], below: NDArray[np.float64]) -> Ratio:
 def group_table(column: str, vocabularies: Sequence[tuple[str, list[GroupFigures]]]) -> ReportTable:
     """Return the figures of each group, its vocabularies beneath each other."""
     rows: list[Row] = []
-    for place, first in enumerate(vocabularies[0][1]):
+    for index, first in enumerate(vocabularies[0][1]):
         for name, groups in vocabularies:
-            one = groups[place]
-            ratios = (str(one.tokens_per_character), str(one.tokens_per_word))
-            counts = (f"{one.records:,}", f"{one.characters:,}")
-            rows.append((first.group, name, *counts, *ratios, f"{one.alone:,}", " ".join(one.examples)))
+            figures = groups[index]
+            ratios = (str(figures.tokens_per_character), str(figures.tokens_per_word))
+            counts = (f"{figures.records:,}", f"{figures.characters:,}")
+            rows.append(
+                (first.group, name, *counts, *ratios, f"{figures.alone:,}", " ".join(figures.examples))
+            )
     columns = (
         column, "vocabulary", "records", "characters", "tokens per character", "tokens per word",
         "pieces of it alone", "such as",
@@ -178,7 +180,10 @@ def group_plots(column: str, vocabularies: Sequence[tuple[str, list[GroupFigures
     return [
         bars(
             f"Tokens per character by {column}: {name}",
-            [(one.group, one.tokens_per_character.value, str(one.tokens_per_character)) for one in groups],
+            [
+                (figures.group, figures.tokens_per_character.value, str(figures.tokens_per_character))
+                for figures in groups
+            ],
         )
         for name, groups in vocabularies
     ]

@@ -59,14 +59,14 @@ def check_round_trip(folder: Path, texts: pa.ChunkedArray) -> RoundTrip:
     failures = unknown = differing = 0
     for part in slices(texts):
         lists = tokenizer.encode_column(part)
-        given = [text.replace("\0", "\1") for text in part.to_pylist()]
-        expected = [text.removeprefix("▁").replace("▁", " ") for text in engine.normalize(given)]
+        batch = [text.replace("\0", "\1") for text in part.to_pylist()]
+        expected = [text.removeprefix("▁").replace("▁", " ") for text in engine.normalize(batch)]
         decoded = tokenizer.decode_column(lists).to_pylist()
         wrong = [row for row, text in enumerate(expected) if text != decoded[row]]
         failures += len(wrong)
         failed += [part[row].as_py() for row in wrong[: EXAMPLES - len(failed)]]
         unknown += int(pc.sum(pc.equal(lists.flatten(), tokenizer.vocabulary.unknown)).as_py() or 0)
-        theirs = engine.encode(given, num_threads=available_cores())
+        theirs = engine.encode(batch, num_threads=available_cores())
         differing += count_differing(pa.array(theirs, lists.type), lists)
     parities = [Parity("sentencepiece", len(texts), differing), *_on_a_sample(tokenizer, folder, texts)]
     return RoundTrip(len(texts), failures, failed, unknown, parities)
@@ -90,15 +90,15 @@ def _on_a_sample(tokenizer: Tokenizer, folder: Path, texts: pa.ChunkedArray) -> 
     peer = _peer(folder)
     sample = sampled(texts, SAMPLE_BYTES)
     expected = tokenizer.encode_column(sample).to_pylist()
-    given = sample.to_pylist()
+    batch = sample.to_pylist()
     engines: dict[str, Callable[[], list[list[int]]]] = {
-        "tokenizers": lambda: [row.ids for row in peer.encode_batch_fast(given, add_special_tokens=False)],
-        "Tokenizer.encode": lambda: [tokenizer.encode(text) for text in given],
+        "tokenizers": lambda: [row.ids for row in peer.encode_batch_fast(batch, add_special_tokens=False)],
+        "Tokenizer.encode": lambda: [tokenizer.encode(text) for text in batch],
     }
     if peer is None:
         del engines["tokenizers"]
     return [
-        Parity(name, len(given), sum(ids != right for ids, right in zip(encode(), expected, strict=True)))
+        Parity(name, len(batch), sum(ids != right for ids, right in zip(encode(), expected, strict=True)))
         for name, encode in engines.items()
     ]
 

@@ -34,8 +34,8 @@ def zstd_frames(raw: Peeked, name: str) -> Iterator[bytes]:
         last = False
         while not last:
             header = _take(raw, 3)
-            number = int.from_bytes(header, "little")
-            last, kind, size = bool(number & 1), number >> 1 & 3, number >> 3
+            block_header = int.from_bytes(header, "little")
+            last, kind, size = bool(block_header & 1), block_header >> 1 & 3, block_header >> 3
             if kind == 3 or (kind != 1 and size > 1 << 17):
                 raise ValueError("a block of a frame is of no kind, or too large")
             yield header + _take(raw, 1 if kind == 1 else size)

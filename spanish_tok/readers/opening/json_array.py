@@ -25,10 +25,10 @@ class _Window:
         self.text, self.ended = "", False
         self._stream, self._utf8 = stream, codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")
 
-    def move(self, place: int) -> bool:
+    def move(self, position: int) -> bool:
         """Let the window begin at `place`, and read on; return False at the end."""
-        data = read_fully(self._stream, max(BLOCK, len(self.text) - place))
-        self.text = self.text[place:] + self._utf8.decode(data, final=not data)
+        data = read_fully(self._stream, max(BLOCK, len(self.text) - position))
+        self.text = self.text[position:] + self._utf8.decode(data, final=not data)
         self.ended = not data
         return bool(data)
 
@@ -41,42 +41,42 @@ def array_elements(stream: io.RawIOBase | io.BufferedIOBase, name: str, most: in
     >>> list(array_elements(io.BytesIO(b'[{"text": "hola"}, 7]'), "a.json", 100))
     [{'text': 'hola'}, 7]
     """
-    decode, window, number = json.JSONDecoder().raw_decode, _Window(stream), 0
+    decode, window, index = json.JSONDecoder().raw_decode, _Window(stream), 0
     while "[" not in window.text and window.move(0):
         pass
-    place = window.text.index("[") + 1
+    position = window.text.index("[") + 1
     while True:
-        found = BETWEEN.match(window.text, place)
-        place = found.end() if found else place
+        gap = BETWEEN.match(window.text, position)
+        position = gap.end() if gap else position
         fault = "it ends within the array"
-        if window.text[place : place + 1] == "]":
+        if window.text[position : position + 1] == "]":
             break
         try:
-            value, end = decode(window.text, place)
+            value, end = decode(window.text, position)
         except (ValueError, RecursionError) as error:
-            fault = str(error) if place < len(window.text) else fault
+            fault = str(error) if position < len(window.text) else fault
         else:
-            if end - place > most:
-                raise too_long(name, f"element {number + 1:,}", most)
+            if end - position > most:
+                raise too_long(name, f"element {index + 1:,}", most)
             if end < len(window.text) or window.ended:  # else a number may go on
                 yield value
-                number, place = number + 1, end
+                index, position = index + 1, end
                 continue
-        if len(window.text) - place > most + 1:
-            raise too_long(name, f"element {number + 1:,}", most)
-        if not window.move(place):
-            raise _not_json(name, number, fault)
-        place = 0
-    while window.move(place + 1):
-        place = -1
+        if len(window.text) - position > most + 1:
+            raise too_long(name, f"element {index + 1:,}", most)
+        if not window.move(position):
+            raise _not_json(name, index, fault)
+        position = 0
+    while window.move(position + 1):
+        position = -1
         if window.text.strip():
             break
     if window.text.strip():
-        raise _not_json(name, number, "something follows the array")
+        raise _not_json(name, index, "something follows the array")
 
 
-def _not_json(name: str, number: int, fault: str) -> SpanishTokError:
+def _not_json(name: str, index: int, fault: str) -> SpanishTokError:
     return SpanishTokError(
-        f"{name}, after element {number:,} of its array: it is not JSON ({fault})",
+        f"{name}, after element {index:,} of its array: it is not JSON ({fault})",
         "It may be cut off: get it again.",
     )

@@ -64,10 +64,10 @@ def to_transformers(checkpoint: Checkpoint, output: Path, precision: str, *, for
 
     config.json, generation_config.json, model.safetensors and the tokenizer's files.
     """
-    known: dict[str, Precision] = {"float32": "float32", "bfloat16": "bfloat16"}
-    if precision not in known:
+    precisions: dict[str, Precision] = {"float32": "float32", "bfloat16": "bfloat16"}
+    if precision not in precisions:
         raise SpanishTokError(f"There is no precision {precision!r} here", "Give float32 or bfloat16.")
-    checkpoint.save(output, known[precision], force=force)
+    checkpoint.save(output, precisions[precision], force=force)
 
 
 def to_ctranslate2(checkpoint: Checkpoint, folder: Path, output: Path, precision: str) -> None:

@@ -40,12 +40,12 @@ class Encoder(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """(batch, length) twice -> memory (decoder layers, 2, batch, heads, length, d_kv)."""
         x = self.model.shared(input_ids)
-        places = torch.arange(x.shape[1])
+        positions = torch.arange(x.shape[1])
         mask = _mask_bias(attention_mask)
         blocks: Any = self.model.encoder.block
         for i, block in enumerate(blocks):
             if i == 0 or self.model.config.biased_everywhere:
-                bias = _position_bias(block.layer[0].inner, places, places, bidirectional=True) + mask
+                bias = _position_bias(block.layer[0].inner, positions, positions, bidirectional=True) + mask
             x = block(x, bias)
         x = self.model.encoder.final_layer_norm(x)
         readers: Any = self.model.decoder.block
@@ -84,11 +84,11 @@ class Decoder(nn.Module):
                 bias = _position_bias(attention.inner, queries, keys, bidirectional=False)
                 bias = bias.masked_fill(keys > queries[:, None], -torch.inf)
             normed = attention.layer_norm(x)
-            known = torch.cat([past[i], _keys_values(attention.inner, normed)], 3)
-            x = x + _attend(attention.inner, normed, known, bias)
+            cache = torch.cat([past[i], _keys_values(attention.inner, normed)], 3)
+            x = x + _attend(attention.inner, normed, cache, bias)
             x = x + _attend(cross.inner, cross.layer_norm(x), memory[i], memory_bias)
             x = forward(x)
-            present.append(known)
+            present.append(cache)
         return self.model.logits(self.model.decoder.final_layer_norm(x)), torch.stack(present)
 
 
@@ -169,10 +169,10 @@ def _keys_values(attention: Attention, x: Tensor) -> Tensor:
     return torch.stack([attention._heads(attention.k(x)), attention._heads(attention.v(x))])
 
 
-def _attend(attention: Attention, x: Tensor, known: Tensor, bias: Tensor) -> Tensor:
+def _attend(attention: Attention, x: Tensor, cache: Tensor, bias: Tensor) -> Tensor:
     """Compute what `Attention.forward` does, from given keys and values."""
     mixed = F.scaled_dot_product_attention(
-        attention._heads(attention.q(x)), known[0], known[1], attn_mask=bias, scale=1.0
+        attention._heads(attention.q(x)), cache[0], cache[1], attn_mask=bias, scale=1.0
     )
     output: Tensor = attention.o(mixed.transpose(1, 2).flatten(2))
     return output

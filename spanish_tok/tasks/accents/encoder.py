@@ -22,7 +22,7 @@ class CpuScorer:
 
     def __call__(self, windows: Sequence[Window]) -> list[NDArray[np.float32]]:
         """Return the scores (KINDS, pieces x SLOTS) of each window."""
-        ids = np.array([number for window in windows for number in window.ids], np.int64)
+        ids = np.array([token_id for window in windows for token_id in window.ids], np.int64)
         texts = np.array([0, *accumulate(len(window.ids) for window in windows)], np.int64)
         scores = (self._encoder.encode(ids, texts) @ self._head).reshape(-1, KINDS, SLOTS)
         parts = np.split(scores, texts[1:-1])

@@ -40,8 +40,8 @@ class Forms:
 
         An unknown word stays without accents.
         """
-        known = self.of(base)
-        return known[0][0] if known else base
+        forms = self.of(base)
+        return forms[0][0] if forms else base
 
     @classmethod
     def of_counts(cls, counts: Counts, fallback: Counts | None = None) -> "Forms":
@@ -49,11 +49,11 @@ class Forms:
 
         Words of one letter, and words and forms that are too rare to be trusted, are left out.
         """
-        found = _by_base(counts)
+        forms_of_base = _by_base(counts)
         for base, others in _by_base(fallback).items() if fallback else ():
-            if sum(found.get(base, {}).values()) < LEAST_WORD:
-                found[base] = others
-        return cls({base: known for base, forms in found.items() if (known := _trusted(forms))})
+            if sum(forms_of_base.get(base, {}).values()) < LEAST_WORD:
+                forms_of_base[base] = others
+        return cls({base: known for base, forms in forms_of_base.items() if (known := _trusted(forms))})
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the forms as a table of counts, atomically."""
@@ -68,13 +68,13 @@ class Forms:
 
 def _by_base(counts: Counts) -> dict[str, dict[str, int]]:
     """Return base -> form -> count of all words of letters."""
-    found: dict[str, dict[str, int]] = defaultdict(dict)
+    forms_of_base: dict[str, dict[str, int]] = defaultdict(dict)
     for run, count in zip(*counts.table.to_pydict().values(), strict=True):
         word = run.removeprefix(SPACE_MARK)
         if LETTERS.fullmatch(word):
-            forms = found[without_marks(word)]
+            forms = forms_of_base[without_marks(word)]
             forms[word] = forms.get(word, 0) + count
-    return found
+    return forms_of_base
 
 
 def _trusted(forms: Mapping[str, int]) -> tuple[tuple[str, int], ...]:

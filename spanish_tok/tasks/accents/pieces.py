@@ -59,9 +59,9 @@ class PieceReader:
                 yield window
                 window = Window()
             base = len(window.ids) * SLOTS
-            for word, places in words:
+            for word, positions in words:
                 moved = Word(word.start + start, word.end + start, word.letters, word.base)
-                at = tuple(place + base if place >= 0 else -1 for place in places)
+                at = tuple(position + base if position >= 0 else -1 for position in positions)
                 window.words.append(PlacedWord(moved, at))
             window.ids += ids
         if window.ids:

@@ -106,9 +106,9 @@ class Restorer:
     ) -> str:
         forms = {}
         for window, values in zip(windows, scores, strict=False):
-            for word, places in window.words:
+            for word, positions in window.words:
                 present = word.base if redo else word.composed
-                forms[word.start] = chosen(word.base, present, places, values, self.forms)
+                forms[word.start] = chosen(word.base, present, positions, values, self.forms)
         return with_forms(text, lambda word: forms.get(word.start, word.composed))
 
 
@@ -236,9 +236,9 @@ def _whole_lines(files: Sequence[Location]) -> Iterator[str]:
     """Yield the lines of files with their ends."""
     for path in files:
         with open_text(path) as stream, io.BufferedReader(stream) as buffered:
-            for number, line in enumerate(buffered, 1):
+            for line_number, line in enumerate(buffered, 1):
                 try:
                     yield line.decode()
                 except UnicodeDecodeError:
-                    where = f"{name_of(path)}, line {number}"
+                    where = f"{name_of(path)}, line {line_number}"
                     raise SpanishTokError(f"{where} is not UTF-8", "Convert the file first.") from None

@@ -25,12 +25,12 @@ def marks_of(form: str) -> list[int]:
     >>> marks_of("ñandú")
     [0, 4]
     """
-    return [place for place, letter in enumerate(form) if not letter.isascii()]
+    return [index for index, letter in enumerate(form) if not letter.isascii()]
 
 
 def vowels_of(base: str) -> list[int]:
     """Return the letters of a base that may have an acute accent."""
-    return [place for place, letter in enumerate(base) if letter in ACUTE]
+    return [index for index, letter in enumerate(base) if letter in ACUTE]
 
 
 def others_of(base: str) -> list[int]:
@@ -42,26 +42,28 @@ def others_of(base: str) -> list[int]:
     return [match.start() for match in OTHER_LETTERS.finditer(base)]
 
 
-def chosen(base: str, present: str, places: Sequence[int], scores: NDArray[np.float32], forms: Forms) -> str:
+def chosen(
+    base: str, present: str, positions: Sequence[int], scores: NDArray[np.float32], forms: Forms
+) -> str:
     """Return the form of a word that keeps the marks `present`.
 
     places: of its letters in `scores`, (KINDS, places of a window).
     """
-    known = forms.of(base)
-    if known:
-        possible = [(form, count) for form, count in known if allowed(form, present)]
+    counted = forms.of(base)
+    if counted:
+        possible = [(form, count) for form, count in counted if allowed(form, present)]
         if len(possible) < 2:
             return possible[0][0] if possible else present
-        best = [math.log(count) + _sum(scores[FORM], places, marks_of(form)) for form, count in possible]
+        best = [math.log(count) + _sum(scores[FORM], positions, marks_of(form)) for form, count in possible]
         return possible[int(np.argmax(best))][0]
     if not present.isascii():
         return present
-    vowels = [vowel for vowel in vowels_of(base) if places[vowel] >= 0]
-    best = [0.0, *(float(scores[ACCENT, places[vowel]]) for vowel in vowels)]
+    vowels = [vowel for vowel in vowels_of(base) if positions[vowel] >= 0]
+    best = [0.0, *(float(scores[ACCENT, positions[vowel]]) for vowel in vowels)]
     winner = int(np.argmax(best))
-    others = [at for at in others_of(base) if places[at] >= 0 and scores[LETTER, places[at]] > 0]
+    others = [at for at in others_of(base) if positions[at] >= 0 and scores[LETTER, positions[at]] > 0]
     return accented_at(base, vowels[winner - 1 : winner] if winner else [], others)
 
 
-def _sum(scores: NDArray[np.float32], places: Sequence[int], marks: Sequence[int]) -> float:
-    return float(sum(scores[places[mark]] for mark in marks if places[mark] >= 0))
+def _sum(scores: NDArray[np.float32], positions: Sequence[int], marks: Sequence[int]) -> float:
+    return float(sum(scores[positions[mark]] for mark in marks if positions[mark] >= 0))

@@ -129,11 +129,11 @@ def allowed(form: str, present: str) -> bool:
     return all(have == want or have.isascii() for have, want in zip(present, form, strict=True))
 
 
-def accented_at(base: str, places: Sequence[int], tildes: Sequence[int]) -> str:
+def accented_at(base: str, vowels: Sequence[int], tildes: Sequence[int]) -> str:
     """Return a base with an acute accent at some places and ñ or ü at others."""
     letters = list(base)
-    for place in places:
-        letters[place] = ACUTE[base[place]]
-    for place in tildes:
-        letters[place] = OTHER[base[place]]
+    for index in vowels:
+        letters[index] = ACUTE[base[index]]
+    for index in tildes:
+        letters[index] = OTHER[base[index]]
     return "".join(letters)

@@ -51,7 +51,7 @@ def batch_of(windows: Sequence[Window], forms: Forms) -> AccentBatch:
                 priors.append([math.log(count) for count in known.values()])
                 form.append(list(known).index(gold))
             vowels = vowels_of(base)
-            accents = [number for number, vowel in enumerate(vowels) if gold[vowel] != base[vowel]]
+            accents = [index for index, vowel in enumerate(vowels) if gold[vowel] != base[vowel]]
             if len(accents) < 2:
                 acutes.append([zero, *(ACCENT * kind + at[vowel] for vowel in vowels)])
                 acute.append(accents[0] + 1 if accents else 0)
@@ -73,19 +73,19 @@ def batch_of(windows: Sequence[Window], forms: Forms) -> AccentBatch:
 
 def _filled(rows: Sequence[Sequence[float]], filling: float) -> NDArray[np.float64]:
     array = np.full((len(rows), max(map(len, rows), default=0)), filling)
-    for number, row in enumerate(rows):
-        array[number, : len(row)] = row
+    for index, row in enumerate(rows):
+        array[index, : len(row)] = row
     return array
 
 
 def _marks(words: Sequence[Sequence[Sequence[int]]], zero: int) -> NDArray[np.int64]:
     """Return the places of the marks of forms as one array (words, forms, marks)."""
     forms = max(map(len, words), default=0)
-    marks = max((len(places) for word in words for places in word), default=0)
+    marks = max((len(positions) for word in words for positions in word), default=0)
     array = np.full((len(words), forms, marks), zero, np.int64)
-    for number, word in enumerate(words):
-        for name, places in enumerate(word):
-            array[number, name, : len(places)] = places
+    for index, word in enumerate(words):
+        for name, positions in enumerate(word):
+            array[index, name, : len(positions)] = positions
     return array
 
 

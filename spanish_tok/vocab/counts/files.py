@@ -80,10 +80,10 @@ def count(
     table = table or alphabet_table(alphabet, cased=cased)
     entries = _entries(input, reading, texts)
     licences = [licence] * len(entries) if isinstance(licence, str) else list(licence)
-    for what, values in (("weights", weights), ("licences", licences)):
+    for setting, values in (("weights", weights), ("licences", licences)):
         if values is not None and len(values) != len(entries):
             raise SpanishTokError(
-                f"{len(values)} {what} are given for {len(entries)} inputs",
+                f"{len(values)} {setting} are given for {len(entries)} inputs",
                 "Give one for each: a folder, or a pattern in quotes, is one input.",
             )
     if weights is None and len(set(licences)) == 1:  # one pass over all texts
@@ -94,10 +94,10 @@ def count(
     for (inputs, name, parts), its_licence in zip(divided, licences, strict=False):
         if inputs:
             with shown.phase("counting records", inputs.known_rows()) as bar:
-                found = count_inputs(inputs, cache_of(output, engine), table, engine, bar)
-            read = found.records + found.rejected
-            tell_lost([FileReport(inputs.called, read, 0, found.repaired, found.rejected)], shown)
-            parts.append(found.named(name))
+                text_counts = count_inputs(inputs, cache_of(output, engine), table, engine, bar)
+            rows = text_counts.records + text_counts.rejected
+            tell_lost([FileReport(inputs.called, rows, 0, text_counts.repaired, text_counts.rejected)], shown)
+            parts.append(text_counts.named(name))
         counted.append(_sum([part.named(name, its_licence) for part in parts]))
     counts = merge(counted, weights) if weights else _sum(counted)
     one_alphabet([counts.alphabet, table.label], "Count the text with that alphabet, or give its name.")
@@ -111,7 +111,7 @@ def _tell_dropped(counts: Counts, shown: Progress) -> None:
     if counts.cut:
         shown.tell(f"Runs longer than 64 characters, which were cut: {counts.cut:,}")
     if counts.dropped:
-        reasons = ", ".join(f"{number:,} {reason}" for reason, number in counts.dropped.items())
+        reasons = ", ".join(f"{words:,} {reason}" for reason, words in counts.dropped.items())
         shown.tell(f"Words of lists that became no run: {reasons}")
 
 
@@ -127,9 +127,9 @@ def check_counts_file(
     Raises SpanishTokError otherwise, and if the file is one of the input.
     """
     read = [item.name for inputs, *_ in divided if inputs for item in inputs.items]
-    given = [str(path) for entry in entries for path in entry if not isinstance(path, Inputs)]
-    read += [path for path in given if Path(path).is_file()]
-    read += [str(path) for folder in given if Path(folder).is_dir() for path in Path(folder).iterdir()]
+    paths = [str(path) for entry in entries for path in entry if not isinstance(path, Inputs)]
+    read += [path for path in paths if Path(path).is_file()]
+    read += [str(path) for folder in paths if Path(folder).is_dir() for path in Path(folder).iterdir()]
     check_file(output, read, force=force, kind="a table of counts", is_ours=is_counts_file)
 
 
@@ -154,8 +154,8 @@ def _apart(
     if len(entry) == 1 and is_recipe(str(entry[0])):
         return inputs_of(entry, reading), _name_of(entry), []
     text, named, tables = [], [], list[Counts]()
-    for given in entry:
-        files = [given] if is_remote(given) and reading.format != WORDS else expand_paths([given])
+    for location in entry:
+        files = [location] if is_remote(location) and reading.format != WORDS else expand_paths([location])
         kinds = [kind_of(path, reading) for path in files]
         for path, kind in zip(files, kinds, strict=True):
             if kind == "text":
@@ -165,7 +165,7 @@ def _apart(
             else:
                 how: dict[str, Any] = {"name": _name_of([path]), "table": table, "reading": reading}
                 tables.append(Counts.from_words(path, total=total, **how))
-        named += [given] * ("text" in kinds)
+        named += [location] * ("text" in kinds)
     return inputs_of(text, reading) if text else None, _name_of(named), tables
 
 

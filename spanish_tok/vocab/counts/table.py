@@ -97,8 +97,10 @@ class Counts:
 
     def named(self, name: str, licence: str = "", kind: Literal["text", "words"] = "text") -> "Counts":
         """Return the counts with a source; a known one keeps its name and licence."""
-        known = self.sources or (Source(name, self.fingerprint, kind=kind),)
-        return replace(self, sources=tuple(replace(one, licence=one.licence or licence) for one in known))
+        sources = self.sources or (Source(name, self.fingerprint, kind=kind),)
+        return replace(
+            self, sources=tuple(replace(source, licence=source.licence or licence) for source in sources)
+        )
 
     @staticmethod
     def from_words(
@@ -263,10 +265,10 @@ def one_alphabet(labels: Iterable[str], advice: str = "Count the text again with
 
     Raises SpanishTokError that names two different ones.
     """
-    known = list(dict.fromkeys(label for label in labels if label))
-    if len(known) > 1:
-        raise SpanishTokError(f"Two alphabets cannot be mixed: {known[0]} and {known[1]}", advice)
-    return known[0] if known else ""
+    alphabets = list(dict.fromkeys(label for label in labels if label))
+    if len(alphabets) > 1:
+        raise SpanishTokError(f"Two alphabets cannot be mixed: {alphabets[0]} and {alphabets[1]}", advice)
+    return alphabets[0] if alphabets else ""
 
 
 def in_order(table: pa.Table) -> pa.Table:

@@ -122,8 +122,8 @@ def _read(path: Location, options: ReadOptions) -> WordList:
         else:
             plain_tabs = _kind(path, options) == "tsv"
             header, cells = csv_rows(stream, path, options, plain_tabs=plain_tabs)
-            word, number = header.index("word"), header.index(column)
-            rows = (row if isinstance(row, BadRow) else (row[word], row[number]) for row in cells)
+            word, value = header.index("word"), header.index(column)
+            rows = (row if isinstance(row, BadRow) else (row[word], row[value]) for row in cells)
         return _collected(rows, column or "count", path, options)
 
 
@@ -141,14 +141,14 @@ def _pair_of_line(line: bytes) -> Pair:
 
 def _collected(rows: Iterator[Pair], column: str, path: Location, options: ReadOptions) -> WordList:
     """Return pairs of strings as a list of words; bad rows as the options say."""
-    words, numbers, rejected = list[str](), list[float](), 0
+    words, values, rejected = list[str](), list[float](), 0
     for row, pair in enumerate(rows, 1):
         if pair is None:
             continue
-        number = pair if isinstance(pair, BadRow) else _number(pair[1], column)
-        if isinstance(number, BadRow):
+        value = pair if isinstance(pair, BadRow) else _number(pair[1], column)
+        if isinstance(value, BadRow):
             if options.malformed == "error":
-                raise malformed_row(path, row, number.fault)
+                raise malformed_row(path, row, value.fault)
             rejected += 1
             continue
         word = pair[0]
@@ -160,19 +160,19 @@ def _collected(rows: Iterator[Pair], column: str, path: Location, options: ReadO
                 continue
             word = repair_utf8(word.encode("utf-8", "surrogateescape"))
         words.append(word)
-        numbers.append(number)
+        values.append(value)
     column_of_words = pa.array(words, pa.large_string())
-    return WordList(column_of_words, np.array(numbers), column == "frequency", {"malformed": rejected})
+    return WordList(column_of_words, np.array(values), column == "frequency", {"malformed": rejected})
 
 
 def _number(text: str, column: str) -> float | BadRow:
     try:
-        number = float(text)
+        value = float(text)
     except ValueError:
         return BadRow(f"its {column} {text!r} is not a number")
-    if not 0 <= number < inf or (column == "count" and number != int(number)):
+    if not 0 <= value < inf or (column == "count" and value != int(value)):
         return BadRow(f"its {column} {text!r} is {WRONG[column]}")
-    return number
+    return value
 
 
 def list_of_table(table: pa.Table, name: Location, options: ReadOptions) -> WordList:
@@ -188,17 +188,17 @@ def list_of_table(table: pa.Table, name: Location, options: ReadOptions) -> Word
         )
     try:
         words = table["word"].cast(pa.large_string()).combine_chunks()
-        numbers = pc.cast(table[column], pa.float64(), safe=False).to_numpy()
+        values = pc.cast(table[column], pa.float64(), safe=False).to_numpy()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise SpanishTokError(f"{name} is no list of words ({error})", "Give words and numbers.") from None
-    good = words.is_valid().to_numpy(zero_copy_only=False) & (numbers >= 0) & (numbers < inf)
+    good = words.is_valid().to_numpy(zero_copy_only=False) & (values >= 0) & (values < inf)
     if column == "count":
-        good &= np.floor(numbers) == numbers
+        good &= np.floor(values) == values
     if not good.all() and options.malformed == "error":
         fault = f"its word is missing, or its {column} is {WRONG[column]}"
         raise malformed_row(name, int(np.argmin(good)) + 1, fault)
     dropped = {"malformed": int((~good).sum())}
-    return WordList(words.filter(pa.array(good)), numbers[good], column == "frequency", dropped)
+    return WordList(words.filter(pa.array(good)), values[good], column == "frequency", dropped)
 
 
 def word_list_of(words: Any, options: ReadOptions | None = None) -> WordList:
@@ -207,7 +207,7 @@ def word_list_of(words: Any, options: ReadOptions | None = None) -> WordList:
     if isinstance(words, str | os.PathLike):
         return read_word_list(words, options)
     if isinstance(words, Mapping):
-        column = "count" if all(isinstance(number, int) for number in words.values()) else "frequency"
+        column = "count" if all(isinstance(value, int) for value in words.values()) else "frequency"
         words = pa.table({"word": list(words), column: list(words.values())})
     if not hasattr(words, "__arrow_c_stream__"):
         raise SpanishTokError(
@@ -217,7 +217,7 @@ def word_list_of(words: Any, options: ReadOptions | None = None) -> WordList:
 
 
 def runs_of_words(
-    given: WordList, total: int = TOTAL, table: NormalizationTable | None = None
+    word_list: WordList, total: int = TOTAL, table: NormalizationTable | None = None
 ) -> tuple[pa.Table, int, dict[str, int]]:
     """Return a table (run, count), how often a long run was cut, and what was dropped.
 
@@ -225,15 +225,15 @@ def runs_of_words(
     word. A word is dropped where nothing is left of it, where it is several words, or where its count rounds to 0;
     the reasons say how many. A run may stand in several rows.
     """
-    numbers, size = given.numbers, float(given.numbers.sum())
-    if given.shares and size:
-        numbers = np.rint(numbers / size * total)
-    words = normalize_column(given.words, table).combine_chunks()
+    values, size = word_list.numbers, float(word_list.numbers.sum())
+    if word_list.shares and size:
+        values = np.rint(values / size * total)
+    words = normalize_column(word_list.words, table).combine_chunks()
     empty = pc.equal(words, "").to_numpy(zero_copy_only=False)
-    several = pc.match_substring(words, " ").to_numpy(zero_copy_only=False)
-    zero = (numbers == 0) & ~empty & ~several
-    kept = ~(empty | several | zero)
-    words, counts = words.filter(pa.array(kept)), np.minimum(numbers[kept], MOST).astype(np.int64)
+    several_words = pc.match_substring(words, " ").to_numpy(zero_copy_only=False)
+    zero = (values == 0) & ~empty & ~several_words
+    kept = ~(empty | several_words | zero)
+    words, counts = words.filter(pa.array(kept)), np.minimum(values[kept], MOST).astype(np.int64)
     splits = table or spanish_table()
     cut_runs, runs = _runs(splits, f"{{1,{RUN_LIMIT}}}"), _runs(splits, "+")
     cut = pc.sum(
@@ -246,8 +246,12 @@ def runs_of_words(
         [pc.list_flatten(lists), pa.array(counts[pc.list_parent_indices(lists).to_numpy()])], ["run", "count"]
     )
     dropped = added(
-        given.dropped,
-        {"empty": int(empty.sum()), "several words": int(several.sum()), "rounded to 0": int(zero.sum())},
+        word_list.dropped,
+        {
+            "empty": int(empty.sum()),
+            "several words": int(several_words.sum()),
+            "rounded to 0": int(zero.sum()),
+        },
     )
     return rows.filter(pc.not_equal(rows["run"], "")), int(cut.as_py() or 0), dropped
 
