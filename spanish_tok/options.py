@@ -38,6 +38,12 @@ def changed(kind: type[Options], options: Options | None, changes: Mapping[str, 
     return kind(**values) if options is None else replace(options, **values)  # type: ignore[type-var]
 
 
+def check_one_given(first: Any, second: Any, *, to: str, advice: str) -> None:
+    """Raise SpanishTokError unless one of two arguments is given, the other None."""
+    if (first is None) == (second is None):
+        raise SpanishTokError(f"Nothing or two things are given to {to}", advice)
+
+
 def check_seed(seed: int) -> None:
     """Raise SpanishTokError for a seed that not every random generator takes."""
     if not isinstance(seed, int) or not 0 <= seed < 1 << 63:

@@ -11,7 +11,7 @@ from spanish_tok.generation.prompts import Prompt
 from spanish_tok.generation.sampling import (
     GenerateOptions,
 )
-from spanish_tok.options import changed
+from spanish_tok.options import changed, check_one_given
 from spanish_tok.progress import Bar, ProgressOption, progress_of
 from spanish_tok.readers.options import FileReport, Location, ReadOptions, tell_lost
 from spanish_tok.readers.streams import lines_of
@@ -64,8 +64,7 @@ def generate(
     'los archivos que se encuentran en el directorio indicado .'
     """
     options = changed(GenerateOptions, options, changes)
-    if (texts is None) == (files is None):
-        raise SpanishTokError("Nothing or two things are given to read", "Give either texts or files=.")
+    check_one_given(texts, files, to="read", advice="Give either texts or files=.")
     check_new_file(output, as_list(files), force=force)
     generator = model if isinstance(model, Generator) else Generator.load(model, backend, precision)
     if files is None and output is None:

@@ -50,11 +50,6 @@ class Dataset:
     read: dict[str, Any] = field(default_factory=dict)
     clean: dict[str, Any] = field(default_factory=dict)
 
-    @property
-    def read_options(self) -> ReadOptions:
-        """How its files are read, with the rows that there must be."""
-        return ReadOptions(**self.read, rows=self.rows)
-
 
 def load_recipe(name: str | Path) -> Dataset:
     """Return the data set of a recipe: a shipped one by name, another by its path.

@@ -117,6 +117,11 @@ def tell_lost(reports: Iterable[FileReport], shown: Progress) -> None:
             shown.tell(f"{report.name}: {', '.join(lost)}")
 
 
+def lost_rows(reports: Iterable[FileReport]) -> dict[str, int]:
+    """Return how many rows were rejected and repaired in all."""
+    return {name: sum(getattr(report, name) for report in reports) for name in ("rejected", "repaired")}
+
+
 def check_found(records: int, rejected: int, name: str) -> None:
     """Raise SpanishTokError where nothing was read of an input."""
     if records:

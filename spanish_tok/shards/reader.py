@@ -13,7 +13,7 @@ from numpy.lib.format import write_array_header_1_0
 from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.files import atomic_path, check_shape, read_json, sha256_of_file
+from spanish_tok.files import atomic_path, check_format, check_shape, read_json, sha256_of_file
 from spanish_tok.files.schema import COUNT
 from spanish_tok.jobs import MANIFEST
 from spanish_tok.readers.options import Location
@@ -66,10 +66,7 @@ def read_manifest(folder: Location, vocabulary: Vocabulary | None = None) -> dic
         raise SpanishTokError(
             f"{folder} holds no token shards", "Give a folder that `spanish-tok shard` wrote."
         )
-    if manifest.get("format") != FORMAT:
-        raise SpanishTokError(
-            f"{folder} has format {manifest.get('format')}", f"This version reads format {FORMAT}."
-        )
+    check_format(folder, manifest.get("format"), FORMAT)
     check_shape(manifest, SHAPE, str(path))
     if wrong := [name for name in COUNTED if manifest[name] != sum(row[name] for row in manifest["shards"])]:
         raise SpanishTokError(

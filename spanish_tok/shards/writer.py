@@ -30,11 +30,12 @@ from spanish_tok.readers.inputs import (
     inputs_of,
     rereadable,
 )
-from spanish_tok.readers.options import FileReport, Location, ReadOptions, tell_lost
+from spanish_tok.readers.options import FileReport, Location, ReadOptions, lost_rows, tell_lost
 from spanish_tok.readers.splits import input_of_task
 from spanish_tok.shards.job import ShardInput, ShardJob, shard_inputs
 from spanish_tok.shards.reader import TokenArrays, id_type, load_shards, read_manifest, shard_tables
 from spanish_tok.tokenization.tokenizer import Tokenizer
+from spanish_tok.tokenization.verbs import tokenizer_of
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def shard(
     'hola, mundo.'
     """
     options, engine = changed(ShardOptions, options, changes), engine or Local()
-    tokenizer = tokenizer if isinstance(tokenizer, Tokenizer) else Tokenizer.load(tokenizer)
+    tokenizer = tokenizer_of(tokenizer)
     once, shown = inputs_of(input, reading, texts=texts), progress_of(progress)
     if output is None:
         return _in_memory(once, tokenizer, options, engine, shown)
@@ -156,7 +157,7 @@ def _checked(inputs: Inputs, reports: Sequence[FileReport], shown: Progress) -> 
     """
     inputs.check(reports)
     tell_lost(reports, shown)
-    return {name: sum(getattr(report, name) for report in reports) for name in ("rejected", "repaired")}
+    return lost_rows(reports)
 
 
 def write_shards_of(
@@ -188,7 +189,7 @@ def decode_shards(
 
     Raises SpanishTokError if they are damaged or were made with another vocabulary.
     """
-    tokenizer = tokenizer if isinstance(tokenizer, Tokenizer) else Tokenizer.load(tokenizer)
+    tokenizer = tokenizer_of(tokenizer)
     manifest = read_manifest(input, tokenizer.vocabulary)
     job = ShardJob("text", tokenizer, {}, manifest["shards"])
     reads = [str(Path(input) / "manifest.json")]

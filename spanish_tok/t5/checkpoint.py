@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from spanish_tok._version import __version__
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.files import check_files, read_json, sha256_of_file, shipped, write_json
+from spanish_tok.files import check_files, check_format, read_json, sha256_of_file, shipped, write_json
 from spanish_tok.files.outputs import check_folder, whole_folder
 from spanish_tok.t5.config import T5Config
 from spanish_tok.t5.foreign.files import weights_of
@@ -217,10 +217,7 @@ def checked_manifest(folder: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     manifest: dict[str, Any] = read_json(path, SHAPE)
-    if manifest["format"] != FORMAT:
-        raise SpanishTokError(
-            f"{folder} has format {manifest['format']}", f"This version reads format {FORMAT}."
-        )
+    check_format(folder, manifest["format"], FORMAT)
     check_files(folder, manifest["files"])
     return manifest
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.files import read_json, write_json
+from spanish_tok.files import check_format, read_json, write_json
 from spanish_tok.files.schema import COUNT
 from spanish_tok.t5.checkpoint import refuse_restorer
 from spanish_tok.tasks.choices import Labels
@@ -64,8 +64,7 @@ class TaskBundle:
                 "Give a folder that `finetune` wrote.",
             )
         values = read_json(path, SHAPE)
-        if values["format"] != FORMAT:
-            raise SpanishTokError(f"{path} has format {values['format']}", f"This version reads {FORMAT}.")
+        check_format(path, values["format"], FORMAT)
         try:
             task = Task.from_dict(values["task"])
         except SpanishTokError as error:

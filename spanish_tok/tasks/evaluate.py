@@ -10,6 +10,7 @@ from typing import Any, Literal
 from spanish_tok.errors import SpanishTokError, warn_deprecated
 from spanish_tok.files import write_json
 from spanish_tok.files.outputs import as_list, check_new_file
+from spanish_tok.options import check_one_given
 from spanish_tok.progress import SILENT, Bar, ProgressOption, progress_of
 from spanish_tok.readers.inputs import inputs_of
 from spanish_tok.readers.options import Location, ReadOptions
@@ -51,8 +52,7 @@ def evaluate(
     if model is None and input is not None and output is not None:
         warn_deprecated("evaluate(model, source, part)", "evaluate(source, model=model, part=part)")
         model, input, output, part = input, output, None, old[0] if old else part  # noqa: A001
-    if (input is None) == (texts is None):
-        raise SpanishTokError("Nothing or two things are given to score on", "Give either a file or texts=.")
+    check_one_given(input, texts, to="score on", advice="Give either a file or texts=.")
     if model is None:
         raise SpanishTokError("evaluate needs a model", "Give model=, a folder that finetune wrote.")
     check_new_file(output, as_list(input), force=force)

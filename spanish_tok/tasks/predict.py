@@ -9,6 +9,7 @@ from typing import Any
 
 from spanish_tok.errors import SpanishTokError, warn_deprecated
 from spanish_tok.files.outputs import as_list, check_new_file, text_output
+from spanish_tok.options import check_one_given
 from spanish_tok.progress import Bar, ProgressOption, progress_of
 from spanish_tok.readers.options import Location, ReadOptions
 from spanish_tok.readers.rows import Row, rows_of
@@ -48,8 +49,7 @@ def predict(
         warn_deprecated("predict(model, source, counts)", "predict(files=source, model=model)")
         predictor = texts if isinstance(texts, Predictor) else Predictor.load(texts)
         return answers_of(predictor, output, *old)
-    if (texts is None) == (files is None):
-        raise SpanishTokError("Nothing or two things are given to answer", "Give either texts or files=.")
+    check_one_given(texts, files, to="answer", advice="Give either texts or files=.")
     if model is None:
         raise SpanishTokError("predict needs a model", "Give model=, a folder that finetune wrote.")
     check_new_file(output, as_list(files), force=force)

@@ -15,7 +15,6 @@ from spanish_tok.tokenization.piece_spelling import PieceSpelling
 from spanish_tok.tokenization.pipeline_check import checked_pipeline, told
 from spanish_tok.tokenization.tokenizer import Tokenizer
 from spanish_tok.vocab.folder import MANIFEST
-from spanish_tok.vocab.foreign import is_foreign
 from spanish_tok.vocab.spiece import load_engine, parse_model
 from spanish_tok.vocab.vocabulary import Vocabulary
 
@@ -49,19 +48,6 @@ def load_adapter(path: Path | None, threads: int | None = None) -> TokenizerAdap
     raise SpanishTokError(
         f"{path} is no vocabulary",
         "Give a folder with spiece.model or tokenizer.json, or one of these files.",
-    )
-
-
-def adapter_of_model_folder(folder: Path) -> TokenizerAdapter:
-    """Return the tokenizer of a model folder.
-
-    That is our vocabulary, or another T5's spiece.model or tokenizer.json.
-    """
-    if (folder / MANIFEST).exists() or is_foreign(folder):
-        return TokenizerAdapter.of(Tokenizer.load(folder), str(folder))
-    raise SpanishTokError(
-        f"{folder} holds neither a vocabulary nor a spiece.model or tokenizer.json",
-        "Copy the tokenizer's files into the model's folder.",
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.options import check_one_given
 from spanish_tok.text.table import normalize as _normalize
 
 if TYPE_CHECKING:
@@ -232,8 +233,7 @@ def for_each(
 
     Writes the results if there is an output.
     """
-    if (texts is None) == (files is None):
-        raise SpanishTokError("Nothing or two things are given to read", "Give either texts or files=.")
+    check_one_given(texts, files, to="read", advice="Give either texts or files=.")
     if (
         files is None
         and output is None

@@ -12,7 +12,7 @@ import torch
 from spanish_tok.errors import SpanishTokError, warn_deprecated
 from spanish_tok.files import write_json
 from spanish_tok.generation.generator import SHIPPED_MODEL, model_folder
-from spanish_tok.options import changed
+from spanish_tok.options import changed, check_one_given
 from spanish_tok.progress import ProgressOption, progress_of
 from spanish_tok.readers.inputs import inputs_of
 from spanish_tok.readers.options import Location, ReadOptions
@@ -91,8 +91,7 @@ def finetune(
         warn_deprecated("finetune(model, source, task, output)", "finetune(source, output, task=, model=)")
         return _finetune_in_old_order(input, output, *old, device=device, progress=progress,
                                       random_weights=random_weights, options=options, **changes)  # fmt: skip
-    if (input is None) == (texts is None):
-        raise SpanishTokError("Nothing or two things are given to train on", "Give either a file or texts=.")
+    check_one_given(input, texts, to="train on", advice="Give either a file or texts=.")
     if task is None:
         raise SpanishTokError("finetune needs a task", "Give task=, a preset or a TOML file.")
     if task == ACCENTS:

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.generation.generator import Generator
-from spanish_tok.options import changed
+from spanish_tok.options import changed, check_one_given
 from spanish_tok.progress import ProgressOption, progress_of
 from spanish_tok.readers.options import Location
 from spanish_tok.shards.reader import TokenArrays, check_arrays, load_shards
 from spanish_tok.shards.writer import shard
 from spanish_tok.t5.model import T5, torch_device
 from spanish_tok.tokenization.tokenizer import Tokenizer
+from spanish_tok.tokenization.verbs import tokenizer_of
 from spanish_tok.training.held_out import Validation, split
 from spanish_tok.training.log import Log, StepRecord
 from spanish_tok.training.loop import TrainingLoop, check_folder_of_training
@@ -102,11 +103,10 @@ def pretrain(
     a loss that is not a number or does not fall. (T5: Raffel et al. 2020, https://arxiv.org/abs/1910.10683.)
     """
     options, shown = changed(PretrainOptions, options, changes), progress_of(progress)
-    if (input is None) == (texts is None):
-        raise SpanishTokError("Nothing or two things are given to train on", "Give either shards or texts=.")
+    check_one_given(input, texts, to="train on", advice="Give either shards or texts=.")
     if output is not None:
         check_folder_of_training(Path(output))
-    tokenizer = tokenizer if isinstance(tokenizer, Tokenizer) else Tokenizer.load(tokenizer)
+    tokenizer = tokenizer_of(tokenizer)
     if texts is not None:
         input = shard(texts=texts, tokenizer=tokenizer).load()  # noqa: A001
     if isinstance(input, TokenArrays):

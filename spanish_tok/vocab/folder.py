@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.files import check_files, read_json
+from spanish_tok.files import check_files, check_format, read_json
 from spanish_tok.files.outputs import check_folder as check_folder_free
 from spanish_tok.files.schema import fault_of
 
@@ -54,9 +54,6 @@ def check_folder(folder: Path) -> dict[str, Any]:
         raise SpanishTokError(
             f"{folder / MANIFEST} is not a vocabulary's manifest: {fault}", "Train the vocabulary again."
         )
-    if manifest["format"] != FORMAT:
-        raise SpanishTokError(
-            f"{folder} has format {manifest.get('format')}", f"This version reads format {FORMAT}."
-        )
+    check_format(folder, manifest["format"], FORMAT)
     check_files(folder, manifest["files"])
     return manifest

@@ -22,7 +22,6 @@ from spanish_tok.tasks.scores import score
 from spanish_tok.tasks.task import PRESETS, Task
 from spanish_tok.tasks.windows import inputs_of
 from spanish_tok.tokenization.adapters import TokenizerAdapter
-from spanish_tok.tokenization.libraries import adapter_of_model_folder
 
 END = 1
 
@@ -332,17 +331,17 @@ def test_a_task_of_spans_needs_their_field_and_a_metric_of_answers() -> None:
 def test_a_foreign_tokenizer_is_read_from_its_file(
     tmp_path: Path, folder: Path, codec: TokenizerAdapter
 ) -> None:
-    with pytest.raises(SpanishTokError, match="neither a vocabulary"):
-        adapter_of_model_folder(tmp_path)
+    with pytest.raises(SpanishTokError, match=r"has no manifest\.json"):
+        Tokenizer.load(tmp_path)
     (tmp_path / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes())
-    foreign = adapter_of_model_folder(tmp_path)
+    foreign = TokenizerAdapter.of(Tokenizer.load(tmp_path))
     for text in ("¡Qué AÑO!", "typed </s> and <extra_id_0>", ""):
         assert foreign.encode(text) == codec.encode(text)
     assert foreign.decode(codec.encode("mañana fría")) == "mañana fría"
     assert foreign.size == codec.size
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(SpanishTokError, match=r"tokenizer\.json cannot be loaded"):
-        adapter_of_model_folder(tmp_path)
+        Tokenizer.load(tmp_path)
 
 
 SQUAD = [

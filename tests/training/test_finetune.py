@@ -32,7 +32,7 @@ from spanish_tok.tasks.examples import RowReport  # noqa: E402
 from spanish_tok.tasks.predictor import Predictor  # noqa: E402
 from spanish_tok.text.table import spanish_table  # noqa: E402
 from spanish_tok.tokenization.adapters import TokenizerAdapter  # noqa: E402
-from spanish_tok.tokenization.libraries import adapter_of_model_folder  # noqa: E402
+from spanish_tok.tokenization.tokenizer import Tokenizer  # noqa: E402
 from spanish_tok.training.finetune_loop import FinetuneStep  # noqa: E402
 from spanish_tok.training.log import read_log  # noqa: E402
 
@@ -165,7 +165,7 @@ def rule_of(kind: str, folder: Path) -> dict[str, Any]:
     """What transformers has to be told so that it, too, answers with a span of the record's text."""
     if kind != "question-answering":
         return {}
-    codec, longest = adapter_of_model_folder(folder), Task.load(kind).target_tokens
+    codec, longest = TokenizerAdapter.of(Tokenizer.load(folder)), Task.load(kind).target_tokens
 
     def allowed(place: int, ids: Any) -> tuple[int, ...]:
         return candidate_spans(record(place)["context"], codec, 1, longest).allowed(ids.tolist()[1:])
@@ -224,7 +224,6 @@ def test_a_class_is_always_a_label_and_has_a_probability(tuned: dict[str, Path],
 
 def test_probabilities_are_the_softmax_over_what_may_follow(start: Path) -> None:
     """The classifier against a slow twin: one label, one id at a time."""
-    from spanish_tok import Tokenizer
     from spanish_tok.tasks.choices import Labels
     from spanish_tok.tasks.classifier import Classifier
 

@@ -14,12 +14,14 @@ from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import (
     atomic_path,
     check_files,
+    check_format,
     read_json,
     sha256_of_file,
     shipped,
     write_json,
 )
 from spanish_tok.files.outputs import as_list, text_output
+from spanish_tok.options import check_one_given
 from spanish_tok.readers.opening.spool import name_of
 from spanish_tok.readers.options import Location
 from spanish_tok.readers.streams import open_text
@@ -152,10 +154,7 @@ def _checked_config(folder: Path) -> T5Config:
             "Give a folder that `finetune --task accents` wrote.",
         )
     manifest = read_json(path, SHAPE)
-    if manifest["format"] != FORMAT:
-        raise SpanishTokError(
-            f"{folder} has format {manifest['format']}", f"This version reads format {FORMAT}."
-        )
+    check_format(folder, manifest["format"], FORMAT)
     check_files(folder, manifest["files"])
     return T5Config.from_dict(manifest["config"])
 
@@ -213,8 +212,7 @@ def restore(
     >>> restore("Manana vendra.")
     'Mañana vendrá.'
     """
-    if (texts is None) == (files is None):
-        raise SpanishTokError("Nothing or two things are given to read", "Give either texts or files=.")
+    check_one_given(texts, files, to="read", advice="Give either texts or files=.")
     restorer = restorer_of(model)
     if isinstance(texts, str) and output is None:
         return restorer.restore(texts, redo)

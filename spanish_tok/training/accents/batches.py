@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spanish_tok.tasks.accents.forms import Forms
-from spanish_tok.tasks.accents.pieces import SLOTS, PlacedWord, Window
+from spanish_tok.tasks.accents.pieces import SLOTS, Window
 from spanish_tok.tasks.accents.scores import ACCENT, FORM, LETTER, marks_of, others_of, vowels_of
 from spanish_tok.tasks.accents.words import Word
 from spanish_tok.tasks.batches import padded
@@ -87,8 +87,3 @@ def _marks(words: Sequence[Sequence[Sequence[int]]], zero: int) -> NDArray[np.in
         for name, positions in enumerate(word):
             array[index, name, : len(positions)] = positions
     return array
-
-
-def placed_words(windows: Iterable[Window]) -> list[PlacedWord]:
-    """Return the words of windows, one behind the other."""
-    return [word for window in windows for word in window.words]

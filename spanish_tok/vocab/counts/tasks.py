@@ -24,6 +24,7 @@ from spanish_tok.readers.options import (
     ReadOptions,
     check_found,
     check_rows,
+    lost_rows,
 )
 from spanish_tok.readers.splits import Part, input_of_task, parts_of
 from spanish_tok.readers.streams import size_of
@@ -97,8 +98,8 @@ def count_part(
         return Counts.load(cache)
     reports: list[FileReport] = []
     counts = count_runs(_columns(parts, reports, bar), threads=threads, table=table)
-    lost = {name: sum(getattr(report, name) for report in reports) for name in ("rejected", "repaired")}
-    counts = replace(counts, **lost)
+    lost = lost_rows(reports)
+    counts = replace(counts, rejected=lost["rejected"], repaired=lost["repaired"])
     if cache:
         counts.save(cache, level=1)
     return counts
