@@ -48,7 +48,7 @@ def tokens_table(figures: Mapping[str, Mapping[str, Any]]) -> str:
         ratios = [_interval(*its["version 2 over"][name]) for name in (FIRST, UNIGRAM)]
         lines.append(f"| {' | '.join([text, *numbers, *ratios])} |")
     unknown = sum(its["unknown"] for its in figures.values())
-    return "\n".join([*lines, "", f"<unk> in all: {unknown}; in brackets the 95 % interval over records"])
+    return "\n".join([*lines, "", f"`<unk>` in all: {unknown}; in brackets the 95 % interval over records"])
 
 
 def _interval(value: float, low: float, high: float) -> str:
