@@ -27,19 +27,19 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from machine import describe
 
+import spanish_tok as st
 from spanish_tok import ReadOptions
 from spanish_tok.files import sha256_of_file
-from spanish_tok.old_names import EngineName, count_files, sample_files, write_shards
 from spanish_tok.parallel.ray_engine import Ray
 from spanish_tok.parallel.threads import available_cores
 from spanish_tok.readers.inputs import inputs_of
 
 MB = 1e6
 
-Way = tuple[EngineName, ReadOptions]
-LOCAL: Way = "local", ReadOptions()
-RAY: Way = "ray", ReadOptions()
-ALL_RAY: Way = "ray", ReadOptions(reader="ray")
+Way = tuple[st.Local | st.Ray, ReadOptions]
+LOCAL: Way = st.Local(), ReadOptions()
+RAY: Way = st.Ray(), ReadOptions()
+ALL_RAY: Way = st.Ray(), ReadOptions(reader="ray")
 
 
 def joined(files: list[str], path: Path) -> list[str]:
@@ -108,14 +108,14 @@ def jobs(files: list[str], folder: Path) -> dict[str, Callable[[Way], str]]:
     """Each verb as a function of how it is done that gives a hash of all that it made."""
 
     def count(way: Way) -> str:
-        return count_files(files, options=way[1], engine=way[0]).fingerprint
+        return st.count(files, reading=way[1], engine=way[0]).fingerprint
 
     def sample(way: Way) -> str:
-        sample_files(inputs_of(files, way[1]), folder / "sample", 200_000, engine=way[0])
+        st.sample(inputs_of(files, way[1]), folder / "sample", size=200_000, clean=False, engine=way[0])
         return _hash(folder / "sample")
 
     def shard(way: Way) -> str:
-        write_shards(files, folder / "tokens", reading=way[1], engine=way[0])
+        st.shard(files, folder / "tokens", reading=way[1], engine=way[0])
         return _hash(folder / "tokens")
 
     return {"count": count, "sample": sample, "shard": shard}

@@ -19,7 +19,7 @@ from machine import describe
 from spanish_tok import SpanCorruption, Tokenizer
 from spanish_tok.files import atomic_path, write_json
 from spanish_tok.options import changed
-from spanish_tok.shards.reader import load_shards as read_shards
+from spanish_tok.shards.reader import load_shards
 from spanish_tok.t5.model import T5
 from spanish_tok.training.held_out import split
 from spanish_tok.training.optimizers import optimizer_for
@@ -31,7 +31,7 @@ from spanish_tok.vocab.vocabulary import PAD
 
 def batches_of(shards: Path, recipe: PretrainOptions) -> PackedBatches:
     tokenizer = Tokenizer.load()
-    ids, offsets = read_shards(shards, tokenizer.vocabulary)
+    ids, offsets = load_shards(shards, tokenizer.vocabulary)
     records = split(ids, offsets, tokenizer, recipe.held_out).training
     corruption = SpanCorruption.of(tokenizer.vocabulary, seed=recipe.seed)
     return PackedBatches(ids, offsets, records, corruption, recipe.input_length, recipe.batch_size)

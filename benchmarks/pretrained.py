@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from spanish_tok import Generator, SpanCorruption, Tokenizer
 from spanish_tok.files import read_json
-from spanish_tok.shards.reader import load_shards as read_shards
+from spanish_tok.shards.reader import load_shards
 from spanish_tok.t5.model import T5
 from spanish_tok.training.bits_per_byte import Scorer, bits_per_byte, mask_words
 from spanish_tok.training.held_out import Validation, split
@@ -69,7 +69,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     notes = read_json(arguments.checkpoint / "training.json")
     recipe, tokenizer = PretrainOptions.of(notes["recipe"]), Tokenizer.load(arguments.checkpoint)
-    ids, offsets = read_shards(arguments.shards, tokenizer.vocabulary)
+    ids, offsets = load_shards(arguments.shards, tokenizer.vocabulary)
     parts = split(ids, offsets, tokenizer, recipe.held_out)
     corruption = SpanCorruption.of(tokenizer.vocabulary, seed=recipe.seed)
     training, held_out = (

@@ -26,6 +26,7 @@ from pathlib import Path
 import pyarrow as pa
 from machine import describe
 
+import spanish_tok as st
 from spanish_tok.readers.records import read_records
 from spanish_tok.text.alphabet import DIGITS, OTHERS
 from spanish_tok.text.table import spanish_table
@@ -56,12 +57,11 @@ def columns(files: list[str], part: str) -> Iterator[pa.Array]:
 
 
 def train_ours(files: list[str], part: str, output: str, threads: int) -> None:
-    from spanish_tok.old_names import train_vocabulary
     from spanish_tok.vocab.counts.runs import count_runs
 
-    train_vocabulary(count_runs(columns(files, part), threads=threads), PIECES + 103, threads=threads).save(
-        output
-    )
+    st.train(
+        count_runs(columns(files, part), threads=threads), size=PIECES + 103, engine=st.Local(threads)
+    ).save(output)
 
 
 def train_sentencepiece(text: str, runs: bool, output: str, threads: int) -> None:

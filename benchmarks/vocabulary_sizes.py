@@ -27,11 +27,11 @@ import pyarrow.compute as pc
 import torch
 from machine import describe
 
+import spanish_tok as st
 from spanish_tok import normalize_column
 from spanish_tok.files import atomic_path, read_json, write_json
 from spanish_tok.measure.figures.quality import measure_quality, word_counts
 from spanish_tok.measure.figures.texts import size_of
-from spanish_tok.old_names import train_vocabularies
 from spanish_tok.readers.records import read_records
 from spanish_tok.t5.model import T5
 from spanish_tok.text.alphabet import DIGITS, LETTERS, SPACE_MARK, SPANISH
@@ -100,7 +100,7 @@ def train_all(files: Sequence[str], sizes: Sequence[int], output: Path) -> dict[
     missing = [size for size in sizes if not (output / f"unigram-{size}" / "manifest.json").exists()]
     if missing:
         counts = count_runs(texts_of(files, held_out=False))
-        for size, vocabulary in train_vocabularies(counts, missing, SENTINELS).items():
+        for size, vocabulary in st.train(counts, size=missing, sentinels=SENTINELS).items():
             vocabulary.save(output / f"unigram-{size}")
     bpe = output / BPE / "tokenizer.json"
     if not bpe.exists():

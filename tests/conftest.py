@@ -13,6 +13,7 @@ from hypothesis import settings
 
 from spanish_tok import Tokenizer, normalize, normalize_column
 from spanish_tok.files import shipped
+from spanish_tok.progress import Progress
 from tests.chromium import browser as browser
 
 settings.register_profile("spanish-tok", deadline=None)  # the first example compiles
@@ -24,6 +25,16 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 Normalizer = Callable[[list[str]], list[str]]
 TOP = Path(__file__).parent.parent
 NODE = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}  # of a Ray cluster
+
+
+class Told(Progress):
+    """What a verb tells, in `messages`."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def tell(self, message: str) -> None:
+        self.messages.append(message)
 
 
 @pytest.fixture(scope="session")

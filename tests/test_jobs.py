@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+import spanish_tok as st
 from spanish_tok import CleanOptions, ShardOptions, SpanishTokError
 from spanish_tok.corpus import passes, pipeline, writer
 from spanish_tok.files import sha256_of_file
 from spanish_tok.jobs import OutputFolder, claim
-from spanish_tok.old_names import clean_files, inputs_of, sample_files, write_shards
+from spanish_tok.readers.inputs import inputs_of
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
@@ -64,10 +65,10 @@ def test_a_damaged_state_is_refused(tmp_path: Path, state: str) -> None:
     (tmp_path / "es.txt").write_text("uno\ndos\n")
     inputs = inputs_of([tmp_path / "es.txt"])
     with pytest.raises(SpanishTokError, match="3 records are wanted"):
-        sample_files(inputs, tmp_path / "out", 3)
+        st.sample(inputs, tmp_path / "out", size=3, clean=False)
     (tmp_path / "out" / "unfinished" / "state.json").write_text(state)
     with pytest.raises(SpanishTokError, match=r"state\.json is (damaged|not valid JSON)"):
-        sample_files(inputs, tmp_path / "out", 3)
+        st.sample(inputs, tmp_path / "out", size=3, clean=False)
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -87,8 +88,8 @@ def test_a_folder_that_version_0_1_left_unfinished_is_resumed(
 
     def run(output: Path) -> dict[str, Any]:
         if verb == "clean":
-            return clean_files(inputs, output, clean=rules)
-        return sample_files(inputs, output, 25, seed=4, clean=rules)
+            return st.clean(inputs, output, options=rules).to_dict()
+        return st.sample(inputs, output, size=25, clean=rules, seed=4).to_dict()
 
     manifest = run(tmp_path / "whole")
     out, first = tmp_path / "out", manifest["shards"][0]
@@ -125,7 +126,7 @@ def test_a_folder_that_version_0_1_left_unfinished_is_resumed(
 def test_shards_that_version_0_1_left_unfinished_are_resumed(tmp_path: Path) -> None:
     file, options = tmp_path / "es.txt", ShardOptions(shard_bytes=2000)
     file.write_text("".join(f"La línea {n}\n" for n in range(500)))
-    manifest = write_shards([file], tmp_path / "whole", options=options)
+    manifest = st.shard([file], tmp_path / "whole", options=options).to_dict()
     out, kept = tmp_path / "out", manifest["shards"][2]["file"]
     out.mkdir()
     shutil.copy(tmp_path / "whole" / kept, out)
@@ -133,6 +134,6 @@ def test_shards_that_version_0_1_left_unfinished_are_resumed(tmp_path: Path) -> 
     (out / "unfinished.json").write_text(json.dumps({name: manifest[name] for name in described}, indent=2))
     (out / ".tokens-00000-00000.parquet.77.partial").write_bytes(b"half")
     written = (out / kept).stat().st_mtime_ns
-    assert write_shards([file], out, options=options) == manifest
+    assert st.shard([file], out, options=options).to_dict() == manifest
     assert contents(out) == contents(tmp_path / "whole")
     assert (out / kept).stat().st_mtime_ns == written

@@ -18,6 +18,7 @@ import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
+import spanish_tok
 from spanish_tok import SpanishTokError
 from spanish_tok.corpus import candidates, passes, pipeline, writer
 from spanish_tok.corpus import external_sort as spill
@@ -26,11 +27,11 @@ from spanish_tok.corpus.external_sort import Spill
 from spanish_tok.corpus.sampling import SCHEMA, KeyedSource, Threshold, candidates_of, merge_samples
 from spanish_tok.files import sha256_of_file
 from spanish_tok.kernels.hash import hash_rows, occurrences
-from spanish_tok.old_names import clean_files, sample_files
 from spanish_tok.parallel.local import Local
 from spanish_tok.readers.inputs import inputs_of
 from spanish_tok.readers.options import ReadOptions
 from spanish_tok.readers.records import read_records
+from tests.conftest import Told
 
 Records = list[tuple[str | None, str]]
 
@@ -56,7 +57,8 @@ def sha(folder: Path) -> dict[str, str]:
 
 
 def draw(files: list[Path], output: Path, size: int, **options: Any) -> Records:
-    sample_files(inputs_of(files, ReadOptions(block_bytes=5000)), output, size, **options)
+    inputs = inputs_of(files, ReadOptions(block_bytes=5000))
+    spanish_tok.sample(inputs, output, size=size, **{"clean": False, **options})
     return records_in(output)
 
 
@@ -124,7 +126,13 @@ def test_the_order_of_files_batches_and_workers_do_not_matter(tmp_path: Path) ->
         [(parts, 500, 1), (parts[::-1], 100_000, 2), ([parts[1], parts[2], parts[0]], 3000, 5)]
     ):
         inputs = inputs_of(files, ReadOptions(block_bytes=block_bytes, workers=threads))
-        sample_files(inputs, tmp_path / f"out{number}", 555, clean=CleanOptions(), threads=threads)
+        spanish_tok.sample(
+            inputs,
+            tmp_path / f"out{number}",
+            size=555,
+            clean=CleanOptions(),
+            engine=spanish_tok.Local(threads),
+        )
         shas.append(sha(tmp_path / f"out{number}"))
     assert shas[0] == shas[1] == shas[2]
     other = draw(parts, tmp_path / "other", 555, seed=1)
@@ -144,7 +152,9 @@ def test_keys_do_not_depend_on_batches_where_some_ids_are_missing() -> None:
 def test_a_renamed_or_compressed_copy_gives_the_same_only_under_the_same_source(tmp_path: Path) -> None:
     one, two = write(tmp_path / "a.tsv", RECORDS), write(tmp_path / "b.tsv", RECORDS)
     drawn = [
-        sample_files(inputs_of([file], ReadOptions(), source), tmp_path / name, 50)
+        spanish_tok.sample(
+            inputs_of([file], ReadOptions(), source), tmp_path / name, size=50, clean=False
+        ).to_dict()
         and records_in(tmp_path / name)
         for file, source, name in ((one, None, "1"), (two, None, "2"), (two, "a", "3"))
     ]
@@ -237,12 +247,12 @@ def faulty() -> Records:
 
 def test_cleaning_candidates_gives_what_cleaning_everything_gives(tmp_path: Path) -> None:
     file = write(tmp_path / "es.tsv", faulty())
-    said: list[str] = []
-    some = draw([file], tmp_path / "some", 1000, clean=CleanOptions(), announce=said.append)
+    told = Told()
+    some = draw([file], tmp_path / "some", 1000, clean=CleanOptions(), progress=told)
     everything = draw([file], tmp_path / "all", 1000, clean=CleanOptions(), clean_all=True)
     assert some == everything
-    assert said
-    assert "the input is read once more" in said[0]  # a third of the candidates was rejected
+    assert told.messages
+    assert "the input is read once more" in told.messages[0]  # a third of the candidates was rejected
     first, second = (json.loads((tmp_path / name / "manifest.json").read_text()) for name in ("some", "all"))
     assert [shard["sha256"] for shard in first["shards"]] == [shard["sha256"] for shard in second["shards"]]
     assert first["looked_at"] < second["looked_at"] == 3000
@@ -275,7 +285,7 @@ def test_more_records_than_there_are(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "manifest.json").exists()
     assert len(draw([file], tmp_path / "out", 3001, at_most=True)) == 3000
     with pytest.raises(SpanishTokError, match="3,000 rows were read"):
-        sample_files(inputs_of([file], ReadOptions(rows=4000)), tmp_path / "rows", 10)
+        spanish_tok.sample(inputs_of([file], ReadOptions(rows=4000)), tmp_path / "rows", size=10, clean=False)
 
 
 def test_a_folder_is_not_overwritten(tmp_path: Path) -> None:
@@ -299,14 +309,14 @@ def test_cleaning_keeps_the_order_of_the_input(tmp_path: Path, rows: int) -> Non
         write(tmp_path / "b.tsv", RECORDS[rows // 2 : rows]),
     ]
     inputs = inputs_of(files, ReadOptions(block_bytes=1000))
-    manifest = clean_files(inputs, tmp_path / "out", clean=CleanOptions())
+    manifest = spanish_tok.clean(inputs, tmp_path / "out", options=CleanOptions()).to_dict()
     assert records_in(tmp_path / "out") == RECORDS[:rows]
     assert manifest["looked_at"] == manifest["rows"] == rows
 
 
 KILLED = """
 import os, signal, sys
-from spanish_tok import old_names
+import spanish_tok
 from spanish_tok.corpus import candidates, external_sort, passes, pipeline, writer
 from spanish_tok.corpus.cleaning import CleanOptions
 from spanish_tok.readers.inputs import inputs_of
@@ -326,9 +336,9 @@ if die_after:
     sys.settrace(lambda *_: dying() if left > 0 and "spanish_tok" in _[0].f_code.co_filename else None)
 inputs = inputs_of([file], ReadOptions(block_bytes=5000))
 if verb == "sample":
-    old_names.sample_files(inputs, output, 1000, clean=CleanOptions(), threads=1)
+    spanish_tok.sample(inputs, output, size=1000, clean=CleanOptions(), engine=spanish_tok.Local(1))
 else:
-    old_names.clean_files(inputs, output, clean=CleanOptions(), threads=1)
+    spanish_tok.clean(inputs, output, options=CleanOptions(), engine=spanish_tok.Local(1))
 """
 
 
@@ -417,8 +427,6 @@ def test_candidates_resume_in_the_middle_of_the_input(
 def test_the_output_feeds_count(tmp_path: Path) -> None:
     file = write(tmp_path / "es.tsv", RECORDS)
     draw([file], tmp_path / "out", 100)
-    from spanish_tok.old_names import count_files
-
-    assert count_files([tmp_path / "out"]).records == 100
+    assert spanish_tok.count([tmp_path / "out"]).records == 100
     (table,) = [pq.read_table(path) for path in (tmp_path / "out").glob("*.parquet")]
     assert table.column_names == ["key", "id", "text"]

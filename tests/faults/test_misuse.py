@@ -14,7 +14,6 @@ from spanish_tok import GenerateOptions, Generator, SpanishTokError, Tokenizer
 from spanish_tok.cli import main
 from spanish_tok.text.packed_table import normalize_column
 from spanish_tok.vocab.counts.runs import count_runs
-from spanish_tok.vocab.trainer import train_vocabularies
 
 
 def run(*arguments: str | Path, text: str | None = None) -> Any:
@@ -198,7 +197,7 @@ def test_C13_sizes_that_are_none_are_refused(size: Any) -> None:
 @pytest.mark.parametrize("counts", [["hola"], "hola", {"hola": 1}, None, 7])
 def test_C13_counts_that_are_none_are_refused(counts: Any) -> None:
     with pytest.raises(SpanishTokError):
-        train_vocabularies(counts, [200])
+        st.train(counts, size=[200])
 
 
 # Arrow data that its producer has not validated

@@ -539,13 +539,11 @@ def test_C_a_csv_in_windows_1252_is_repaired_for_tasks_too(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("source", ["file", "list"])
-def test_C_count_files_and_sample_files_take_a_path_or_a_list(tmp_path: Path, source: str) -> None:
-    from spanish_tok.old_names import count_files, sample_files
-
+def test_C_count_and_sample_take_a_path_or_a_list(tmp_path: Path, source: str) -> None:
     (tmp_path / "x.txt").write_text(TEXT, encoding="utf-8")
     given: Any = str(tmp_path / "x.txt") if source == "file" else [str(tmp_path / "x.txt")]
-    assert count_files(given).records == len(LINES)
-    assert sample_files(given, tmp_path / "out", 5)["rows"] == 5
+    assert st.count(given).records == len(LINES)
+    assert st.sample(given, tmp_path / "out", size=5, clean=False).to_dict()["rows"] == 5
 
 
 # The longest row

@@ -17,23 +17,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import spanish_tok as st
 from spanish_tok import CleanOptions, ReadOptions, ShardOptions, SpanishTokError, Tokenizer
 from spanish_tok.corpus import passes, pipeline, writer
 from spanish_tok.corpus.external_sort import Spill
 from spanish_tok.files import sha256_of_file
-from spanish_tok.old_names import EngineName, count_files, sample_files
-from spanish_tok.old_names import write_shards as write
 from spanish_tok.parallel.ray_cluster import HANDOVER_BYTES, RETRIES
 from spanish_tok.parallel.ray_engine import Ray
 from spanish_tok.readers import splits as parts
 from spanish_tok.readers.inputs import Inputs, inputs_of
+from tests.conftest import Told
 
 ray = pytest.importorskip("ray", reason="needs Ray: pip install 'spanish-tok[ray]'")
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, and of sockets that killed nodes leave open
 
 WORDS = ["el", "la", "niña", "canción", "¿dónde?", "1.234", "pingüino", "corazón,", "«casa»", "año;", "azul"]
 SMALL = ShardOptions(shard_bytes=6000)  # many shards, so that a job lasts long enough to be disturbed
-ENGINES: tuple[EngineName, ...] = ("local", "ray")
+ENGINES: dict[str, st.Local | st.Ray] = {"local": st.Local(), "ray": st.Ray()}
 TASK = "ray::_call"  # the name of a process that runs one
 
 
@@ -67,7 +67,7 @@ def _write(folder: Path, number: int, texts: list[str]) -> None:
 def shards(files: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What the local engine makes of the files."""
     folder = tmp_path_factory.mktemp("local") / "tokens"
-    write(files, folder, options=SMALL)
+    st.shard(files, folder, options=SMALL)
     return bytes_of(folder)
 
 
@@ -112,13 +112,13 @@ def test_every_output_has_the_bytes_of_the_local_engine(
 ) -> None:
     nodes(number)
     blocks = ReadOptions(block_bytes=5000 * number)
-    write(files, tmp_path / "tokens", options=SMALL, reading=blocks, engine="ray")
+    st.shard(files, tmp_path / "tokens", options=SMALL, reading=blocks, engine=st.Ray())
     assert bytes_of(tmp_path / "tokens") == shards
-    counts = count_files(files, options=blocks, engine="ray")
-    assert counts.fingerprint == count_files(files).fingerprint
+    counts = st.count(files, reading=blocks, engine=st.Ray())
+    assert counts.fingerprint == st.count(files).fingerprint
     assert (counts.records, counts.cut) == (7200, 0)
-    sample_files(inputs_of(files, blocks), tmp_path / "ray", 900, seed=3, engine="ray")
-    sample_files(inputs_of(files), tmp_path / "local", 900, seed=3)
+    st.sample(inputs_of(files, blocks), tmp_path / "ray", size=900, clean=False, seed=3, engine=st.Ray())
+    st.sample(inputs_of(files), tmp_path / "local", size=900, clean=False, seed=3)
     assert bytes_of(tmp_path / "ray") == bytes_of(tmp_path / "local")
 
 
@@ -127,7 +127,10 @@ def test_texts_without_ids_of_one_source_are_one_stream(tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / f"{number}.txt").write_text("el mismo texto\n" * 40 + f"otro {number}\n" * 2)
     inputs = inputs_of(sorted(tmp_path.glob("*.txt")), source="foros")
-    made = [sample_files(inputs, tmp_path / engine, 50, engine=engine) for engine in ("local", "ray")]
+    made = [
+        st.sample(inputs, tmp_path / engine, size=50, clean=False, engine=ENGINES[engine]).to_dict()
+        for engine in ("local", "ray")
+    ]
     assert made[0] == made[1]
 
 
@@ -141,7 +144,7 @@ def test_a_worker_is_killed(files: list[str], shards: dict[str, str], tmp_path: 
             killed.append(worker.pid)
 
     disturb(kill, lambda: len(list(tmp_path.glob("tokens/*.parquet"))) > 20 and bool(workers(TASK)))
-    write(files, tmp_path / "tokens", options=SMALL, engine="ray")
+    st.shard(files, tmp_path / "tokens", options=SMALL, engine=st.Ray())
     assert killed
     assert bytes_of(tmp_path / "tokens") == shards
 
@@ -166,12 +169,12 @@ def test_a_node_is_removed_in_the_middle(
 
     some = 10 + 5 * turn
     thread = disturb(remove, lambda: len(list(tmp_path.glob("tokens/*.parquet"))) >= some)
-    write(files, tmp_path / "tokens", options=SMALL, engine="ray")
+    st.shard(files, tmp_path / "tokens", options=SMALL, engine=st.Ray())
     thread.join(20)
     assert bytes_of(tmp_path / "tokens") == shards
     assert removed
     assert removed[0] < len(shards) - 1, "the job was done before the node was removed"
-    assert count_files(files, engine="ray").fingerprint == count_files(files).fingerprint
+    assert st.count(files, engine=st.Ray()).fingerprint == st.count(files).fingerprint
 
 
 @pytest.mark.usefixtures("cluster")
@@ -184,30 +187,30 @@ def test_a_damaged_block_is_named_and_what_is_done_is_kept(files: list[str], tmp
         with pytest.raises(SpanishTokError, match=r"dañado\.parquet is cut off, damaged"):
             verb(names, tmp_path)
     made = {path: path.stat().st_mtime_ns for path in tmp_path.glob("tokens/*.parquet")}
-    parts = list(tmp_path.glob("kept/*.parquet"))
+    parts = list(tmp_path.glob(".counts.parquet.parts/*.parquet"))
     assert parts
     damaged.write_bytes(whole)
-    assert _count(names, tmp_path).fingerprint == count_files(names).fingerprint
-    assert not (tmp_path / "kept").exists()
+    assert _count(names, tmp_path).fingerprint == st.count(names).fingerprint
+    assert not (tmp_path / ".counts.parquet.parts").exists()
     _shard(names, tmp_path)
     assert {path: path.stat().st_mtime_ns for path in made} == made
-    write(names, tmp_path / "local", options=SMALL)
+    st.shard(names, tmp_path / "local", options=SMALL)
     assert bytes_of(tmp_path / "tokens") == bytes_of(tmp_path / "local")
-    sample_files(inputs_of(names), tmp_path / "sample-local", 500)
+    st.sample(inputs_of(names), tmp_path / "sample-local", size=500, clean=False)
     _sample(names, tmp_path)
     assert bytes_of(tmp_path / "sample") == bytes_of(tmp_path / "sample-local")
 
 
 def _count(names: list[str], folder: Path) -> Any:
-    return count_files(names, engine="ray", kept=folder / "kept")
+    return st.count(names, folder / "counts.parquet", engine=st.Ray(), force=True)
 
 
 def _sample(names: list[str], folder: Path) -> Any:
-    return sample_files(inputs_of(names), folder / "sample", 500, engine="ray")
+    return st.sample(inputs_of(names), folder / "sample", size=500, clean=False, engine=st.Ray()).to_dict()
 
 
 def _shard(names: list[str], folder: Path) -> Any:
-    return write(names, folder / "tokens", options=SMALL, engine="ray")
+    return st.shard(names, folder / "tokens", options=SMALL, engine=st.Ray()).to_dict()
 
 
 PROSE = "El texto número {} habla de la niña, del pingüino y de la canción del año pasado; nada más que eso."
@@ -244,12 +247,14 @@ def test_tasks_share_a_large_file_of_parquet_and_find_what_one_reader_finds(tmp_
     path = giant(tmp_path / "grande.parquet", texts=odd)
     for ways in ({"malformed": "reject"}, {"malformed": "reject", "invalid_utf8": "reject"}):
         options = ReadOptions(**ways)  # type: ignore[arg-type]
-        counts = [count_files([path], options=options)]
-        counts.append(count_files([f"file://{path}"], options=options, engine="ray"))
+        counts = [st.count([path], reading=options)]
+        counts.append(st.count([f"file://{path}"], reading=options, engine=st.Ray()))
         assert counts[0].fingerprint == counts[1].fingerprint
         assert counts[0].records == counts[1].records
     for engine in ENGINES:
-        sample_files(inputs_of([path], options), tmp_path / engine, 700, engine=engine)
+        st.sample(
+            inputs_of([path], options), tmp_path / engine, size=700, clean=False, engine=ENGINES[engine]
+        )
     assert bytes_of(tmp_path / "ray") == bytes_of(tmp_path / "local")
     read = json.loads((tmp_path / "ray/manifest.json").read_text())["read"]
     assert [(file["rows"], file["rejected"]) for file in read] == [(12_000, 4)]
@@ -267,10 +272,12 @@ def test_an_error_in_a_large_file_names_the_row_that_the_local_engine_names(
     said = []
     for engine in ENGINES:
         with pytest.raises(SpanishTokError) as error:
-            count_files([path], options=options, engine=engine)
+            st.count([path], reading=options, engine=ENGINES[engine])
         said.append(str(error.value))
         with pytest.raises(SpanishTokError) as error:
-            sample_files(inputs_of([path], options), tmp_path / engine, 50, engine=engine)
+            st.sample(
+                inputs_of([path], options), tmp_path / engine, size=50, clean=False, engine=ENGINES[engine]
+            )
         said.append(str(error.value))
     assert len(set(said)) == 1
     assert "grande.parquet" in said[0]
@@ -286,15 +293,15 @@ def test_a_damaged_row_group_leaves_the_work_of_the_others(tmp_path: Path) -> No
     for verb in (_count, _sample):
         with pytest.raises(SpanishTokError, match=r"grande\.parquet is cut off, damaged"):
             verb([str(path)], tmp_path)
-    assert len(list(tmp_path.glob("kept/*.parquet"))) > 1, "one task read the whole file"
+    assert len(list(tmp_path.glob(".counts.parquet.parts/*.parquet"))) > 1, "one task read the whole file"
     (state,) = tmp_path.glob("sample/**/candidates-*.json")
     done = [report["complete"] for report in json.loads(state.read_text())["reports"]]
     assert 1 < sum(done) < len(done)
     path.write_bytes(whole)
     os.utime(path, ns=(time_of_change, time_of_change))
-    assert _count([str(path)], tmp_path).fingerprint == count_files([path]).fingerprint
+    assert _count([str(path)], tmp_path).fingerprint == st.count([path]).fingerprint
     _sample([str(path)], tmp_path)  # with other tasks, for what is left
-    sample_files(inputs_of([path]), tmp_path / "local", 500)
+    st.sample(inputs_of([path]), tmp_path / "local", size=500, clean=False)
     assert bytes_of(tmp_path / "sample") == bytes_of(tmp_path / "local")
 
 
@@ -305,7 +312,7 @@ def test_a_file_that_may_lack_ids_is_one_stream(changes: dict[str, Any], tmp_pat
     assert len(parts.parts_of(path, ReadOptions(), with_ids=True)) == 1
     assert len(parts.parts_of(path, ReadOptions())) > 5
     for engine in ENGINES:
-        sample_files(inputs_of([path]), tmp_path / engine, 300, engine=engine)
+        st.sample(inputs_of([path]), tmp_path / engine, size=300, clean=False, engine=ENGINES[engine])
     assert bytes_of(tmp_path / "ray") == bytes_of(tmp_path / "local")
 
 
@@ -332,9 +339,9 @@ def test_samples_merge_on_the_cluster(
         received.append(candidates.num_rows)
         append(spill, candidates)
 
-    sample_files(inputs_of(names), tmp_path / "local", 300)
+    st.sample(inputs_of(names), tmp_path / "local", size=300, clean=False)
     monkeypatch.setattr(Spill, "append", counted)
-    sample_files(inputs_of(names), tmp_path / "ray", 300, engine="ray")
+    st.sample(inputs_of(names), tmp_path / "ray", size=300, clean=False, engine=st.Ray())
     assert bytes_of(tmp_path / "ray") == bytes_of(tmp_path / "local")
     assert sum(received) <= 2 * 300 if bytes_at_once else 2 * 300 < sum(received) < 20 * 300
 
@@ -369,11 +376,11 @@ def test_tables_that_are_lost_with_their_node_are_made_again(
 def test_cleaning_that_needs_a_second_pass(tmp_path: Path) -> None:
     copies = {place: PROSE.format("mil").encode() for place in range(12_000) if place % 3}
     path = giant(tmp_path / "grande.parquet", texts=copies)
-    said: list[str] = []
+    told = Told()
     for engine in ENGINES:
         inputs, clean = inputs_of([path]), CleanOptions()
-        sample_files(inputs, tmp_path / engine, 900, clean=clean, engine=engine, announce=said.append)
-    assert len(said) == 2, "one pass was enough"
+        st.sample(inputs, tmp_path / engine, size=900, clean=clean, engine=ENGINES[engine], progress=told)
+    assert len(told.messages) == 2, "one pass was enough"
     assert bytes_of(tmp_path / "ray") == bytes_of(tmp_path / "local")
 
 
@@ -419,7 +426,10 @@ def test_the_command_line_survives_a_node_without_memory(
 @pytest.mark.usefixtures("cluster")
 def test_the_real_corpus_gives_equal_bytes(shared: Path, tmp_path: Path) -> None:
     names = sorted(map(str, (shared / "corpus").glob("*.parquet")))
-    made = {engine: write(names, tmp_path / engine, engine=engine) for engine in ("local", "ray")}
+    made = {
+        engine: st.shard(names, tmp_path / engine, engine=ENGINES[engine]).to_dict()
+        for engine in ("local", "ray")
+    }
     assert made["local"] == made["ray"]
 
 
@@ -428,11 +438,11 @@ def test_errors_say_what_to_do(tmp_path: Path) -> None:
     rejecting = ReadOptions(rows=3, malformed="reject")
     (tmp_path / "a.txt").write_text("uno\ndos\n")
     with pytest.raises(SpanishTokError, match="cannot check rows"):
-        count_files([tmp_path / "a.txt"], options=rejecting, engine="ray")
+        st.count([tmp_path / "a.txt"], reading=rejecting, engine=st.Ray())
     with pytest.raises(SpanishTokError, match="2 rows were read"):
-        count_files([tmp_path / "a.txt"], options=ReadOptions(rows=3), engine="ray")
+        st.count([tmp_path / "a.txt"], reading=ReadOptions(rows=3), engine=st.Ray())
     with pytest.raises(SpanishTokError, match="does not exist"):
-        count_files([tmp_path / "no.parquet"], engine="ray")
+        st.count([tmp_path / "no.parquet"], engine=st.Ray())
 
 
 def test_nobody_answers_at_an_address() -> None:

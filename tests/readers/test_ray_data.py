@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
+import spanish_tok as st
 from spanish_tok import ReadOptions, SpanishTokError
 from spanish_tok.cli import main
-from spanish_tok.old_names import count_files, sample_files, write_shards
 from spanish_tok.readers import splits as parts
 from spanish_tok.readers.inputs import inputs_of
 from spanish_tok.readers.options import FileReport
@@ -76,9 +76,11 @@ def test_every_output_has_the_bytes_of_the_local_engine(
     nodes(2)
     made = {}
     for engine, options in zip(ENGINES, (OWN, BY_RAY), strict=True):
-        counts = count_files(files, options=options, engine=engine)
-        write_shards(files, tmp_path / engine / "t", options=SMALL, reading=options, engine=engine)
-        sample_files(inputs_of(files, options), tmp_path / engine / "s", 900, engine=engine)
+        counts = st.count(files, reading=options, engine=ENGINES[engine])
+        st.shard(files, tmp_path / engine / "t", options=SMALL, reading=options, engine=ENGINES[engine])
+        st.sample(
+            inputs_of(files, options), tmp_path / engine / "s", size=900, clean=False, engine=ENGINES[engine]
+        )
         made[engine] = counts.fingerprint, counts.records, bytes_of(tmp_path / engine)
     assert made["local"] == made["ray"]
 
@@ -86,10 +88,10 @@ def test_every_output_has_the_bytes_of_the_local_engine(
 def test_tasks_share_a_large_file_of_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "PART_BYTES", 100_000)
     path = giant(tmp_path / "grande.parquet", texts={31: None, 5000: b"a\xf1o", 11_999: None})
-    counts = [count_files([path], options=OWN), count_files([path], options=BY_RAY, engine="ray")]
+    counts = [st.count([path], reading=OWN), st.count([path], reading=BY_RAY, engine=st.Ray())]
     assert counts[0].fingerprint == counts[1].fingerprint
-    sample_files(inputs_of([path], OWN), tmp_path / "local", 700)
-    sample_files(inputs_of([path], BY_RAY), tmp_path / "ray", 700, engine="ray")
+    st.sample(inputs_of([path], OWN), tmp_path / "local", size=700, clean=False)
+    st.sample(inputs_of([path], BY_RAY), tmp_path / "ray", size=700, clean=False, engine=st.Ray())
     assert bytes_of(tmp_path / "local") == bytes_of(tmp_path / "ray")
 
 
@@ -175,15 +177,15 @@ def test_after_a_refusal_the_own_reader_goes_on(tmp_path: Path) -> None:
     (tmp_path / "b.txt").write_text("tres\u2028cuatro\n")
     names = sorted(tmp_path.glob("*.txt"))
     with pytest.raises(SpanishTokError, match=r"b\.txt as it is: it ends lines at U\+2028, too"):
-        write_shards(names, tmp_path / "ray", reading=BY_RAY, engine="ray")
+        st.shard(names, tmp_path / "ray", reading=BY_RAY, engine=st.Ray())
     with pytest.raises(SpanishTokError, match=r"b\.txt as it is"):
-        count_files(names, options=BY_RAY, engine="ray", kept=tmp_path / "kept")
-    (kept,) = (tmp_path / "kept").iterdir()
+        st.count(names, tmp_path / "counts.parquet", reading=BY_RAY, engine=st.Ray())
+    (kept,) = (tmp_path / ".counts.parquet.parts").iterdir()
     kept.write_bytes(b"")  # is taken, as the reader makes no other part of one
     with pytest.raises(SpanishTokError, match="cannot be read as Parquet"):
-        count_files(names, options=OWN, engine="ray", kept=tmp_path / "kept")
-    write_shards(names, tmp_path / "ray", reading=OWN, engine="ray")
-    write_shards(names, tmp_path / "local", reading=OWN)
+        st.count(names, tmp_path / "counts.parquet", reading=OWN, engine=st.Ray())
+    st.shard(names, tmp_path / "ray", reading=OWN, engine=st.Ray())
+    st.shard(names, tmp_path / "local", reading=OWN)
     assert bytes_of(tmp_path / "ray") == bytes_of(tmp_path / "local")
 
 
@@ -198,9 +200,9 @@ def test_a_damaged_or_foreign_file_names_itself(files: list[str], tmp_path: Path
         ("otro.parquet", "has no column 'text'; its columns are 'texto'"),
     ]:
         with pytest.raises(SpanishTokError, match=f"{name} {said}"):
-            count_files([files[0], tmp_path / name], options=BY_RAY, engine="ray")
+            st.count([files[0], tmp_path / name], reading=BY_RAY, engine=st.Ray())
     with pytest.raises(SpanishTokError, match=r"%\.parquet, row 4: its 'text' is null"):
-        count_files(files[:1], options=ReadOptions(reader="ray"), engine="ray")
+        st.count(files[:1], reading=ReadOptions(reader="ray"), engine=st.Ray())
 
 
 def test_what_there_is_no_exact_reader_for_is_refused_at_once(tmp_path: Path) -> None:
@@ -208,11 +210,11 @@ def test_what_there_is_no_exact_reader_for_is_refused_at_once(tmp_path: Path) ->
     (tmp_path / "a.csv").write_text("id,text\n1,NA\n")
     for name in ("a.tsv", "a.csv"):
         with pytest.raises(SpanishTokError, match=f"no reader that reads {name[2:]} as it is: .*{name}"):
-            write_shards([tmp_path / name], tmp_path / "tokens", reading=BY_RAY, engine="ray")
+            st.shard([tmp_path / name], tmp_path / "tokens", reading=BY_RAY, engine=st.Ray())
         with pytest.raises(SpanishTokError, match="Give --engine ray"):
-            sample_files(inputs_of([tmp_path / name], BY_RAY), tmp_path / "sample", 1)
+            st.sample(inputs_of([tmp_path / name], BY_RAY), tmp_path / "sample", size=1, clean=False)
     with pytest.raises(SpanishTokError, match="Give --engine ray"):
-        count_files([tmp_path / "a.tsv"], options=BY_RAY)
+        st.count([tmp_path / "a.tsv"], reading=BY_RAY)
     assert not {"tokens", "sample"} & {path.name for path in tmp_path.iterdir()}
 
 
@@ -231,6 +233,5 @@ def test_the_command_line_takes_the_reader(files: list[str], tmp_path: Path) -> 
     done = CliRunner().invoke(main, [*command, "--engine", "ray", "--reader", "ray"])
     assert done.exit_code == 0, done.output
     assert (
-        Counts.load(tmp_path / "counts.parquet").fingerprint
-        == count_files(files[:1], options=OWN).fingerprint
+        Counts.load(tmp_path / "counts.parquet").fingerprint == st.count(files[:1], reading=OWN).fingerprint
     )

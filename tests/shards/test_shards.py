@@ -14,14 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import spanish_tok as st
 from spanish_tok import ShardOptions, SpanishTokError, Tokenizer, decode_shards, normalize
 from spanish_tok.measure.verify import sample_sentences
-from spanish_tok.old_names import write_shards
 from spanish_tok.readers.options import ReadOptions
 from spanish_tok.shards import job as shard_job
 from spanish_tok.shards.job import ShardJob
-from spanish_tok.shards.reader import load_shards as read_shards
-from spanish_tok.shards.reader import read_manifest
+from spanish_tok.shards.reader import load_shards, read_manifest
 
 SMALL = ShardOptions(shard_bytes=20_000)
 COMMAND = [sys.executable, "-m", "spanish_tok"]
@@ -54,7 +53,7 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
 
 def test_every_record_in_order(files: list[Path], tmp_path: Path, tokenizer: Tokenizer) -> None:
     options = ShardOptions(append_eos=True, shard_bytes=20_000)
-    manifest = write_shards(files, tmp_path / "out", options=options)
+    manifest = st.shard(files, tmp_path / "out", options=options).to_dict()
     names = [shard["file"] for shard in manifest["shards"]]
     assert names == sorted(names)
     assert len(names) > 5
@@ -74,14 +73,14 @@ def test_the_same_bytes_for_any_workers_and_blocks(
     files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shard_job, "ROW_GROUP", 111)
-    write_shards(files, tmp_path / "1", options=SMALL, workers=1)
+    st.shard(files, tmp_path / "1", options=SMALL, engine=st.Local(1))
     for workers, block in ((2, 1000), (4, 70)):
-        write_shards(
+        st.shard(
             files,
             tmp_path / f"{workers}",
             options=SMALL,
-            workers=workers,
             reading=ReadOptions(block_bytes=block),
+            engine=st.Local(workers),
         )
         assert contents(tmp_path / f"{workers}") == contents(tmp_path / "1")
     shard = pq.ParquetFile(tmp_path / "1" / "tokens-00000-00000.parquet").metadata
@@ -94,7 +93,7 @@ def test_the_same_bytes_for_any_workers_and_blocks(
 def test_an_interrupted_job_goes_on(
     files: list[Path], tmp_path: Path, place: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_shards(files, tmp_path / "whole", options=SMALL)
+    st.shard(files, tmp_path / "whole", options=SMALL)
     write, written, again = ShardJob._write_groups, list[str](), list[str]()
 
     def failing(job: ShardJob, batches: list[pa.RecordBatch], path: Path) -> dict[str, int]:
@@ -105,10 +104,10 @@ def test_an_interrupted_job_goes_on(
 
     monkeypatch.setattr(ShardJob, "_write_groups", failing)
     with pytest.raises(KeyboardInterrupt):
-        write_shards(files, tmp_path / "out", options=SMALL, workers=1)
+        st.shard(files, tmp_path / "out", options=SMALL, engine=st.Local(1))
     assert not (tmp_path / "out" / "manifest.json").exists()
     with pytest.raises(SpanishTokError, match="run it again"):
-        read_shards(tmp_path / "out")
+        load_shards(tmp_path / "out")
     left = set(contents(tmp_path / "whole")) - set(written) - {"manifest.json"}
 
     def noting(job: ShardJob, batches: list[pa.RecordBatch], path: Path) -> dict[str, int]:
@@ -116,55 +115,54 @@ def test_an_interrupted_job_goes_on(
         return write(job, batches, path)
 
     monkeypatch.setattr(ShardJob, "_write_groups", noting)
-    write_shards(files, tmp_path / "out", options=SMALL)
+    st.shard(files, tmp_path / "out", options=SMALL)
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
     assert set(again) == left
     assert len(again) == len(left)
 
 
 def test_kill_9_and_again(files: list[Path], tmp_path: Path) -> None:
-    write_shards(files, tmp_path / "whole", options=SMALL)
+    st.shard(files, tmp_path / "whole", options=SMALL)
     code = (
-        "import os, signal, sys; from spanish_tok import ShardOptions; from spanish_tok.old_names import write_shards\n"
+        "import os, signal, sys; import spanish_tok as st\n"
         "from spanish_tok.shards.job import ShardJob\n"
         "write, count = ShardJob._write_groups, iter(range(99))\n"
         "def killing(job, batches, path):\n"
         "    next(count) == 4 and os.kill(os.getpid(), signal.SIGKILL)\n"
         "    return write(job, batches, path)\n"
         "ShardJob._write_groups = killing\n"
-        "write_shards(sys.argv[2:], sys.argv[1], options=ShardOptions(shard_bytes=20_000), workers=2)"
+        "st.shard(sys.argv[2:], sys.argv[1], shard_bytes=20_000, engine=st.Local(2))"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "out"), *map(str, files)])
     assert done.returncode == -signal.SIGKILL
     shard = next((tmp_path / "out").glob("*.parquet"))
     shard.write_bytes(shard.read_bytes()[:-100])  # damage is made good, too
-    write_shards(files, tmp_path / "out", options=SMALL)
+    st.shard(files, tmp_path / "out", options=SMALL)
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
 def test_a_finished_job_is_left_alone(files: list[Path], tmp_path: Path) -> None:
-    first = write_shards(files, tmp_path / "out", options=SMALL)
+    first = st.shard(files, tmp_path / "out", options=SMALL).to_dict()
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
-    assert write_shards(files, tmp_path / "out", options=SMALL) == first
+    assert st.shard(files, tmp_path / "out", options=SMALL).to_dict() == first
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == before
 
 
 def test_a_lost_shard_is_made_again(files: list[Path], tmp_path: Path) -> None:
-    write_shards(files, tmp_path / "out", options=SMALL)
+    st.shard(files, tmp_path / "out", options=SMALL)
     before = contents(tmp_path / "out")
     (tmp_path / "out" / "tokens-00000-00002.parquet").unlink()
-    write_shards(files, tmp_path / "out", options=SMALL)
+    st.shard(files, tmp_path / "out", options=SMALL)
     assert contents(tmp_path / "out") == before
 
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of another vocabulary."""
-    from spanish_tok.old_names import train_vocabulary
     from spanish_tok.vocab.counts.runs import count_runs
 
     folder = tmp_path_factory.mktemp("other")
-    train_vocabulary(count_runs(["el perro come y la perra duerme"] * 40), 195).save(folder / "v")
+    st.train(count_runs(["el perro come y la perra duerme"] * 40), size=195).save(folder / "v")
     return folder / "v"
 
 
@@ -173,63 +171,63 @@ def test_nothing_made_otherwise_is_reused(
     files: list[Path], tmp_path: Path, other: Path, finished: bool
 ) -> None:
     out = tmp_path / "out"
-    write_shards(files, out, options=SMALL)
+    st.shard(files, out, options=SMALL)
     if not finished:
         (out / "manifest.json").rename(out / "unfinished.json")
     before = contents(out)
     with pytest.raises(SpanishTokError, match="another vocabulary"):
-        write_shards(files, out, Tokenizer.load(other), options=SMALL)
+        st.shard(files, out, Tokenizer.load(other), options=SMALL)
     with pytest.raises(SpanishTokError, match="another options"):
-        write_shards(files, out, options=ShardOptions(append_eos=True, shard_bytes=20_000))
+        st.shard(files, out, options=ShardOptions(append_eos=True, shard_bytes=20_000))
     with pytest.raises(SpanishTokError, match="another input"):
-        write_shards(files[:1], out, options=SMALL)
+        st.shard(files[:1], out, options=SMALL)
     with pytest.raises(SpanishTokError, match="another kind"):
         decode_shards(write_and_return(files, tmp_path / "more"), out)
     assert contents(out) == before
     with pytest.raises(SpanishTokError, match="is not an empty folder"):
-        write_shards(files, tmp_path, options=SMALL)
+        st.shard(files, tmp_path, options=SMALL)
 
 
 def write_and_return(files: list[Path], folder: Path) -> Path:
-    write_shards(files, folder, options=SMALL)
+    st.shard(files, folder, options=SMALL)
     return folder
 
 
 def test_a_shard_of_another_job_under_the_right_name_is_made_again(
     files: list[Path], tmp_path: Path, other: Path
 ) -> None:
-    write_shards(files, tmp_path / "whole", options=SMALL)
-    write_shards(files, tmp_path / "other", Tokenizer.load(other), options=SMALL)
-    write_shards(files, tmp_path / "out", options=SMALL)
+    st.shard(files, tmp_path / "whole", options=SMALL)
+    st.shard(files, tmp_path / "other", Tokenizer.load(other), options=SMALL)
+    st.shard(files, tmp_path / "out", options=SMALL)
     name = "tokens-00000-00001.parquet"
     (tmp_path / "out" / name).write_bytes((tmp_path / "other" / name).read_bytes())
-    write_shards(files, tmp_path / "out", options=SMALL)
+    st.shard(files, tmp_path / "out", options=SMALL)
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
 def test_arrays_are_mapped_and_equal_the_shards(
     files: list[Path], tmp_path: Path, tokenizer: Tokenizer, other: Path
 ) -> None:
-    write_shards(files, tmp_path / "out", options=SMALL)
+    st.shard(files, tmp_path / "out", options=SMALL)
     for _ in range(2):  # built, then mapped
-        ids, offsets = read_shards(tmp_path / "out", tokenizer.vocabulary)
+        ids, offsets = load_shards(tmp_path / "out", tokenizer.vocabulary)
         assert isinstance(ids, np.memmap)
         assert (str(ids.dtype), str(offsets.dtype), len(offsets)) == ("uint16", "int64", 2501)
         assert [ids[a:b].tolist() for a, b in pairwise(offsets)] == [
             row["tokens"] for row in rows_of(tmp_path / "out")
         ]
     with pytest.raises(SpanishTokError, match="was made with the vocabulary"):
-        read_shards(tmp_path / "out", Tokenizer.load(other).vocabulary)
-    elsewhere = read_shards(tmp_path / "out", cache=tmp_path / "cache")
+        load_shards(tmp_path / "out", Tokenizer.load(other).vocabulary)
+    elsewhere = load_shards(tmp_path / "out", cache=tmp_path / "cache")
     assert np.array_equal(elsewhere.ids, ids)
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
 def test_arrays_of_a_damaged_shard_are_refused(files: list[Path], tmp_path: Path) -> None:
-    write_shards(files, tmp_path / "out", options=SMALL)
+    st.shard(files, tmp_path / "out", options=SMALL)
     shard = tmp_path / "out" / "tokens-00000-00002.parquet"
     shard.write_bytes(shard.read_bytes()[:-1] + b"x")
-    for read in (read_shards, lambda folder: decode_shards(folder, tmp_path / "text")):
+    for read in (load_shards, lambda folder: decode_shards(folder, tmp_path / "text")):
         with pytest.raises(SpanishTokError, match=r"00002\.parquet is missing or not as it was written"):
             read(tmp_path / "out")
     assert not list((tmp_path / "out").rglob("*.npy"))
@@ -237,12 +235,12 @@ def test_arrays_of_a_damaged_shard_are_refused(files: list[Path], tmp_path: Path
 
 def test_no_records_give_no_shards(files: list[Path], tmp_path: Path) -> None:
     with pytest.raises(SpanishTokError, match=r"c\.txt is empty: it holds no records"):
-        write_shards(files[2:], tmp_path / "out")
+        st.shard(files[2:], tmp_path / "out")
     assert not list((tmp_path / "out").glob("*.parquet"))
 
 
 def test_decoding_gives_the_normalized_text_back(files: list[Path], tmp_path: Path, other: Path) -> None:
-    write_shards(files, tmp_path / "out", options=ShardOptions(append_eos=True, shard_bytes=20_000))
+    st.shard(files, tmp_path / "out", options=ShardOptions(append_eos=True, shard_bytes=20_000))
     manifest = decode_shards(tmp_path / "out", tmp_path / "text").to_dict()
     table = pa.concat_tables(pq.read_table(tmp_path / "text" / row["file"]) for row in manifest["shards"])
     assert table["text"].to_pylist() == list(map(normalize, texts_of(files)))
@@ -255,9 +253,9 @@ def test_decoding_gives_the_normalized_text_back(files: list[Path], tmp_path: Pa
 
 def test_dropped_rows_are_counted(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": [1, 2, 3], "text": ["hola", None, "adiós"]}), tmp_path / "a.parquet")
-    manifest = write_shards(
+    manifest = st.shard(
         [tmp_path / "a.parquet"], tmp_path / "out", reading=ReadOptions(malformed="reject")
-    )
+    ).to_dict()
     assert (manifest["records"], manifest["rejected"], manifest["repaired"]) == (2, 1, 0)
     assert [row["id"] for row in rows_of(tmp_path / "out")] == ["1", "3"]
 
@@ -265,8 +263,8 @@ def test_dropped_rows_are_counted(tmp_path: Path) -> None:
 def test_datasets_pandas_and_polars_open_the_shards(files: list[Path], tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     pandas = pytest.importorskip("pandas")
-    write_shards(files, tmp_path / "out", options=SMALL)
-    read_shards(tmp_path / "out")  # its arrays lie in the same folder and disturb nobody
+    st.shard(files, tmp_path / "out", options=SMALL)
+    load_shards(tmp_path / "out")  # its arrays lie in the same folder and disturb nobody
     expected = [row["tokens"] for row in rows_of(tmp_path / "out")]
     loaded = datasets.load_dataset(
         "parquet",

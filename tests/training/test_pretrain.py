@@ -16,12 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import spanish_tok as st
 from spanish_tok import SpanishTokError, Tokenizer
 from spanish_tok.files import shipped
-from spanish_tok.old_names import train_vocabulary, write_shards
 from spanish_tok.options import changed
-from spanish_tok.shards.reader import TokenArrays
-from spanish_tok.shards.reader import load_shards as read_shards
+from spanish_tok.shards.reader import TokenArrays, load_shards
 from spanish_tok.t5.checkpoint import Checkpoint
 from spanish_tok.training.held_out import split
 from spanish_tok.training.pretrain_options import PretrainOptions
@@ -74,13 +73,13 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pq.write_table(
         pa.table({"id": [str(i) for i in range(len(texts))], "text": texts}), folder / "es.parquet"
     )
-    write_shards([folder / "es.parquet"], folder / "tokens")
+    st.shard([folder / "es.parquet"], folder / "tokens")
     return folder / "tokens"
 
 
 @pytest.fixture(scope="module")
 def arrays(shards: Path) -> TokenArrays:
-    return read_shards(shards)
+    return load_shards(shards)
 
 
 @pytest.fixture(scope="module")
@@ -391,7 +390,7 @@ def test_a_training_can_start_from_a_model(
     ended = T5.load(start).state_dict()
     assert all(torch.equal(tensor, ended[name]) for name, tensor in training.model.state_dict().items())
     assert training.state.step == 0
-    other = train_vocabulary(count_runs(["el perro come y la perra duerme"] * 50), size=192, sentinels=100)
+    other = st.train(count_runs(["el perro come y la perra duerme"] * 50), size=192, sentinels=100)
     with pytest.raises(SpanishTokError, match="another vocabulary"):
         model_of(replace(SMALL, start=start), other)
 

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import spanish_tok
 from spanish_tok import Counts, SpanishTokError, count, merge, normalize
 from spanish_tok.files import shipped
 from spanish_tok.kernels.text.count import RUN_LIMIT, SEEN_AT_MOST
-from spanish_tok.old_names import count_files
 from spanish_tok.vocab.counts.runs import count_runs
 
 RUN = re.compile("[a-záéíóúüñªº]+|[0-9]+|[^a-záéíóúüñªº0-9]+")
@@ -200,7 +200,7 @@ def test_files_of_text_and_of_counts_add_up(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("uno dos\ndos\n", encoding="utf-8")
     pq.write_table(pa.table({"id": [1], "text": ["tres"]}), tmp_path / "b.parquet")
     count_runs(["dos"]).save(tmp_path / "c.parquet")
-    counts = count_files([tmp_path / name for name in ("a.txt", "b.parquet", "c.parquet")])
+    counts = spanish_tok.count([tmp_path / name for name in ("a.txt", "b.parquet", "c.parquet")])
     assert as_dict(counts) == {"▁dos": 3, "▁tres": 1, "▁uno": 1}
 
 

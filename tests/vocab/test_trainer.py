@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 import pytest
 import sentencepiece
 
+import spanish_tok as st
 from spanish_tok import Counts, SpanishTokError, Tokenizer, TrainOptions, Vocabulary, merge, verify
 from spanish_tok.files import shipped
-from spanish_tok.old_names import train_vocabularies, train_vocabulary
 from spanish_tok.progress import Bar
 from spanish_tok.text.alphabet import SPANISH
 from spanish_tok.vocab.audit import unreachable_pieces
@@ -37,7 +37,7 @@ def shipped_counts() -> Counts:
 def test_the_shipped_vocabulary_is_what_training_gives(
     shipped_counts: Counts, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
-    vocabulary = train_vocabulary(shipped_counts, size=5000, threads=1)
+    vocabulary = st.train(shipped_counts, size=5000, engine=st.Local(1))
     assert vocabulary.fingerprint == tokenizer.vocabulary.fingerprint
     vocabulary.save(tmp_path)
     for file in sorted(shipped("vocab/es-5000").iterdir()):
@@ -46,16 +46,15 @@ def test_the_shipped_vocabulary_is_what_training_gives(
 
 @pytest.mark.parametrize("threads", [2, 5, 16])
 def test_threads_do_not_matter(counts: Counts, threads: int) -> None:
-    one = train_vocabulary(counts, size=1000, threads=1)
-    assert train_vocabulary(counts, size=1000, threads=threads).fingerprint == one.fingerprint
+    one = st.train(counts, size=1000, engine=st.Local(1))
+    assert st.train(counts, size=1000, engine=st.Local(threads)).fingerprint == one.fingerprint
 
 
 def test_another_process_gives_the_same_files(tmp_path: Path) -> None:
     code = (
-        "import sys; from spanish_tok.vocab.counts import count_runs\n"
-        "from spanish_tok.old_names import train_vocabulary\n"
-        "counts = count_runs(['el perro come, la perra duerme', 'los perros ladran'] * 30)\n"
-        "train_vocabulary(counts, 195).save(sys.argv[1])"
+        "import sys; import spanish_tok as st\n"
+        "texts = ['el perro come, la perra duerme', 'los perros ladran'] * 30\n"
+        "st.train(texts=texts, size=195).save(sys.argv[1])"
     )
     for name in ("a", "b"):
         subprocess.run([sys.executable, "-c", code, str(tmp_path / name)], check=True)
@@ -66,11 +65,11 @@ def test_another_process_gives_the_same_files(tmp_path: Path) -> None:
 
 def test_each_of_several_sizes_is_the_one_trained_alone(counts: Counts) -> None:
     sizes = [300, 1000, 2000, 5000]
-    together = train_vocabularies(counts, sizes)
+    together = st.train(counts, size=sizes)
     assert list(together) == sizes
     for size, vocabulary in together.items():
         assert len(vocabulary) == size
-        assert vocabulary.fingerprint == train_vocabulary(counts, size).fingerprint
+        assert vocabulary.fingerprint == st.train(counts, size=size).fingerprint
 
 
 def test_all_characters_are_pieces_and_no_piece_crosses_a_run(tokenizer: Tokenizer) -> None:
@@ -124,7 +123,7 @@ def assert_all_are_reached(vocabulary: Vocabulary) -> None:
 
 
 def test_no_piece_is_shadowed_at_any_size(counts: Counts) -> None:
-    for vocabulary in train_vocabularies(counts, [300, 1000, 2000, 5000, 8000]).values():
+    for vocabulary in st.train(counts, size=[300, 1000, 2000, 5000, 8000]).values():
         assert_all_are_reached(vocabulary)
 
 
@@ -143,9 +142,9 @@ def test_the_released_vocabulary_reaches_all_pieces_and_the_first_does_not(token
 def test_counts_of_a_few_words_reach_all_pieces_too() -> None:
     counts = count_runs(["el perro come y la perra duerme", "perros perrito os vosotros"] * 5)
     with pytest.raises(SpanishTokError, match="these counts allow") as caught:
-        train_vocabulary(counts, 5000)
+        st.train(counts, size=5000)
     largest = int(str(caught.value).split("allow ")[1].split()[0])
-    for vocabulary in train_vocabularies(counts, [*range(190, largest + 1, 7), largest]).values():
+    for vocabulary in st.train(counts, size=[*range(190, largest + 1, 7), largest]).values():
         assert_all_are_reached(vocabulary)
 
 
@@ -159,7 +158,7 @@ def test_no_piece_is_shadowed_from_1000_to_32000_ids(shipped_counts: Counts, kin
     elif kind == "words":  # letters alone
         table = table.filter(pc.match_substring_regex(table["run"], "^▁[a-záéíóúüñ]+$"))
     sizes = [1000, 2000, 4000, 5000, 8000, 16_000, 32_000]
-    for vocabulary in train_vocabularies(merge([Counts(table)]), sizes).values():
+    for vocabulary in st.train(merge([Counts(table)]), size=sizes).values():
         assert_all_are_reached(vocabulary)
 
 
@@ -169,7 +168,7 @@ def test_ids_go_by_score(tokenizer: Tokenizer) -> None:
 
 
 def test_fewer_sentinels_make_room_for_pieces(counts: Counts) -> None:
-    vocabulary = train_vocabulary(counts, size=500, sentinels=10)
+    vocabulary = st.train(counts, size=500, sentinels=10)
     assert len(vocabulary) == 500
     assert vocabulary.pieces[-1] == "<extra_id_0>"
     assert vocabulary.pieces[490] == "<extra_id_9>"
@@ -179,44 +178,44 @@ def test_fewer_sentinels_make_room_for_pieces(counts: Counts) -> None:
 def test_too_large_a_size_names_the_largest_which_then_works() -> None:
     counts = count_runs(["el perro come y la perra duerme"] * 5)
     with pytest.raises(SpanishTokError, match=r"5,000 is too large: these counts allow (\d+) ids") as caught:
-        train_vocabulary(counts, 5000)
+        st.train(counts, size=5000)
     largest = int(str(caught.value).split("allow ")[1].split()[0])
-    assert len(train_vocabulary(counts, largest)) == largest
-    assert len(train_vocabulary(counts, largest - 1)) == largest - 1
+    assert len(st.train(counts, size=largest)) == largest
+    assert len(st.train(counts, size=largest - 1)) == largest - 1
     with pytest.raises(SpanishTokError, match="too large"):
-        train_vocabulary(counts, largest + 1)
+        st.train(counts, size=largest + 1)
 
 
 def test_too_small_a_size_names_the_smallest_which_then_works(counts: Counts) -> None:
     with pytest.raises(SpanishTokError, match=r"150 is too small.*need 188.*Take 188 or more"):
-        train_vocabulary(counts, 150)
-    assert len(train_vocabulary(counts, 188)) == 188
+        st.train(counts, size=150)
+    assert len(st.train(counts, size=188)) == 188
 
 
 def test_empty_counts_are_refused() -> None:
     with pytest.raises(SpanishTokError, match="counts are empty"):
-        train_vocabulary(count_runs([""]))
+        st.train(count_runs([""]))
 
 
 def test_counts_with_a_strange_character_are_refused() -> None:
     counts = Counts(pa.table([["▁año", "▁ж"], [5, 3]], schema=SCHEMA))
     with pytest.raises(SpanishTokError, match="'ж', which the alphabet lacks"):
-        train_vocabulary(counts, 300)
+        st.train(counts, size=300)
     with pytest.raises(SpanishTokError, match="a run with ▁ inside"):
-        train_vocabulary(Counts(pa.table([["▁a▁b"], [5]], schema=SCHEMA)), 188)
+        st.train(Counts(pa.table([["▁a▁b"], [5]], schema=SCHEMA)), size=188)
 
 
 def test_long_and_odd_runs_train() -> None:
     draw = random.Random(5)
     texts = ["".join(draw.choices("ñáq", k=draw.randint(50, 900))) for _ in range(300)]
-    vocabulary = train_vocabulary(count_runs(texts), 300)
+    vocabulary = st.train(count_runs(texts), size=300)
     assert len(vocabulary) == 300
 
 
 def test_options_change_the_result_and_are_recorded(counts: Counts) -> None:
     options = TrainOptions(seeds=20_000, shrink=0.9)
-    vocabulary = train_vocabulary(counts, 1000, options=options)
-    assert vocabulary.fingerprint != train_vocabulary(counts, 1000).fingerprint
+    vocabulary = st.train(counts, size=1000, options=options)
+    assert vocabulary.fingerprint != st.train(counts, size=1000).fingerprint
     assert vocabulary.notes["training"]["shrink"] == 0.9
     assert (vocabulary.notes["counts"], vocabulary.notes["trainer"]) == (counts.fingerprint, 2)
 
@@ -234,7 +233,7 @@ def test_progress_tells_rounds_and_loss(counts: Counts) -> None:
             self.notes.append(text)
 
     recorder = Recorder()
-    train_vocabulary(counts, 1000, progress=recorder)
+    st.train(counts, size=1000, progress=recorder)
     assert 0.5 < recorder.done <= 1.5
     first, *rounds = recorder.notes
     assert first == "looking for candidates"
