@@ -13,7 +13,7 @@ First the tokens of held-out text. Then a T5-tiny for each vocabulary and seed, 
 text (half of each corpus), by `pretrain` with its shipped recipe; its figure is bits per byte of the same masked words.
 DIR takes vocabularies and checkpoints, `--results` the figures: a file for the tokens, and one for each vocabulary and
 seed. Run again after an interruption, it goes on; the second command prints the tables of what is there. `--only NAME`
-trains with some of the vocabularies. `--text MB` trains sentencepiece and tokenizers on an even sample of so much, and
+leaves the other vocabularies out. `--text MB` trains sentencepiece and tokenizers on an even sample of so much, and
 `--limit RECORDS` reads no more of each corpus.
 """
 
@@ -29,7 +29,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from machine import describe
-from vocabularies_summary import RESULTS, SECOND, TOKENS, slug, summary
+from vocabularies_summary import MEGABYTES, NAMES, RESULTS, SECOND, TOKENS, file_of, summary
 from vocabularies_trained import IDS, SPOKEN, WRITTEN, Texts, read, train_all
 from vocabulary_sizes import Coder, kept
 
@@ -138,9 +138,11 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--output", type=Path, required=True, help="for vocabularies and checkpoints")
     parser.add_argument("--results", type=Path, default=RESULTS, help="for the figures")
-    parser.add_argument("--megabytes", type=float, default=16, help="of text that each T5 is trained on")
+    parser.add_argument(
+        "--megabytes", type=float, default=MEGABYTES, help="of text that each T5 is trained on"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--only", nargs="+", help="these vocabularies")
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME")
     parser.add_argument("--text", type=float, default=0, help="MB for sentencepiece and tokenizers; 0: all")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of sentencepiece")
     parser.add_argument("--limit", type=int, default=0, help="records of each corpus that are read; 0: all")
@@ -150,18 +152,17 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     training, held_out = read(arguments.folder, arguments.limit)
     words = arguments.folder / "corpus-words" / "wordfreq-es.parquet"
-    paths = train_all(training, words, arguments.output, arguments.text, arguments.threads)
-    kept(arguments.results / TOKENS, partial(measure_tokens, paths, held_out))
+    paths = train_all(arguments.only, training, words, arguments.output, arguments.text, arguments.threads)
+    if len(paths) == len(NAMES):
+        kept(arguments.results / TOKENS, partial(measure_tokens, paths, held_out))
     texts = first_of_each(training, int(arguments.megabytes * 1e6))
-    for seed in (
-        [] if arguments.tokens_only else arguments.seeds
-    ):  # so that early tables have all vocabularies
-        for name in arguments.only or paths:
-            run = f"{slug(name)}-seed{seed}"
-            folder = arguments.output / f"{run}-{arguments.megabytes:g}MB"
-            make = partial(measure_model, name, paths[name], texts, held_out, seed, folder)
-            kept(arguments.results / f"{run}.json", make)
-    print(summary(arguments.results))
+    runs = [(seed, name) for seed in arguments.seeds for name in paths]  # so that early tables have all names
+    for seed, name in [] if arguments.tokens_only else runs:
+        file = file_of(name, arguments.megabytes, seed)
+        folder = arguments.output / file.removesuffix(".json")
+        make = partial(measure_model, name, paths[name], texts, held_out, seed, folder)
+        kept(arguments.results / file, make)
+    print(summary(arguments.results, arguments.megabytes))
 
 
 if __name__ == "__main__":

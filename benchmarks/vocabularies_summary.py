@@ -1,6 +1,6 @@
 """Print the tables of `vocabularies.py`, from whatever figures are there.
 
-    python benchmarks/vocabularies_summary.py [FOLDER]
+    python benchmarks/vocabularies_summary.py [FOLDER] [--megabytes 16]
 
 The folder holds tokens.json and a file for each vocabulary and seed. Differences from version 2 are taken in pairs of
 seeds, with the 95 % interval of Student's t; a seed that one of the two lacks is left out.
@@ -14,6 +14,7 @@ from typing import Any
 
 from spanish_tok.files import read_json
 
+MEGABYTES = 16
 RESULTS = Path(__file__).parent / "results" / "vocabularies"
 TOKENS = "tokens.json"
 FIRST, SECOND, UNIGRAM = "version 1", "version 2", "sentencepiece Unigram"
@@ -22,19 +23,22 @@ STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # 0.975 quantile of t for s
 Runs = Mapping[str, Mapping[int, Mapping[str, Any]]]  # vocabulary -> seed -> figures
 
 
-def slug(name: str) -> str:
-    """Return the part of a file's name that stands for a vocabulary.
+def file_of(name: str, megabytes: float, seed: int | str) -> str:
+    """Return the name of the file that holds the figures of a run.
 
-    >>> slug("version 2")
-    'version-2'
+    >>> file_of("version 2", 16, 0)
+    'version-2-16MB-seed0.json'
     """
-    return name.replace(" ", "-")
+    return f"{name.replace(' ', '-')}-{megabytes:g}MB-seed{seed}.json"
 
 
-def runs_in(folder: Path) -> Runs:
-    """Return the figures of each run that is there."""
-    found = [read_json(file) for file in sorted(folder.glob("*-seed*.json"))]
-    return {name: {run["seed"]: run for run in found if run["vocabulary"] == name} for name in NAMES}
+def runs_in(folder: Path, megabytes: float) -> Runs:
+    """Return the figures of each run over so much text that is there."""
+    found = {
+        name: [read_json(file) for file in sorted(folder.glob(file_of(name, megabytes, "*")))]
+        for name in NAMES
+    }
+    return {name: {run["seed"]: run for run in its} for name, its in found.items()}
 
 
 def tokens_table(figures: Mapping[str, Mapping[str, Any]]) -> str:
@@ -101,12 +105,12 @@ def missing(runs: Runs, seeds: Sequence[int] = (0, 1, 2)) -> list[str]:
     return [f"{name}, seed {seed}" for seed in seeds for name in NAMES if seed not in runs[name]]
 
 
-def summary(folder: Path) -> str:
+def summary(folder: Path, megabytes: float = MEGABYTES) -> str:
     """Return all tables that the figures of a folder allow."""
     parts = []
     if (folder / TOKENS).exists():
         parts.append(tokens_table(read_json(folder / TOKENS)))
-    runs = runs_in(folder)
+    runs = runs_in(folder, megabytes)
     if any(runs.values()):
         parts.append(bits_table(runs))
     if left := missing(runs):
@@ -117,7 +121,11 @@ def summary(folder: Path) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path, nargs="?", default=RESULTS)
-    print(summary(parser.parse_args().folder))
+    parser.add_argument(
+        "--megabytes", type=float, default=MEGABYTES, help="of text that each T5 was trained on"
+    )
+    arguments = parser.parse_args()
+    print(summary(arguments.folder, arguments.megabytes))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The five vocabularies of `vocabularies.py`, and the text that they are trained and measured on."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -91,9 +91,9 @@ def lines_of(training: Mapping[str, pa.ChunkedArray], megabytes: float) -> Itera
 
 
 def train_all(
-    training: Mapping[str, pa.ChunkedArray], words: Path, output: Path, text_mb: float, threads: int
+    names: Collection[str], training: Texts, words: Path, output: Path, text_mb: float, threads: int
 ) -> dict[str, Path]:
-    """Train what is not there yet; name -> vocabulary."""
+    """Train those of the vocabularies that are not there yet; name -> vocabulary."""
     text = output / "text.txt"
 
     def spm(kind: str, path: Path) -> None:
@@ -113,7 +113,8 @@ def train_all(
             lambda path: train_bpe(lines_of(training, text_mb), path, IDS),
         ),
     }
-    for name, (file, make) in made.items():
+    asked = {name: made[name] for name in names}
+    for name, (file, make) in asked.items():
         if not (output / file).exists():
             print(f"training {name}", flush=True)
             begun = time.perf_counter()
@@ -121,5 +122,5 @@ def train_all(
             print(f"  {time.perf_counter() - begun:.0f} s", flush=True)
     return {
         name: output / file if file.endswith(".model") else (output / file).parent
-        for name, (file, _) in made.items()
+        for name, (file, _) in asked.items()
     }

@@ -36,9 +36,12 @@ def test_the_summary_of_five_vocabularies_takes_what_is_there(tmp_path: Path) ->
     }
     write(tmp_path, "tokens.json", figures)
     for seed, (first, second) in enumerate([(2.5, 2.4), (2.7, 2.5)]):
-        write(tmp_path, f"version-1-seed{seed}.json", run_of("version 1", seed, first))
-        write(tmp_path, f"version-2-seed{seed}.json", run_of("version 2", seed, second))
-    write(tmp_path, "sentencepiece-BPE-seed2.json", run_of("sentencepiece BPE", 2, 3.0))  # without its pair
+        write(tmp_path, f"version-1-16MB-seed{seed}.json", run_of("version 1", seed, first))
+        write(tmp_path, f"version-2-16MB-seed{seed}.json", run_of("version 2", seed, second))
+    write(
+        tmp_path, "sentencepiece-BPE-16MB-seed2.json", run_of("sentencepiece BPE", 2, 3.0)
+    )  # without its pair
+    write(tmp_path, "version-1-2MB-seed2.json", run_of("version 1", 2, 9.0))  # of less text
     lines = printed(str(SUMMARY), str(tmp_path)).splitlines()
     assert (
         "| news | 1,234 | 100 | 101 | 102 | 103 | 104 | 0.950 [0.940, 0.960] | 0.950 [0.940, 0.960] |"
