@@ -155,13 +155,13 @@ class TrainingLoop(ABC, Generic[R]):
                 for figures in self.steps():
                     bar.advance()
                     bar.note(self.note(figures))
+                self.log.draw()
+                self.finish()
             except KeyboardInterrupt:
                 self._keep_whole_steps()
                 raise KeyboardInterrupt(
                     f"{self.state.step:,} steps are saved in {self.save()}. Repeat the call: it resumes there."
                 ) from None
-            self.log.draw()
-            self.finish()
 
     def finish(self) -> None:
         """Do what is left after the last step; nothing here."""

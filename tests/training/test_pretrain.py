@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
@@ -165,11 +166,20 @@ def test_ctrl_c_saves_a_checkpoint(
         def note(self, text: str) -> None:
             assert "tokens/s" in text
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(
+        KeyboardInterrupt, match=r"5 steps are saved in .*0000005\. Repeat the call: it resumes"
+    ):
         interrupted.run(Interrupting())  # type: ignore[arg-type]
     assert newest_checkpoint(tmp_path) == tmp_path / "checkpoint-0000005"
+    last = trained(arrays, tokenizer, recipe, tmp_path)
+    with (
+        patch.object(last.log, "draw", side_effect=KeyboardInterrupt),
+        pytest.raises(KeyboardInterrupt, match="12 steps are saved"),
+    ):
+        last.run()
     trained(arrays, tokenizer, recipe, tmp_path).run()
     assert losses(tmp_path) == losses(uninterrupted)
+    assert (tmp_path / "loss.png").exists()
 
 
 def test_a_half_written_checkpoint_is_passed_over(tmp_path: Path) -> None:
