@@ -32,9 +32,9 @@ test-all: $(VENV)/dev test-bounds
 	$(PYTEST)
 	FUZZ=10000 $(PYTEST) -rP tests/fuzz
 
-# the suite with checked indices; in a cache of its own, as a warm one would run unchecked code
+# the suite with checked indices; in a cache of its own, as a warm one would run unchecked code; pages run no kernel else
 test-bounds: $(VENV)/dev
-	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$$(mktemp -d) $(PYTEST) -m "not slow"
+	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$$(mktemp -d) $(PYTEST) -m "not slow" --ignore tests/docs
 
 test-kills: $(VENV)/dev
 	$(BIN)/python -m tests.broken_off kill --number $(KILLS) --seed $(SEED)

@@ -23,6 +23,7 @@ from spanish_tok.files import atomic_path
 
 Precision = Literal["float32", "bfloat16", "int8"]
 MOST_HEADER = 100_000_000  # bytes; the format's own bound
+MOST_DIMENSIONS, MOST_LENGTH = 32, 1 << 40  # of a shape: what NumPy can hold, also where one length is 0
 BLOCK = 1 << 24  # bytes that are copied at a time
 
 # the format's name of a type -> NumPy's; bfloat16 as the upper halves of float32 numbers
@@ -171,6 +172,8 @@ def _entry(
         kind, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
         if not isinstance(kind, str) or not all(type(n) is int and n >= 0 for n in (*shape, begin, end)):
             raise ValueError
+        if len(shape) > MOST_DIMENSIONS or max(shape, default=0) > MOST_LENGTH:
+            raise ValueError
     except (KeyError, TypeError, ValueError):
         raise _damaged(path, f"the header's entry {name} is damaged") from None
     return kind, tuple(shape), (begin, end)
@@ -193,7 +196,8 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     """Return the metadata of a safetensors file that `read_tensors` can read."""
     metadata = _header(path)[0].get("__metadata__")
-    return dict(metadata) if isinstance(metadata, dict) else {}
+    entries = metadata.items() if isinstance(metadata, dict) else ()
+    return {name: value for name, value in entries if isinstance(value, str)}
 
 
 def write_tensors(

@@ -77,8 +77,9 @@ class Log(Generic[R]):
         return sum(losses) / max(len(losses), 1)
 
     def draw(self) -> list[Path]:
-        """Draw loss.png and loss.svg beside the log."""
-
+        """Draw loss.png and loss.svg beside the log; nothing where it has no rows."""
+        if not self.rows:
+            return []
         return [draw(self.rows, self.path.with_name(f"loss.{kind}")) for kind in ("png", "svg")]
 
 

@@ -256,10 +256,10 @@ class Pretraining(TrainingLoop[StepRecord]):
         Of a run by "wsd" that was given more steps, the checkpoint before its fall is the newest such one.
         """
         notes, ours = notes_of(checkpoint), self.options
-        steps, cooldown = (notes["recipe"].get(name) for name in ("steps", "cooldown"))
+        steps, cooldown = notes["recipe"].get("steps", 0), notes["recipe"].get("cooldown", 0.0)
         if ours.schedule != "wsd" or (steps, cooldown) == (ours.steps, ours.cooldown):
             return True
-        return bool(notes["step"] <= min(fall_of(steps, cooldown), ours.fall))
+        return 0 <= cooldown < 1 and bool(notes["step"] <= min(fall_of(steps, cooldown), ours.fall))
 
     def _refuse_another(self, checkpoint: Path) -> None:
         """Raise SpanishTokError if a checkpoint belongs to another training than this one."""

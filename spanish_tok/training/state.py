@@ -67,7 +67,7 @@ class TrainingState:
 
 
 NOTES = {name.removesuffix("?"): shape for name, shape in shape_of(TrainingState).items()} | {
-    "recipe": dict,
+    "recipe": {"steps?": COUNT, "cooldown?": float},
     "vocabulary": str,
     "records": COUNT,
     "tokens_per_epoch": COUNT,
