@@ -91,6 +91,13 @@ class Beams:
         Of the 2k best continuations the first k may finish, the best k that did not finish run on; it is done when
         k have finished and the best running one cannot overtake them at its present length (transformers' rule).
         """
+        # Two beams, three ids, 0 ends. The 4 best of
+        #
+        #     beam 0   -1.4  -2.0  -1.7
+        #     beam 1   -2.5  -2.2  -3.0
+        #
+        # are (beam 0, id 0), (0, 2), (0, 1), (1, 1). The first of them ends and is among the first 2: it has finished.
+        # (0, 2) and (0, 1) run on, both from beam 0: parents 0 0, scores -1.7 -2.0. Ranks 2 and 3 could not finish.
         k, ids = options.num_beams, totals.shape[1]
         flat = totals.ravel()
         best = np.argpartition(-flat, min(2 * k, len(flat) - 1))[: 2 * k]

@@ -93,6 +93,13 @@ def corrupt_row(row, options, state, inputs, targets):
 
     Within a part all placements of its spans with a token between two of them are equally likely.
     """
+    # The row 11 12 13 14 </s> 21 22 23 has two parts, of 4 and 3 tokens: room 4 3. Say that spans of 2 and 1 tokens are
+    # drawn. The first has 3 places in part 0 and 2 in part 1; it falls into part 0, which keeps room for 1 token (a
+    # token stays between two spans). The second has 1 place there and 3 in part 1, and falls into part 1. With the
+    # sentinels 99, 98, ... a row may then become
+    #
+    #     inputs   11 12 99 </s> 21 98 23 </s>
+    #     targets  99 13 14 98 22 </s>
     rate, mean_span, first_sentinel, sentinels, step, eos = options
     room = np.empty(row.size + 1, np.int64)
     parts, begin, free = 0, 0, 0

@@ -7,6 +7,9 @@ a product. Values lie in groups of 64 columns: values[(i // 64, j, i % 64)], so 
 Both are float32, or int16 with one scale for each key and each value, which makes them as exact as 15 bits.
 """
 
+# With d_kv 64, number i of key 70 lies at (1 * 64 + i) * 64 + 6: panel 1, lane 6. With room for 128 values, number i of
+# value 70 lies at (0 * 128 + 70) * 64 + i: it is one row of the only group.
+
 import numpy as np
 from numba import types
 from numba.extending import overload

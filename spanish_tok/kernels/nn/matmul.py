@@ -7,6 +7,9 @@ the weights of 64 outputs for one input, no sum runs across lanes, and each outp
 inputs: so a row's result is the same in any batch.
 """
 
+# W of 70 rows and 3 columns has two panels of 3 * 64 numbers; W[65, 2] lies in panel 1, lane 1, column 2:
+# packed[1 * 3 * 64 + 2 * 64 + 1].
+
 import numpy as np
 from numba import types
 from numba.extending import overload

@@ -7,6 +7,9 @@ even i, behind it that of i + 1; a last column alone is paired with zeros. Sums 
 added up in float32 in the order of the inputs: so a row's result is the same in any batch and on any processor.
 """
 
+# W of 70 rows and 3 columns, 4 with the zeros: W[65, 2] lies in panel 1, lane 1, in the pair of the columns 2 and 3:
+# packed[(1 * 4 + 2) * 64 + 2 * 1].
+
 import numpy as np
 from numba import types
 from numba.extending import overload

@@ -8,6 +8,21 @@ d_ff, gated: 0 ReLU, 1 GELU, 2 SiLU); buffers = (x, y, z, scores): float32 rows,
 more. x and y hold d_model columns, z the widest product, scores one score a key.
 """
 
+# The numbers of the matrices:
+#
+#     of an encoder's layer   4 * layer + 0 queries, keys, values   1 output of attention   2, 3 feed-forward
+#     of a decoder's layer    6 * layer + 0, 1 attention to itself   2, 3 queries and output of attention to the text
+#                             4, 5 feed-forward
+#     behind a decoder        6 * layers the output layer   6 * layers + 1 + layer keys and values of the text
+#
+# The panels of one are weights[starts[0, number]:starts[0, number + 1]].
+#
+# With 4 heads of d_kv 64, a row of z that matrix 4 * layer wrote holds queries in the columns 0-255, keys in 256-511,
+# values in 512-767, those of head 2 at 128-191, 384-447 and 640-703.
+#
+# Step 5 of a decoder whose cache has room for 64: the new key is number 5; bias[head, 58 + j] is added to the score of
+# key j, so that the new one, of distance 0, gets column 63.
+
 import numpy as np
 
 from spanish_tok.kernels import kernel

@@ -11,6 +11,12 @@ normalized and segmented. No piece crosses a space, so that chunks can be encode
            An unused entry is all zero, which is right for the empty chunk too.
 """
 
+# The chunk "hola," of 5 bytes, which becomes the ids 1884 and 6, is in its entry
+#
+#     0x2C616C6F68 (its bytes, the first one lowest) | 5 << 56 | 6 << 16 | 1884 | 2 << 48
+#
+# One comparison of two words tells whether a chunk is there, two stores write up to seven ids.
+
 import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
 
@@ -160,6 +166,10 @@ def _encode_while_it_fits(data, offsets, r, i, table, automaton, cache, eos, scr
     scratch: uint8[n] text, int64[m] and int64[m] for `segment`. Returns (r, i, at, chunks that were not in the cache,
     bytes that the text needs at most, entries that the other arrays need).
     """
+    # "hola hola, sol" with an empty cache: "hola" is not in it, becomes " hola", is cut into 1884, and put there.
+    # `_encode_known` reads on, up to "hola,", which it does not know; that is cut into 1884 6, and "sol" into 596.
+    # out is 1884 1884 6 596, and three chunks were missed. Were `text` too small for "hola,", the answer would be
+    # (r, 5, 1, 1, 5 * growth + 1, 0): the caller enlarges it, and calls again from byte 5, with one id written.
     class_of, following, first, pieces = automaton
     text, best, piece_to = scratch
     misses = 0

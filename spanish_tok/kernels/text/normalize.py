@@ -36,6 +36,9 @@ class PackedTable(NamedTuple):
     kinds: NDArray[np.uint8]
     growth: int
 
+    # Á is U+00C1: pages[page_of[0x00], 0xC1] is p << 8 | 2 where targets[p:p + 2] is "á". The pair A and U+0301 is
+    # pairs[0x41 << 6 | 0x01], which says the same.
+
 
 @inner_kernel
 def decode_character(data, i, end):

@@ -29,6 +29,9 @@ class Automaton(NamedTuple):
     first: NDArray[np.uint32]
     pieces: NDArray[np.int64]
 
+    # The piece `▁hola` of the score -9.5146484375 and the id 1884 is -9743 << 32 | 5 << 16 | 1884: its score is taken
+    # out by >> 32, which keeps the sign, its length and id by >> 16 & 0xFFFF and & 0xFFFF.
+
 
 @kernel
 def grow_trie(data, offsets, class_of, classes):

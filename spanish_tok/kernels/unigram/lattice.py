@@ -28,6 +28,9 @@ class Lattice(NamedTuple):
     pieces: NDArray[np.int32]
     lengths: NDArray[np.uint8]
 
+    # The run "ab" with the pieces 0 "a", 1 "b" and 2 "ab": offsets 0 2; two edges start at position 0, "a" and "ab",
+    # one at position 1, "b": starts 0 2 3, pieces 0 2 1, lengths 1 2 1. Its ways are a b and ab.
+
 
 @kernel
 def e_step(lattice, first, last, probability, expected):

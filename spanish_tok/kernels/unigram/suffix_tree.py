@@ -73,6 +73,16 @@ def suffix_tree(symbols, offsets, counts, order):
 
     order: int64[positions], positions sorted by their suffix. counts: int64[runs].
     """
+    # The runs "ab", 3 times, and "abc", twice, are the symbols 1 2 1 2 3 with the offsets 0 2 5. Sorted suffixes:
+    #
+    #     position        0 "ab"   2 "abc"   1 "b"   3 "bc"   4 "c"
+    #     symbols shared    0         2         0       1        0     with the one before
+    #     node              1         2         3       4        5     0 is the root
+    #     its weight        5         2         5       2        2     how often it occurs, as a prefix too
+    #
+    # so that parent is 0 0 1 0 3 0, depth 0 2 3 1 2 1, and leaf, by position, 1 3 2 4 5. `stack` holds the nodes
+    # from the root to the suffix before, 0 1 2 after "abc". "b" shares nothing with it: 2 and 1 leave the stack, and
+    # each gives its weight to its parent. A node is inserted where a suffix branches off in the midst of an edge.
     positions = symbols.size
     run_of = np.empty(positions, np.int32)
     for run in range(counts.size):
