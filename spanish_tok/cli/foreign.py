@@ -6,14 +6,12 @@ from typing import Any
 import click
 
 import spanish_tok as st
-from spanish_tok.cli.options import FOLDER, given, reading, reads_files, vocab_option
+from spanish_tok.cli.options import FOLDER, given, reading, reads_files, texts_option, vocab_option
 
 
 @click.command()
 @click.argument("model", type=FOLDER)
-@click.option(
-    "--text", "texts", multiple=True, metavar="FILE", help="Text to keep the pieces of; several times."
-)
+@texts_option("Text to keep the pieces of, one file or more.")
 @click.option("--counts", type=FOLDER, metavar="FILE", help="A table (piece, count) instead of text.")
 @click.option("--size", type=click.IntRange(1), help="Ids in all; default: all pieces in use.")
 @click.option(
@@ -23,13 +21,13 @@ from spanish_tok.cli.options import FOLDER, given, reading, reads_files, vocab_o
 @click.option("--save-counts", type=FOLDER, metavar="FILE", help="Write the counts of the pieces.")
 @reads_files
 @click.option("--output", required=True, type=FOLDER, help="Folder to write.")
-def trim(model: Path, output: Path, texts: tuple[str, ...], **options: Any) -> None:
+def trim(model: Path, output: Path, texts: list[str], **options: Any) -> None:
     """Cut the vocabulary of MODEL, any T5, down to the pieces that a text uses.
 
     Check the result with: spanish-tok verify OUTPUT --against MODEL --text FILE.
     """
     how = reading(options)
-    result = st.trim(model, output, input=list(texts) or None, reading=how, progress=True, **given(options))
+    result = st.trim(model, output, input=texts or None, reading=how, progress=True, **given(options))
     click.echo(result)
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,23 @@ def set_option(*kinds: str) -> Callable[..., Any]:
         kinds=kinds,
         help=usage,
     )
+
+
+def texts_option(told: str) -> Callable[..., Any]:
+    """Add --text, which may be given several times.
+
+    Or be followed by several files, as a shell's * makes them.
+    """
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def merged(*, texts: Sequence[str], more: Sequence[str], **options: Any) -> Any:
+            return command(texts=[*texts, *more], **options)
+
+        with_more = click.argument("more", nargs=-1, metavar="[FILE]...")(merged)
+        return click.option("--text", "texts", multiple=True, metavar="FILE", help=told)(with_more)
+
+    return add
 
 
 DECODING = [

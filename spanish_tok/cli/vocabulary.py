@@ -15,6 +15,7 @@ from spanish_tok.cli.options import (
     reads_files,
     runs_on_engines,
     set_option,
+    texts_option,
     threads_option,
 )
 
@@ -132,17 +133,15 @@ def train(
 @click.command()
 @click.argument("folder", required=False, type=FOLDER)
 @click.option("--against", type=FOLDER, metavar="MODEL", help="The model that a trimmed one comes from.")
-@click.option("--text", "texts", multiple=True, metavar="FILE", help="Text for --against; several times.")
+@texts_option("Text for --against, one file or more.")
 @reads_files
-def verify(folder: Path | None, against: Path | None, texts: tuple[str, ...], **options: Any) -> None:
+def verify(folder: Path | None, against: Path | None, texts: list[str], **options: Any) -> None:
     """Check a vocabulary FOLDER in every library that is installed.
 
     The shipped one by default. With --against FOLDER is a trimmed model, compared with its original on text: status 1
     if any id, row or logit differs, or no text could be compared.
     """
-    result = st.verify(
-        folder, against=against, input=list(texts) or None, reading=reading(options), progress=True
-    )
+    result = st.verify(folder, against=against, input=texts or None, reading=reading(options), progress=True)
     for check in result.checks:
         click.echo(check)
     for unit, share in result.shares.items():

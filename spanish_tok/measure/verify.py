@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import shipped
 from spanish_tok.measure.checks.against import against_checks
 from spanish_tok.measure.checks.foreign import foreign_checks
@@ -57,6 +58,10 @@ def verify(
     >>> verify().ok
     True
     """
+    if against is None and not (input is None and texts is None):
+        raise SpanishTokError(
+            "verify takes text for a trimmed model alone", "Give its original with against, too."
+        )
     folder = Path(vocabulary) if vocabulary is not None else shipped("vocab/es-5000")
     with progress_of(progress).phase("verifying", unit="share") as bar:
         if against is not None:

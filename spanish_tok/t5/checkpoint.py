@@ -21,7 +21,7 @@ from spanish_tok.files import check_files, check_format, read_json, sha256_of_fi
 from spanish_tok.files.outputs import check_folder, whole_folder
 from spanish_tok.t5.config import T5Config
 from spanish_tok.t5.foreign.files import weights_of
-from spanish_tok.t5.foreign.names import named_weights
+from spanish_tok.t5.foreign.names import check_shapes, named_weights
 from spanish_tok.t5.quantization import dequantize_tensors, quantize_tensors
 from spanish_tok.t5.safetensors import Precision, read_tensors, write_tensors
 from spanish_tok.vocab.folder import MANIFEST as VOCABULARY_MANIFEST
@@ -164,21 +164,8 @@ def check_tensors(config: T5Config, tensors: Mapping[str, NDArray[Any]], where: 
 
     The message names the tensor.
     """
-    shapes = config.shapes()
-    for problem, names in (
-        ("lacks", shapes.keys() - tensors),
-        ("holds the unexpected", tensors.keys() - shapes),
-    ):
-        if names:
-            first, *others = sorted(names)
-            more = f" and {len(others)} more" if others else ""
-            raise SpanishTokError(f"{where} {problem} {first}{more}", "Is it another model's config.json?")
-    for name, shape in shapes.items():
-        if tensors[name].shape != shape:
-            raise SpanishTokError(
-                f"{where}: {name} has the shape {tensors[name].shape}, not {shape}",
-                "Is it another model's config.json?",
-            )
+    check_shapes(config, {name: array.shape for name, array in tensors.items()}, where)
+    for name in config.shapes():
         if tensors[name].dtype != np.float32:
             raise SpanishTokError(f"{where}: {name} holds {tensors[name].dtype}", "Store it as float32.")
         if not np.isfinite(tensors[name]).all():

@@ -92,7 +92,12 @@ def _hide(values: dict[str, Any], special: frozenset[int]) -> None:
     for token_id in hidden:
         vocab[token_id][0] = NOT_TEXT + vocab[token_id][0]
     added = values.get("added_tokens") or []
-    values["added_tokens"] = [token for token in added if token["id"] not in hidden]
+    # special ones of those beyond: text becomes none of them; all stay, as their order is their id
+    values["added_tokens"] = [
+        {**token, "special": token.get("special") or token["id"] in special}
+        for token in added
+        if token["id"] not in hidden
+    ]
     values["post_processor"] = None
 
 

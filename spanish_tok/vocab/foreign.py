@@ -24,6 +24,7 @@ MODEL, JSON = "spiece.model", "tokenizer.json"
 FILES = (MODEL, JSON, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 SENTINEL = re.compile(r"▁?<extra_id_(\d{1,9})>")
 BYTE = re.compile(r"<0x([0-9A-F]{2})>")
+MOST_ADDED = 1 << 16  # ids behind the pieces; a damaged file may name any
 DEFAULT_SENTINELS = 100  # that transformers gives a T5 whose files name no number
 
 
@@ -119,14 +120,9 @@ def _of_model(folder: Path, files: dict[str, bytes], options: Mapping[str, Any])
         ):  # beside another config.json they would be guessed again
             stated = {"tokenizer_class": "T5Tokenizer", "extra_ids": len(given)}
             files["tokenizer_config.json"] = (json.dumps(stated, indent=2) + "\n").encode()
+    _check_ids({**added, **extra}, len(pieces), folder)
+    _add_tokens(model, {**added, **extra})
     kinds = type(model).SentencePiece
-    for number in range(len(pieces), max(extra, default=-1) + 1):
-        one = extra.get(number, Added(f"<unused_{number}>", None))
-        kind = {True: kinds.CONTROL, False: kinds.USER_DEFINED, None: kinds.UNUSED}[one.special]
-        model.pieces.add(piece=one.token, score=0.0, type=kind)
-    for piece in model.pieces:
-        if SENTINEL.fullmatch(piece.piece):
-            piece.type = kinds.CONTROL
     hidden = (kinds.CONTROL, kinds.UNKNOWN, kinds.UNUSED)
     names = [piece.piece for piece in model.pieces]
     special = [number for number, piece in enumerate(model.pieces) if piece.type in hidden]
@@ -146,6 +142,25 @@ def _of_model(folder: Path, files: dict[str, bytes], options: Mapping[str, Any])
     )
 
 
+def _add_tokens(model: Any, added: Mapping[int, Added]) -> None:
+    """Add to a ModelProto the tokens that other files name.
+
+    A piece may be among them: somebody made it special, or a token that text matches wherever it is spelled out.
+    """
+    kinds = type(model).SentencePiece
+    kind_of = {True: kinds.CONTROL, False: kinds.USER_DEFINED, None: kinds.UNUSED}
+    first = len(model.pieces)
+    for number, piece in enumerate(model.pieces):
+        if number in added and piece.piece == added[number].token and piece.type == kinds.NORMAL:
+            piece.type = kind_of[added[number].special]
+    for number in range(first, max(added, default=-1) + 1):
+        one = added.get(number, Added(f"<unused_{number}>", None))
+        model.pieces.add(piece=one.token, score=0.0, type=kind_of[one.special])
+    for piece in model.pieces:
+        if SENTINEL.fullmatch(piece.piece):
+            piece.type = kinds.CONTROL
+
+
 def _of_json(folder: Path, files: dict[str, bytes], options: Mapping[str, Any]) -> ForeignPieces:
     """Return the vocabulary of a tokenizer.json alone."""
     import tokenizers
@@ -160,6 +175,7 @@ def _of_json(folder: Path, files: dict[str, bytes], options: Mapping[str, Any]) 
         raise SpanishTokError(f"{path} cannot be loaded ({reason})", "Is it whole?") from None
     numbered = {number: token for token, number in engine.get_vocab(with_added_tokens=True).items()}
     added = _added(files, options, folder)
+    _check_ids(added, len(numbered), folder)
     numbered |= {number: one.token for number, one in added.items() if number not in numbered}
     names = [numbered.get(number, f"<unused_{number}>") for number in range(max(numbered, default=-1) + 1)]
     model = json.loads(engine.to_str())["model"]
@@ -197,7 +213,7 @@ def _foreign(
     count = next(k for k in range(len(found) + 1) if k not in found)
     config = _config(folder)
     pad, eos = (
-        names.index(token) if token in names else int(config.get(entry) or fallback)
+        names.index(token) if token in names else _first(config.get(entry), fallback)
         for token, entry, fallback in (("<pad>", "pad_token_id", 0), ("</s>", "eos_token_id", 1))
     )
     unknown = unknown if unknown is not None else 2
@@ -213,6 +229,26 @@ def _foreign(
         unknown=unknown,
         by_json=by_json,
     )
+
+
+def _first(value: Any, fallback: int) -> int:
+    """Return an entry of config.json that is an id, a list of them, or missing."""
+    if isinstance(value, list):
+        value = value[0] if value else None
+    return fallback if value is None else int(value)
+
+
+def _check_ids(added: Mapping[int, Any], first: int, folder: Path) -> None:
+    """Raise SpanishTokError for added tokens with ids that no model has.
+
+    A list of all ids between would fill memory.
+    """
+    for number in added:
+        if not 0 <= number < first + MOST_ADDED:
+            raise SpanishTokError(
+                f"{folder} has an added token of the id {number}, and {first:,} pieces",
+                "Copy the files again.",
+            )
 
 
 def _added(files: Mapping[str, bytes], options: Mapping[str, Any], folder: Path) -> dict[int, Added]:
@@ -243,6 +279,10 @@ def _default_sentinels(folder: Path, options: Mapping[str, Any], first: int) -> 
     config = _config(folder)
     count = options.get("extra_ids", 0 if config.get("model_type") == "umt5" else DEFAULT_SENTINELS)
     count = count if isinstance(count, int) else 0
+    if count > MOST_ADDED:
+        raise SpanishTokError(
+            f"{folder / 'tokenizer_config.json'}: extra_ids is {count}", "A T5 has 100 of them."
+        )
     rows = config.get("vocab_size")
     if isinstance(rows, int) and first + count > rows:
         return {}

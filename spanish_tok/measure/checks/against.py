@@ -20,7 +20,7 @@ from spanish_tok.progress import SILENT, Bar
 from spanish_tok.t5.checkpoint import Checkpoint
 from spanish_tok.t5.foreign.names import HEAD, SHARED
 from spanish_tok.t5.foreign.piece_counts import words_of
-from spanish_tok.t5.foreign.trim import ModelSource
+from spanish_tok.t5.foreign.source import ModelSource
 from spanish_tok.tokenization.tokenizer import Tokenizer
 
 if TYPE_CHECKING:

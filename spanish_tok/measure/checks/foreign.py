@@ -70,7 +70,7 @@ def _peers(folder: Path) -> list[tuple[str, Callable[[str], list[int]], Callable
     if find_spec("transformers"):
         from transformers import AutoTokenizer
 
-        auto = AutoTokenizer.from_pretrained(folder)
+        auto = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         peers.append(
             (
                 "transformers",

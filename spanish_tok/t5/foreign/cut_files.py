@@ -91,6 +91,12 @@ def _known(ids: list[Any], new: Ids) -> list[int]:
     return [new[int(one)] for one in ids if int(one) in new]
 
 
+def _all(ids: list[Any], new: Ids) -> list[int]:
+    """Return the new ids of a word; none if a piece of it went."""
+    known = _known(ids, new)
+    return known if len(known) == len(ids) else []
+
+
 def renumbered(config: Mapping[str, Any], new: Ids) -> dict[str, Any]:
     """Return a config.json or generation_config.json with new ids, at any depth.
 
@@ -107,11 +113,9 @@ def renumbered(config: Mapping[str, Any], new: Ids) -> dict[str, Any]:
         elif name in LISTS and value:
             value = _known(value, new) or None
         elif name in ROWS and value:
-            value = [[new[n] for n in row] for row in value if all(n in new for n in row)] or None
+            value = [row for row in (_all(row, new) for row in value) if row] or None
         elif name == "sequence_bias" and isinstance(value, list):
-            value = [
-                [[new[n] for n in row], bias] for row, bias in value if all(n in new for n in row)
-            ] or None
+            value = [[row, bias] for row, bias in ((_all(r, new), bias) for r, bias in value) if row] or None
         elif isinstance(value, dict):
             value = renumbered(value, new)
         if value is not None or config[name] is None:

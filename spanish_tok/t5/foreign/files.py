@@ -18,6 +18,7 @@ from spanish_tok.t5.safetensors import Stored, stored_tensors
 SAFETENSORS = "model.safetensors"
 BIN = "pytorch_model.bin"
 INDEX = ".index.json"  # behind the name of a file that is cut into several
+AGAIN = "Copy the whole folder again."
 OTHERS = {"tf_model.h5": "TensorFlow", "flax_model.msgpack": "Flax", "rust_model.ot": "Rust"}
 
 
@@ -69,23 +70,23 @@ def _safetensors(path: Path) -> Weights:
 
 
 def _parts(index: Path, read: Any) -> Weights:
-    """Return the tensors of several files, as an index says."""
+    """Return the tensors of several files, each from the file that an index gives it."""
     values = read_json(index)
     places = values.get("weight_map") if isinstance(values, dict) else None
-    if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
-        raise SpanishTokError(f"{index} is not an index of weights", "Copy the whole folder again.")
+    if not (isinstance(places, dict) and places and all(isinstance(name, str) for name in places.values())):
+        raise SpanishTokError(f"{index} is not an index of weights", AGAIN)
     found: Weights = {}
     for name in sorted(set(places.values())):
-        path = index.parent / Path(name).name
+        if not name or name in (".", "..") or set(name) & set("/\\\0"):
+            raise SpanishTokError(f"{index} names {name!r}, which is no file beside it", "Get another copy.")
+        path = index.parent / name
         if not path.exists():
-            raise SpanishTokError(
-                f"{path} is missing, which {index.name} names", "Copy the whole folder again."
-            )
-        found.update(read(path))
-    if missing := sorted(places.keys() - found):
-        raise SpanishTokError(
-            f"{index.parent} lacks {missing[0]}, which {index.name} names", "Copy the whole folder again."
-        )
+            raise SpanishTokError(f"{path} is missing, which {index.name} names", AGAIN)
+        tensors = read(path)
+        named = [tensor for tensor, place in places.items() if place == name]
+        if missing := [tensor for tensor in named if tensor not in tensors]:
+            raise SpanishTokError(f"{path} lacks {missing[0]}, which {index.name} places there", AGAIN)
+        found |= {tensor: tensors[tensor] for tensor in named}
     return found
 
 

@@ -5,7 +5,7 @@ reads any more. What transformers does with them is done here.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -19,6 +19,7 @@ EMBEDDINGS = (SHARED, "encoder.embed_tokens.weight", "decoder.embed_tokens.weigh
 ANCHOR = "encoder.final_layer_norm.weight"  # every T5 has it; what stands before it is a wrapper's
 # T5 1.0 was saved with a bias that its attention to the encoder never had
 HISTORICAL = re.compile(r"decoder\.block\.\d+\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight")
+FLOATS = ("F64", "F32", "F16", "BF16")
 ROWS = 4096  # of two tensors that are compared at a time
 
 
@@ -28,7 +29,8 @@ def named_weights(config: T5Config, weights: Weights, where: str) -> tuple[T5Con
     And its config with the head that they show.
 
     A head that differs from the embedding is one of its own, whatever the config says; without one, or with an equal
-    one, the embedding is the head. Raises SpanishTokError for an encoder alone, and for several embeddings.
+    one, the embedding is the head. Raises SpanishTokError for an encoder alone, for several embeddings, and for tensors
+    that are missing, unexpected, no floats, or of another shape: nothing of theirs has been read then.
     """
     weights = _without_prefix(weights)
     found = {name: tensor for name, tensor in weights.items() if not HISTORICAL.fullmatch(name)}
@@ -43,7 +45,34 @@ def named_weights(config: T5Config, weights: Weights, where: str) -> tuple[T5Con
     tied = head is None or same(head, shared)
     if head is not None and not tied:
         found[HEAD] = head
-    return config.with_head(tied), found
+    config = config.with_head(tied)
+    check_shapes(config, {name: tensor.shape for name, tensor in found.items()}, where)
+    if wrong := sorted(name for name, tensor in found.items() if tensor.kind not in FLOATS):
+        kind = found[wrong[0]].kind
+        raise SpanishTokError(f"{where}: {wrong[0]} is of type {kind}", "Store it as float32 or bfloat16.")
+    return config, found
+
+
+def check_shapes(config: T5Config, shapes: Mapping[str, tuple[int, ...]], where: str) -> None:
+    """Raise SpanishTokError unless `shapes` are those of `config`.
+
+    It names the tensor.
+    """
+    expected = config.shapes()
+    for problem, names in (
+        ("lacks", expected.keys() - shapes),
+        ("holds the unexpected", shapes.keys() - expected),
+    ):
+        if names:
+            first, *others = sorted(names)
+            more = f" and {len(others)} more" if others else ""
+            raise SpanishTokError(f"{where} {problem} {first}{more}", "Is it another model's config.json?")
+    for name, shape in expected.items():
+        if shapes[name] != shape:
+            raise SpanishTokError(
+                f"{where}: {name} has the shape {shapes[name]}, not {shape}",
+                "Is it another model's config.json?",
+            )
 
 
 def _without_prefix(weights: Weights) -> Weights:
@@ -64,10 +93,15 @@ def _embedding(config: T5Config, found: Weights, where: str) -> WeightTensor:
         name for name, tensor in found.items() if name not in (*EMBEDDINGS, HEAD) and tensor.shape == shape
     ]
     if not places and HEAD in found:
-        return found[HEAD]
+        places = [HEAD]
     if not places:
         raise SpanishTokError(f"{where} lacks {SHARED}", "Is it another model's config.json?")
     shared = found[places[0]]
+    if shared.shape != shape:  # before anything is read: a damaged file may declare any size
+        raise SpanishTokError(
+            f"{where}: {places[0]} has the shape {shared.shape}, not {shape}",
+            "Is it another model's config.json?",
+        )
     if different := [name for name in EMBEDDINGS if name in found and not same(found[name], shared)]:
         raise SpanishTokError(
             f"{where}: {different[0]} differs from {places[0]}",

@@ -21,11 +21,10 @@ from spanish_tok.files.outputs import check_new_folder, whole_folder
 from spanish_tok.progress import ProgressOption, progress_of
 from spanish_tok.readers.options import Location
 from spanish_tok.t5.checkpoint import CONFIG
-from spanish_tok.t5.foreign.cut_files import renumbered
 from spanish_tok.t5.foreign.files import WeightTensor
 from spanish_tok.t5.foreign.focus import mixtures, read_vectors
 from spanish_tok.t5.foreign.names import HEAD, SHARED
-from spanish_tok.t5.foreign.trim import ModelSource, parts_of
+from spanish_tok.t5.foreign.source import ModelSource, parts_of
 from spanish_tok.t5.safetensors import Stored, to_bfloat16, write_stored
 from spanish_tok.text.alphabet import SPACE_MARK
 from spanish_tok.tokenization.tokenizer import Tokenizer
@@ -131,10 +130,10 @@ def _mean_of(piece: str, old: Tokenizer) -> Recipe | None:
 
 def _write_configs(source: ModelSource, folder: Path, kept: Mapping[int, int], new: Vocabulary) -> None:
     ids = {old: number for number, old in kept.items()}
-    for name, values in source.configs.items():
+    for name, values in source.renumbered(ids).items():
         size = {"vocab_size": len(new)} if name == CONFIG else {}
         known = {entry: value for entry, value in values.items() if entry != "tokenizer_class"}
-        write_json(folder / name, renumbered(known, ids) | size)
+        write_json(folder / name, known | size)
 
 
 def _write_weights(source: ModelSource, folder: Path, recipes: Mapping[int, Recipe], new: Vocabulary) -> None:
@@ -144,7 +143,7 @@ def _write_weights(source: ModelSource, folder: Path, recipes: Mapping[int, Reci
             rows = _narrowed(_rows(tensor, recipes, new, len(source.vocabulary)), tensor.kind)
             tensors.append((name, tensor.kind, rows.array.shape, [rows.array]))
         else:
-            tensors.append((name, tensor.kind, tensor.shape, parts_of(tensor, None)))
+            tensors.append((name, tensor.kind, tensor.shape, parts_of(name, tensor, None)))
     write_stored(folder / "model.safetensors", tensors)
 
 

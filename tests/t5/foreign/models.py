@@ -3,6 +3,7 @@
 import io
 import json
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import sentencepiece
@@ -32,6 +33,18 @@ KINDS: dict[str, tuple[str, dict[str, Any], bool]] = {
 }
 PIECES = 700
 SENTINELS = 100
+
+
+def many_texts(count: int, sources: int = 15) -> list[str]:
+    """So many texts of 3 to 20 words of some sentences that ship, some in capitals, with numbers and signs."""
+    sentences = shipped("corpus/sentences-es.txt").read_text(encoding="utf-8").splitlines()[:sources]
+    words = sorted({word for sentence in sentences for word in sentence.split()})
+    random = Random(0)
+    forms = (str, str, str.upper, str.title, "«{}»".format, "{},".format, "{} 3,5 %".format)
+    return [
+        " ".join(random.choice(forms)(random.choice(words)) for _ in range(random.randint(3, 20)))
+        for _ in range(count)
+    ]
 
 
 def spiece(kind: str, pieces: int = PIECES) -> bytes:

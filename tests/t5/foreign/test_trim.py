@@ -19,13 +19,14 @@ from spanish_tok.files import shipped
 from spanish_tok.t5.checkpoint import Checkpoint
 from spanish_tok.t5.foreign.piece_counts import PieceCounts
 from spanish_tok.t5.safetensors import read_tensors, stored_tensors, write_tensors
-from tests.t5.foreign.models import make, mt5_of_rows
+from tests.t5.foreign.models import make, many_texts, mt5_of_rows
 
 torch = pytest.importorskip("torch")
 
 Folders = Callable[[str], Path]
 SENTENCES = shipped("corpus/sentences-es.txt").read_text(encoding="utf-8").splitlines()
 FEW = SENTENCES[:40]
+TEXTS = many_texts(1000)
 
 
 @pytest.mark.parametrize("kind", ["t5", "t5-1.1", "t5-silu", "mt5", "umt5"])
@@ -35,20 +36,19 @@ def test_a_trimmed_model_is_the_same_for_transformers_and_here(
     import transformers
 
     before, after = folder_of(kind), tmp_path / "trimmed"
-    result = st.trim(before, after, texts=FEW, multiple=8)
-    assert result.ids < result.ids_before
+    result = st.trim(before, after, texts=TEXTS, multiple=8)
+    assert result.ids < result.ids_before - 50
     assert (result.rows % 8, result.share) == (0, 1.0)
     old, new = (transformers.AutoTokenizer.from_pretrained(folder) for folder in (before, after))
     names = [st.Tokenizer.load(folder).vocabulary.pieces for folder in (before, after)]
     assert len(new) == result.ids == len(names[1])
-    for text in FEW:
-        ids = [tokenizer(text)["input_ids"] for tokenizer in (old, new)]
-        assert [names[0][n] for n in ids[0]] == [names[1][n] for n in ids[1]]
+    for rows in zip(old(TEXTS)["input_ids"], new(TEXTS)["input_ids"], strict=True):
+        assert [names[0][n] for n in rows[0]] == [names[1][n] for n in rows[1]]
     models = [transformers.AutoModelForSeq2SeqLM.from_pretrained(folder).eval() for folder in (before, after)]
     assert models[1].config.vocab_size == result.rows
     logits = []
     for tokenizer, model in ((old, models[0]), (new, models[1])):
-        rows = tokenizer(FEW[:8], return_tensors="pt", padding=True)
+        rows = tokenizer(TEXTS[:8], return_tensors="pt", padding=True)
         with torch.no_grad():
             logits.append(
                 model(
@@ -58,10 +58,10 @@ def test_a_trimmed_model_is_the_same_for_transformers_and_here(
             )  # fmt: skip
     kept = torch.tensor([names[0].index(piece) for piece in names[1]])
     assert (logits[0][..., kept] - logits[1][..., : len(kept)]).abs().max() < 1e-5
-    checked = st.verify(after, against=before, texts=SENTENCES)
+    checked = st.verify(after, against=before, texts=[*TEXTS[:100], *SENTENCES])
     assert checked.ok, [str(check) for check in checked.checks]
-    assert checked.checks[1].tried >= len(FEW)
-    assert 0 < checked.shares["texts"] <= checked.shares["words"] <= 1
+    assert checked.checks[1].tried >= 100
+    assert 0 < checked.shares["texts"] <= checked.shares["words"] < 1
     if kind != "umt5":
         assert st.Generator.load(after).fill("la <extra_id_0> de", max_new_tokens=3).startswith("la")
 
@@ -140,6 +140,24 @@ def test_the_command_ends_with_status_1_for_none_or_a_wrong_one(
     )
     assert bad.exit_code == 1
     assert "FAIL" in bad.output
+
+
+def test_several_files_may_follow_text(folder_of: Folders, tmp_path: Path) -> None:
+    files = [tmp_path / "uno.txt", tmp_path / "dos.txt"]
+    for file, text in zip(files, ("la casa", "el perro"), strict=True):
+        file.write_text(text, encoding="utf-8")
+    run, model = CliRunner().invoke, str(folder_of("mt5"))
+    whole = st.trim(model, tmp_path / "whole", input=list(map(str, files))).ids
+    one, two = map(str, files)
+    for number, texts in enumerate((["--text", one, two], ["--text", one, "--text", two], [one, two])):
+        out = str(tmp_path / str(number))
+        done = run(main, ["trim", model, "--output", out, *texts])
+        assert done.exit_code == 0, done.output
+        assert done.output.strip().splitlines()[-1].startswith(f"{whole:,} ids of")
+        found = run(main, ["verify", out, "--against", model, *texts])
+        assert found.exit_code == 0, found.output
+    alone = run(main, ["verify", str(tmp_path / "0"), "--text", str(files[0])])
+    assert "verify takes text for a trimmed model alone" in alone.output
 
 
 def test_size_counts_and_characters(folder_of: Folders, tmp_path: Path) -> None:
@@ -237,9 +255,12 @@ def test_ours_are_trimmed_too(tmp_path: Path) -> None:
 def test_an_mt5_of_5000_rows(tmp_path: Path) -> None:
     sizes = {"d_model": 32, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_decoder_layers": 1, "num_heads": 2}
     mt5_of_rows(tmp_path / "mt5", 4990, 5000, [], **sizes)
-    result = st.trim(tmp_path / "mt5", tmp_path / "out", texts=SENTENCES, size=900, multiple=8)
-    assert (result.ids, result.rows, result.rows_before) == (900, 904, 5000)
-    assert st.verify(tmp_path / "out", against=tmp_path / "mt5", texts=SENTENCES).ok
+    result = st.trim(tmp_path / "mt5", tmp_path / "out", texts=TEXTS, size=700, multiple=8)
+    assert (result.ids, result.rows, result.rows_before) == (700, 704, 5000)
+    found = st.verify(tmp_path / "out", against=tmp_path / "mt5", texts=many_texts(5000))
+    assert found.ok, [str(check) for check in found.checks]
+    logits = next(check for check in found.checks if check.name.startswith("logits"))
+    assert logits.tried == 1000
 
 
 TRIM = """

@@ -183,6 +183,12 @@ def test_wide_ids(tmp_path: Path) -> None:
     st.T5(config).save(tmp_path / "model", tokenizer.vocabulary)
     trained = st.pretrain(tmp_path / "tokens", tokenizer=tokenizer, start=str(tmp_path / "model"), **TINY)
     assert trained.tokens > 0
+    tuned = st.finetune(
+        texts=[{"text": text, "label": "sí" if n % 2 else "no"} for n, text in enumerate(texts)],
+        output=tmp_path / "tuned", task="classification", model=trained.checkpoint, epochs=1, batch_size=8,
+        validation_records=4,
+    )  # fmt: skip
+    assert st.predict(texts[0], model=tuned.folder).text in ("sí", "no")
 
 
 def test_ids_that_are_none_are_refused_by_place() -> None:
