@@ -1,6 +1,6 @@
 """The verb `generate`: fill gaps of texts, or of lines of files."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any, overload
 
@@ -24,12 +24,7 @@ def generate(texts: str, *, model: Generator | Location | None = None, **options
 
 @overload
 def generate(
-    texts: list[str] | None = None,
-    output: Location | None = None,
-    *,
-    files: Location | Sequence[Location] | None = None,
-    model: Generator | Location | None = None,
-    **options: Any,
+    texts: list[str] | None = None, output: Location | None = None, **options: Any
 ) -> list[Generation]: ...
 
 

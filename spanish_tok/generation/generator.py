@@ -95,24 +95,10 @@ class Generator:
         return cls(_backend(checkpoint, backend, precision), Tokenizer(checkpoint.vocabulary))
 
     @overload
-    def generate(
-        self,
-        texts: str,
-        options: GenerateOptions | None = None,
-        *,
-        allowed: PrefixConstraint | None = None,
-        batch_size: int = 32,
-        **changes: Any,
-    ) -> Generation: ...
+    def generate(self, texts: str, options: GenerateOptions | None = None, **how: Any) -> Generation: ...
     @overload
     def generate(
-        self,
-        texts: list[str] | tuple[str, ...],
-        options: GenerateOptions | None = None,
-        *,
-        allowed: PrefixConstraint | None = None,
-        batch_size: int = 32,
-        **changes: Any,
+        self, texts: list[str] | tuple[str, ...], options: GenerateOptions | None = None, **how: Any
     ) -> list[Generation]: ...
     def generate(
         self,

@@ -13,10 +13,7 @@ from spanish_tok.files import atomic_path
 
 @dataclass
 class StepRecord:
-    """One step; losses in nats per token.
-
-    The last two figures only if the step was validated.
-    """
+    """One step of any training; the last figure only if the step was validated."""
 
     step: int
     tokens: int  # so far; inputs and targets, padding left out
@@ -26,6 +23,12 @@ class StepRecord:
     gradient_norm: float  # before clipping
     tokens_per_second: int
     validation_loss: float | None = None
+
+
+@dataclass
+class PretrainStep(StepRecord):
+    """One step of a pretraining; losses in nats a token."""
+
     bits_per_byte: float | None = None
 
     def shown(self) -> str:
@@ -47,7 +50,7 @@ class Log(Generic[R]):
     `kind` is the dataclass of a row: whole and other numbers, None if missing.
     """
 
-    def __init__(self, folder: Path, step: int, kind: type[R] = StepRecord) -> None:  # type: ignore[assignment]
+    def __init__(self, folder: Path, step: int, kind: type[R] = PretrainStep) -> None:  # type: ignore[assignment]
         self.path = folder / "log.csv"
         rows = read_log(self.path, kind) if self.path.exists() else []
         self.rows = [row for row in rows if row.step <= step]
@@ -83,7 +86,7 @@ class Log(Generic[R]):
         return [draw(self.rows, self.path.with_name(f"loss.{kind}")) for kind in ("png", "svg")]
 
 
-def read_log(path: str | os.PathLike[str], kind: type[R] = StepRecord) -> list[R]:  # type: ignore[assignment]
+def read_log(path: str | os.PathLike[str], kind: type[R] = PretrainStep) -> list[R]:  # type: ignore[assignment]
     """Return the rows of a log.csv; a last line that was cut off is left out.
 
     Raises SpanishTokError for another file.

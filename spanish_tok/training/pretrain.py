@@ -21,7 +21,7 @@ from spanish_tok.t5.model import T5, torch_device
 from spanish_tok.tokenization.tokenizer import Tokenizer
 from spanish_tok.tokenization.verbs import tokenizer_of
 from spanish_tok.training.held_out import Validation, split
-from spanish_tok.training.log import Log, StepRecord
+from spanish_tok.training.log import Log, PretrainStep
 from spanish_tok.training.loop import TrainingLoop, check_folder_of_training
 from spanish_tok.training.losses import loss_of, scorer_of
 from spanish_tok.training.optimizers import autocast, optimizer_for
@@ -131,7 +131,7 @@ def pretrain(
         )
 
 
-class Pretraining(TrainingLoop[StepRecord]):
+class Pretraining(TrainingLoop[PretrainStep]):
     """A pretraining in a folder; it resumes from the newest checkpoint there.
 
     ids: uint16 or uint32[tokens]; record k is ids[offsets[k]:offsets[k + 1]]. The folder holds log.csv, the loss
@@ -175,7 +175,7 @@ class Pretraining(TrainingLoop[StepRecord]):
         if newest := newest_checkpoint(folder, self._planned_so):
             self._refuse_another(newest)
             self.state = load_checkpoint(newest, self.model, self.optimizer)
-        self.log: Log[StepRecord] = Log(folder, self.state.step)
+        self.log: Log[PretrainStep] = Log(folder, self.state.step)
 
     def summary(self) -> str:
         """Return what is trained on what, in a few lines."""
@@ -209,14 +209,14 @@ class Pretraining(TrainingLoop[StepRecord]):
     def validates(self) -> bool:
         return bool(self.validation) and (self.finished or self.state.step % self.options.validate_every == 0)
 
-    def validate(self, figures: StepRecord) -> None:
+    def validate(self, figures: PretrainStep) -> None:
         assert self.validation
         score = scorer_of(self.model)
         loss = self.validation.nats_per_token(score)
         figures.bits_per_byte = self.validation.bits_per_byte(score).value
         figures.validation_loss = loss
 
-    def after_step(self, figures: StepRecord) -> None:
+    def after_step(self, figures: PretrainStep) -> None:
         self._refuse_flat(figures)
         if figures.step % self.options.save_every == 0 or figures.step == self.options.fall:
             self.save()
@@ -275,7 +275,7 @@ class Pretraining(TrainingLoop[StepRecord]):
                 "Choose another folder, or the same data and recipe.",
             )
 
-    def _refuse_flat(self, figures: StepRecord) -> None:
+    def _refuse_flat(self, figures: PretrainStep) -> None:
         """Stop a training that does not learn.
 
         Its loss after 300 steps is still that of the first ones.

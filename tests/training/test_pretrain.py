@@ -32,7 +32,7 @@ from spanish_tok.vocab.vocabulary import EOS
 torch = pytest.importorskip("torch")
 
 from spanish_tok.t5.model import T5  # noqa: E402
-from spanish_tok.training.log import StepRecord, read_log  # noqa: E402
+from spanish_tok.training.log import PretrainStep, read_log  # noqa: E402
 from spanish_tok.training.optimizers import (  # noqa: E402
     ScaledAdamW,
     ScaledMuon,
@@ -102,7 +102,7 @@ def trained(arrays: TokenArrays, tokenizer: Tokenizer, recipe: PretrainOptions, 
 def losses(folder: Path) -> list[tuple[int, float, float, float | None]]:
     return [
         (row.step, row.loss, row.gradient_norm, row.bits_per_byte)
-        for row in read_log(folder / "log.csv", StepRecord)
+        for row in read_log(folder / "log.csv", PretrainStep)
     ]
 
 
@@ -116,7 +116,7 @@ def uninterrupted(
 
 
 def test_a_run_writes_log_curve_and_model(uninterrupted: Path) -> None:
-    rows = read_log(uninterrupted / "log.csv", StepRecord)
+    rows = read_log(uninterrupted / "log.csv", PretrainStep)
     assert [row.step for row in rows] == list(range(1, 13))
     assert all(math.isfinite(row.loss) and row.gradient_norm > 0 for row in rows)
     assert [row.step for row in rows if row.bits_per_byte is not None] == [6, 12]

@@ -22,7 +22,7 @@ from spanish_tok.tokenization.tokenizer import Tokenizer
 from spanish_tok.training.accents.batches import batch_of, is_bare
 from spanish_tok.training.accents.tagger import AccentBatch, AccentTagger
 from spanish_tok.training.finetune_options import FinetuneOptions
-from spanish_tok.training.log import Log
+from spanish_tok.training.log import Log, StepRecord
 from spanish_tok.training.loop import EpochTraining
 from spanish_tok.training.state import TrainingState
 
@@ -30,20 +30,12 @@ CHANGEABLE = {"save_every", "precision", "validation_records"}
 
 
 @dataclass
-class AccentStep:
-    """One step of the log; the loss in nats a word.
+class AccentStep(StepRecord):
+    """One step; the loss in nats a word, tokens are pieces.
 
-    The last two figures only where the step was validated: the shares of words that are wrong and that are right.
+    The figures of validation are the shares of words that are wrong and that are right.
     """
 
-    step: int
-    tokens: int  # pieces so far, padding left out
-    cpu_seconds: float  # so far
-    loss: float
-    learning_rate: float
-    gradient_norm: float  # before clipping
-    tokens_per_second: int
-    validation_loss: float | None = None
     right_words: float | None = None
 
     def shown(self) -> str:
