@@ -38,7 +38,7 @@ _SPELLED: dict[Any, str] = {
 def fault_of(value: Any, shape: Shape, path: str = "it") -> str:
     """Return what is wrong with a value of JSON; empty if it has the shape.
 
-    place: how the value is called in the answer.
+    path: how the value is called in the answer.
 
     >>> fault_of({"shards": [{"rows": 3}, {"rows": "x"}]}, {"shards": [{"rows": COUNT}]})
     "shards[1].rows is 'x', not a whole number from 0 up"
@@ -85,7 +85,7 @@ def made(kind: type[Made], value: dict[str, Any]) -> Made:
 
 
 def _entries(value: dict[str, Any], shape: dict[Any, Shape], path: str) -> Iterator[tuple[str, Any, Shape]]:
-    """Yield (place, value, shape) of each entry that the shape speaks of."""
+    """Yield (path, value, shape) of each entry that the shape speaks of."""
     for name, item in value.items():
         inner = shape.get(name, shape.get(f"{name}?", shape.get(str, object)))
         yield name if path == "it" else f"{path}.{name}", item, inner

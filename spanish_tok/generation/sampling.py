@@ -277,5 +277,5 @@ def restricted(
 
 
 def _key(row: Ids, copy: int) -> str:
-    """Return what the draws of the `number`-th text of a row depend on."""
+    """Return what the draws of the `copy`-th text of a row depend on."""
     return " ".join(map(str, row)) + (f" #{copy}" if copy else "")

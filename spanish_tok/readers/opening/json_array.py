@@ -26,7 +26,7 @@ class _Window:
         self._stream, self._utf8 = stream, codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")
 
     def move(self, position: int) -> bool:
-        """Let the window begin at `place`, and read on; return False at the end."""
+        """Let the window begin at `position`, and read on; return False at the end."""
         data = read_fully(self._stream, max(BLOCK, len(self.text) - position))
         self.text = self.text[position:] + self._utf8.decode(data, final=not data)
         self.ended = not data
