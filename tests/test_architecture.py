@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,33 @@ def test_imports_run_one_way(module: Path) -> None:
 )
 def test_a_planted_wrong_import_is_seen(planted: str, chapter: str) -> None:
     assert wrong_imports(planted, chapter)
+
+
+def imported_modules(module: Path) -> Iterator[str]:
+    """Yield the dotted names of the modules of the package that a module imports, also inside functions."""
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("spanish_tok."):
+            for alias in node.names:
+                inner = PACKAGE.joinpath(*str(node.module).split(".")[1:], alias.name).with_suffix(".py")
+                yield f"{node.module}.{alias.name}" if inner.exists() else str(node.module)
+
+
+def circle_in(imports: dict[str, set[str]]) -> list[str]:
+    """Return the modules of a circle of imports, none if there is no circle."""
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    names = {
+        path: ".".join(("spanish_tok", *path.relative_to(PACKAGE).with_suffix("").parts))
+        for path in modules()
+    }
+    assert circle_in({name: set(imported_modules(path)) for path, name in names.items()}) == []
+    assert circle_in({"a": {"b"}, "b": {"c"}, "c": {"a"}})
 
 
 def test_folders_stay_small() -> None:

@@ -18,11 +18,12 @@ from spanish_tok.readers.datasets import Dataset, is_recipe, load_recipe
 from spanish_tok.readers.hub import HubSet, read_hub_set
 from spanish_tok.readers.in_memory import read_texts, sha256_of_texts, text_column
 from spanish_tok.readers.opening.compression import SUFFIXES
+from spanish_tok.readers.opening.paths import expand_paths, file_name
 from spanish_tok.readers.opening.remote import is_remote
 from spanish_tok.readers.opening.spool import STDIN, Spooled, is_pipe, name_of, spooled
 from spanish_tok.readers.options import FileReport, Location, ReadOptions, check_found, check_rows
-from spanish_tok.readers.records import expand_paths, format_of, read_file, sources_of
-from spanish_tok.readers.streams import check_text, file_name, is_compressed, size_of
+from spanish_tok.readers.records import format_of, read_file, sources_of
+from spanish_tok.readers.streams import check_text, is_compressed, size_of
 
 PROBES = 32
 PROBE = 1 << 16  # bytes; newlines are counted in PROBES such stretches of a file, to guess its rows

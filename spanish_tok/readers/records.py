@@ -8,20 +8,16 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from glob import glob, has_magic
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.files import read_json
 from spanish_tok.readers import csv_jsonl, parquet, tsv
-from spanish_tok.readers.datasets import shipped_recipes
-from spanish_tok.readers.opening.remote import is_remote, is_url, matching
+from spanish_tok.readers.opening.paths import FORMATS, base_name, expand_paths
+from spanish_tok.readers.opening.remote import is_url
 from spanish_tok.readers.opening.spool import STDIN, name_of
 from spanish_tok.readers.options import FileReport, Location, ReadOptions, check_rows
-from spanish_tok.readers.streams import base_name
 
 READERS: Mapping[str, Callable[..., Iterator[pa.RecordBatch]]] = {
     "tsv": tsv.read_tsv,
@@ -30,17 +26,6 @@ READERS: Mapping[str, Callable[..., Iterator[pa.RecordBatch]]] = {
     "jsonl": csv_jsonl.read_jsonl,
     "parquet": parquet.read_parquet,
     "arrow": parquet.read_arrow,
-}
-FORMATS = {
-    ".tsv": "tsv",
-    ".csv": "csv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "jsonl",
-    ".parquet": "parquet",
-    ".arrow": "arrow",
-    ".feather": "arrow",
-    ".txt": "text",
 }
 
 
@@ -137,51 +122,6 @@ def format_of(path: Location) -> str:
             f"Give --format {', '.join(list(READERS)[:-1])} or {list(READERS)[-1]}.",
         )
     return FORMATS[suffix]
-
-
-def expand_paths(paths: Iterable[Location]) -> list[Location]:
-    """Replace folders by their files, and patterns by what they match, in order.
-
-    A folder that `sample` or `clean` wrote stands for its shards, any other one for its files of a known format.
-    Raises SpanishTokError for what is missing, unfinished or holds no text.
-    """
-    expanded: list[Location] = []
-    for path in paths:
-        if is_remote(path):
-            expanded += matching(str(path))
-        elif str(path) == "-" or Path(path).is_file():
-            expanded.append(path)
-        elif Path(path).is_dir():
-            expanded += _files_of_folder(Path(path))
-        elif has_magic(str(path)) and (matches := sorted(glob(str(path), recursive=True))):
-            expanded += expand_paths(matches)
-        elif not Path(path).exists():
-            problem = f"Nothing matches {path}" if has_magic(str(path)) else f"{path} does not exist"
-            close = get_close_matches(str(path), shipped_recipes(), cutoff=0.5)
-            advice = f"Did you mean the recipe {' or '.join(close)}?" if close else "Check the path."
-            raise SpanishTokError(problem, advice)
-        else:
-            expanded.append(path)  # a named pipe
-    return expanded
-
-
-def _files_of_folder(folder: Path) -> list[Location]:
-    """Return the shards that the manifest of a folder names, or its files of text."""
-    manifest_path = folder / "manifest.json"
-    if manifest_path.exists():
-        manifest = read_json(manifest_path, {"shards?": [{"file": str}]})
-        if "shards" not in manifest:
-            raise SpanishTokError(f"{folder} is a folder without shards of text", "Give files of text.")
-        return [folder / shard["file"] for shard in manifest["shards"]]
-    if (folder / "unfinished").exists() or (folder / "unfinished.json").exists():
-        raise SpanishTokError(
-            f"{folder} is unfinished: it has no manifest.json",
-            "Run the command that writes it again: it resumes.",
-        )
-    files = [file for file in sorted(folder.iterdir()) if file.is_file() and not file.name.startswith(".")]
-    if not (texts := [file for file in files if Path(base_name(file)).suffix.lower() in FORMATS]):
-        raise SpanishTokError(f"{folder} is a folder without files of text", f"Give {', '.join(FORMATS)}.")
-    return list(texts)
 
 
 def sources_of(paths: Sequence[Location]) -> list[str]:

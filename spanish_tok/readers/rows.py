@@ -15,10 +15,11 @@ from spanish_tok.errors import SpanishTokError
 from spanish_tok.readers.columns import check_columns, top_column
 from spanish_tok.readers.csv_jsonl import BadRow, csv_rows, is_unicode, json_rows, repaired_text, value_of
 from spanish_tok.readers.hub import HubSet, open_hub_set
+from spanish_tok.readers.opening.paths import expand_paths
 from spanish_tok.readers.opening.spool import is_pipe
 from spanish_tok.readers.options import FileReport, Location, ReadOptions
 from spanish_tok.readers.parquet import arrow_batches, batch_rows, open_parquet, scan_parquet
-from spanish_tok.readers.records import expand_paths, format_of
+from spanish_tok.readers.records import format_of
 from spanish_tok.readers.streams import open_text
 
 MOST_BYTES = 1 << 20  # of a batch

@@ -13,46 +13,23 @@ from contextlib import contextmanager
 from glob import has_magic
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, cast
-from urllib.parse import urlsplit
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.readers.opening.buffered import Peeked
 from spanish_tok.readers.opening.compression import (
     MAGIC_BYTES,
-    SUFFIXES,
     compression_of,
     damaged,
     decompressed,
 )
 from spanish_tok.readers.opening.encoding import HEAD, as_utf8, encoding_of, repair_utf8
 from spanish_tok.readers.opening.lines import Lines
-from spanish_tok.readers.opening.remote import is_remote, is_url, open_remote
+from spanish_tok.readers.opening.paths import expand_paths, file_name
+from spanish_tok.readers.opening.remote import is_remote, open_remote
 from spanish_tok.readers.opening.spool import STDIN, Spooled, is_pipe, name_of, standard_input
 
 if TYPE_CHECKING:
     from spanish_tok.readers.options import FileReport, ReadOptions
-
-
-def file_name(location: str | os.PathLike[str]) -> str:
-    """Return the name of a file without its folder; of an address without its query.
-
-    >>> file_name("https://datos.es/corpus/es.txt.gz?download=true"), file_name("datos/es.tsv")
-    ('es.txt.gz', 'es.tsv')
-    """
-    path = os.fspath(location)
-    if is_remote(path):
-        path = urlsplit(path).path if is_url(path) else path.split("::")[0]
-    return PurePosixPath(path).name
-
-
-def base_name(location: str | os.PathLike[str]) -> str:
-    """Return the name of a file without its folder and its suffix of compression.
-
-    >>> base_name("hf://datasets/usuaria/corpus@main/datos/es.tsv.gz")
-    'es.tsv'
-    """
-    path = PurePosixPath(file_name(location))
-    return path.stem if path.suffix.lower() in SUFFIXES else path.name
 
 
 @contextmanager
@@ -173,8 +150,6 @@ def lines_of(
     options, reports = options or ReadOptions(), [] if reports is None else reports
     files = [files] if isinstance(files, str | os.PathLike) else files
     if any(map(_is_several, files)):
-        from spanish_tok.readers.records import expand_paths
-
         files = expand_paths(files)
     for path in files:
         if not (is_pipe(path) or is_remote(path)):

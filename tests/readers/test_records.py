@@ -22,9 +22,10 @@ from spanish_tok.files import write_json
 from spanish_tok.readers.hub import HubSet
 from spanish_tok.readers.inputs import Input, inputs_of, rereadable
 from spanish_tok.readers.opening.encoding import repair_utf8
+from spanish_tok.readers.opening.paths import expand_paths
 from spanish_tok.readers.opening.remote import RetriedStream
 from spanish_tok.readers.options import FileReport, ReadOptions
-from spanish_tok.readers.records import ReadReport, expand_paths, format_of, read_records
+from spanish_tok.readers.records import ReadReport, format_of, read_records
 from spanish_tok.readers.rows import read_rows
 from spanish_tok.readers.streams import open_stream, size_of
 

@@ -20,6 +20,7 @@ from spanish_tok.readers.inputs import (
     Inputs,
     inputs_of,
 )
+from spanish_tok.readers.opening.paths import base_name, expand_paths
 from spanish_tok.readers.opening.remote import is_remote
 from spanish_tok.readers.options import (
     FileReport,
@@ -27,8 +28,6 @@ from spanish_tok.readers.options import (
     ReadOptions,
     tell_lost,
 )
-from spanish_tok.readers.records import expand_paths
-from spanish_tok.readers.streams import base_name
 from spanish_tok.text.alphabets import SPANISH_NAME, alphabet_table
 from spanish_tok.text.table import NormalizationTable
 from spanish_tok.vocab.counts.table import Counts, is_counts, merge, one_alphabet
