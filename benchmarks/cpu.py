@@ -31,9 +31,10 @@ from spanish_tok.kernels.nn.matmul import product
 from spanish_tok.kernels.nn.matmul_int8 import product_of
 from spanish_tok.parallel.threads import map_in_order
 from spanish_tok.t5.checkpoint import Checkpoint
-from spanish_tok.t5.config import PRESETS, T5Config
+from spanish_tok.t5.config import T5Config
 from spanish_tok.t5.cpu_backend import CpuBackend
 from spanish_tok.t5.cpu_weights import PRECISIONS, aligned, pack_matrices
+from spanish_tok.t5.presets import PRESETS
 from spanish_tok.t5.safetensors import Precision
 from spanish_tok.vocab.vocabulary import UNK
 

@@ -8,9 +8,7 @@ from spanish_tok.errors import SpanishTokError
 from spanish_tok.files.outputs import as_list, check_new_file, text_output
 from spanish_tok.generation.generator import BackendName, Generation, Generator
 from spanish_tok.generation.prompts import Prompt
-from spanish_tok.generation.sampling import (
-    GenerateOptions,
-)
+from spanish_tok.generation.sampling import GenerateOptions
 from spanish_tok.options import changed, check_one_given
 from spanish_tok.progress import Bar, ProgressOption, progress_of
 from spanish_tok.readers.options import FileReport, Location, ReadOptions, tell_lost

@@ -16,11 +16,7 @@ from numpy.typing import NDArray
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files.outputs import as_list, check_new_file
 from spanish_tok.measure.comparison import MOST_WORDS, Compared, Comparison
-from spanish_tok.measure.figures.groups import (
-    Groups,
-    groups_of,
-    measure_groups,
-)
+from spanish_tok.measure.figures.groups import Groups, groups_of, measure_groups
 from spanish_tok.measure.figures.quality import (
     Counted,
     count_ids,
@@ -29,9 +25,7 @@ from spanish_tok.measure.figures.quality import (
     word_counts,
 )
 from spanish_tok.measure.figures.texts import Texts, check_words, sampled, size_of, texts_of
-from spanish_tok.measure.tables import (
-    plain_name,
-)
+from spanish_tok.measure.tables import plain_name
 from spanish_tok.progress import ProgressOption, progress_of
 from spanish_tok.readers.inputs import InputOption, inputs_of
 from spanish_tok.readers.options import Location, ReadOptions

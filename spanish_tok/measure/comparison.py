@@ -9,15 +9,7 @@ from spanish_tok.measure.figures.quality import Quality
 from spanish_tok.measure.figures.texts import TextSummary
 from spanish_tok.measure.html import Reported
 from spanish_tok.measure.svg import Plot, bars, line
-from spanish_tok.measure.tables import (
-    Card,
-    Mark,
-    ReportTable,
-    Row,
-    Verdict,
-    percent,
-    with_interval,
-)
+from spanish_tok.measure.tables import Card, Mark, ReportTable, Row, Verdict, percent, with_interval
 from spanish_tok.vocab.vocabulary import Vocabulary
 
 MOST_WORDS = 20_000  # most frequent ones, whose pieces are compared

@@ -6,30 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 from spanish_tok._version import __version__
 from spanish_tok.measure.comparison import Comparison
-from spanish_tok.measure.figures.quality import FEWEST_TEXTS, QUANTILES, Quality
+from spanish_tok.measure.figures.quality import QUANTILES, Quality
 from spanish_tok.measure.figures.round_trip import RoundTrip
 from spanish_tok.measure.figures.speed import Speed
 from spanish_tok.measure.figures.texts import TextSummary
 from spanish_tok.measure.html import Reported
 from spanish_tok.measure.svg import Plot, bars, columns
-from spanish_tok.measure.tables import (
-    Card,
-    Mark,
-    ReportTable,
-    Row,
-    Verdict,
-    interval_of,
-    percent,
-    with_interval,
-)
+from spanish_tok.measure.tables import Card, ReportTable, Row, Verdict, interval_of, percent
+from spanish_tok.measure.verdicts import SMALL_TEXT, is_fast, is_good, is_right
 from spanish_tok.tokenization.adapters import OURS
 from spanish_tok.vocab.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from spanish_tok.measure.figures.model import ModelFigures
 
-SMALL_TEXT = 1_000_000  # bytes; below, figures of speed are mostly those of starting up
-MOST_TOKENS_A_WORD = 2.0  # of a good vocabulary: the threshold of its verdict
 MOST_BINS = 30  # of a plot of lengths
 
 
@@ -61,7 +51,7 @@ class Bench(Reported):
         return f"spanish-tok bench: {self.vocabulary}"
 
     def verdicts(self) -> list[Verdict]:
-        return [is_right(self.round_trip), is_fast(self), is_good(self.quality)]
+        return [is_right(self.round_trip), is_fast(self.speed, self.speed_bytes), is_good(self.quality)]
 
     def cards(self) -> list[Card]:
         return bench_cards(self)
@@ -83,51 +73,6 @@ class Bench(Reported):
         figures["quality"] |= {name: getattr(self.quality, name) for name in ratios}
         beside = {"comparison": self.comparison.to_dict()} if self.comparison else {}
         return {"spanish_tok": __version__, **figures, **beside}
-
-
-def is_right(result: RoundTrip) -> Verdict:
-    """Return whether round trips hold, without `<unk>`, and engines agree."""
-    other = sum(parity.differing for parity in result.parities)
-    counts = (result.failures, result.unknown, other)
-    answer = (
-        f"{result.failures:,} of {result.tried:,} round trips fail, {result.unknown:,} <unk>,"
-        f" {other:,} texts with other ids elsewhere."
-    )
-    rule = "Rule: no failed round trip, no <unk>, no other id in any engine (threshold 0)."
-    return Verdict("Is it right?", "no" if any(counts) else "yes", answer, rule)
-
-
-def is_fast(bench: Bench) -> Verdict:
-    """Return whether the first pass on one core is as quick as any peer's."""
-    alone = [speed for speed in bench.speed if speed.cores == 1 and not speed.failure]
-    ours = next((speed.cold for speed in alone if speed.engine == OURS), 0.0)
-    best = max((speed for speed in alone if speed.engine != OURS), key=lambda s: s.cold, default=None)
-    rule = (
-        f"Rule: the first pass on one core is no slower than the quickest peer's (ratio 1.0 or more), on"
-        f" {SMALL_TEXT / 1e6:g} MB of text or more."
-    )
-    if best is None or not ours:
-        return Verdict("Is it fast?", "unsure", f"{ours:.1f} MB/s; no peer was measured.", rule)
-    ratio = ours / best.cold
-    answer = f"{ours:.1f} MB/s, {ratio:.1f} times {best.engine}."
-    if bench.speed_bytes < SMALL_TEXT:
-        return Verdict("Is it fast?", "unsure", f"{answer} The text is too small to tell.", rule)
-    return Verdict("Is it fast?", "yes" if ratio >= 1 else "no", answer, rule)
-
-
-def is_good(quality: Quality) -> Verdict:
-    """Return whether words are cut into few pieces, as far as the texts can tell."""
-    shown = with_interval(quality.tokens_per_word, quality.interval)
-    rule = f"Rule: at most {MOST_TOKENS_A_WORD:g} tokens a word, by the whole 95 % interval over texts."
-    if quality.interval is None:
-        answer = f"{shown} tokens a word. Too few texts for an interval: give {FEWEST_TEXTS} or more."
-        return Verdict("Is it good?", "unsure", answer, rule)
-    low, high = quality.interval
-    answer = f"{shown} tokens a word; {percent(quality.whole_words)} of running words are one piece."
-    mark: Mark = (
-        "unsure" if low <= MOST_TOKENS_A_WORD < high else "yes" if high <= MOST_TOKENS_A_WORD else "no"
-    )
-    return Verdict("Is it good?", mark, answer, rule)
 
 
 def bench_cards(bench: Bench) -> list[Card]:

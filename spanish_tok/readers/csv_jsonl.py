@@ -21,13 +21,7 @@ from spanish_tok.readers.opening.encoding import repair_utf8
 from spanish_tok.readers.opening.json_array import array_elements
 from spanish_tok.readers.opening.lines import Lines, too_long
 from spanish_tok.readers.opening.spool import name_of
-from spanish_tok.readers.options import (
-    FileReport,
-    Location,
-    ReadOptions,
-    invalid_row,
-    malformed_row,
-)
+from spanish_tok.readers.options import FileReport, Location, ReadOptions, invalid_row, malformed_row
 from spanish_tok.readers.streams import open_text
 from spanish_tok.readers.validation import batch_of
 

@@ -16,12 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.readers.opening.buffered import Peeked
-from spanish_tok.readers.opening.compression import (
-    MAGIC_BYTES,
-    compression_of,
-    damaged,
-    decompressed,
-)
+from spanish_tok.readers.opening.compression import MAGIC_BYTES, compression_of, damaged, decompressed
 from spanish_tok.readers.opening.encoding import HEAD, as_utf8, encoding_of, repair_utf8
 from spanish_tok.readers.opening.lines import Lines
 from spanish_tok.readers.opening.paths import expand_paths, file_name

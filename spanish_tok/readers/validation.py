@@ -11,13 +11,7 @@ from spanish_tok.kernels.text import lines as kernels
 from spanish_tok.kernels.text.lines import Bytes, Positions
 from spanish_tok.kernels.text.utf8 import invalid_rows
 from spanish_tok.readers.opening.encoding import repair_utf8
-from spanish_tok.readers.options import (
-    FileReport,
-    Location,
-    ReadOptions,
-    invalid_row,
-    malformed_row,
-)
+from spanish_tok.readers.options import FileReport, Location, ReadOptions, invalid_row, malformed_row
 
 SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string())])
 NO_TAB = "it has no tab after an id"

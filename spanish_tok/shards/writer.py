@@ -23,13 +23,7 @@ from spanish_tok.parallel.local import Local
 from spanish_tok.parallel.ray_engine import Ray
 from spanish_tok.parallel.threads import map_in_order
 from spanish_tok.progress import SILENT, Bar, Progress, ProgressOption, progress_of
-from spanish_tok.readers.inputs import (
-    Input,
-    InputOption,
-    Inputs,
-    inputs_of,
-    rereadable,
-)
+from spanish_tok.readers.inputs import Input, InputOption, Inputs, inputs_of, rereadable
 from spanish_tok.readers.options import FileReport, Location, ReadOptions, lost_rows, tell_lost
 from spanish_tok.readers.splits import input_of_task
 from spanish_tok.shards.job import ShardInput, ShardJob, shard_inputs

@@ -1,8 +1,6 @@
-"""The shape of a T5 model, and the published family as presets.
+"""The shape of a T5 model, in the words of transformers' config.json.
 
-In the words of transformers' config.json.
-
-Raffel et al. 2020 (T5 1.0); Tay et al. 2021, "Scale Efficiently", table 2, for the sizes. No torch here.
+Raffel et al. 2020 (T5 1.0). No torch here.
 """
 
 import os
@@ -14,6 +12,7 @@ from typing import Any
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import read_json, write_json
 from spanish_tok.t5.foreign.kinds import KINDS, check_kind
+from spanish_tok.t5.presets import PRESETS
 
 FEED_FORWARDS = ("relu", "gated-gelu", "gated-silu")
 # what transformers and CTranslate2 want to read beside our fields
@@ -24,8 +23,6 @@ FIXED = {
     "use_cache": True,
     "initializer_factor": 1.0,
 }
-
-
 MOST_SIZE, MOST_LAYERS = 1 << 24, 1000  # far above any model; a damaged config.json may say anything
 
 
@@ -70,10 +67,6 @@ class T5Config:
             most = MOST_LAYERS if name.endswith("layers") else MOST_SIZE
             if type(value) is not int or not 1 <= value <= most:
                 raise SpanishTokError(f"{name} is {value!r}", f"Give a whole number from 1 to {most:,}.")
-        if type(self.tie_word_embeddings) is not bool:
-            raise SpanishTokError(
-                f"tie_word_embeddings is {self.tie_word_embeddings!r}", "Give true or false."
-            )
         for name in ("dropout_rate", "layer_norm_epsilon"):
             value = getattr(self, name)
             if type(value) not in (int, float) or not 0 <= value < 1:
@@ -90,8 +83,8 @@ class T5Config:
                 f"{self.relative_attention_max_distance}",
                 "Give a multiple of 4, and a distance of more than half of it.",
             )
-        for name in ("tie_word_embeddings", "scale_decoder_outputs"):
-            if getattr(self, name) not in (True, False, None):
+        for name, kinds in (("tie_word_embeddings", (bool,)), ("scale_decoder_outputs", (bool, type(None)))):
+            if type(getattr(self, name)) not in kinds:
                 raise SpanishTokError(f"{name} is {getattr(self, name)!r}", "Give true or false.")
         for name in ("pad_token_id", "eos_token_id", "decoder_start_token_id"):
             value = getattr(self, name)
@@ -284,29 +277,3 @@ _SIZES = (
 
 def _two(shape: tuple[int, ...]) -> tuple[int, int]:
     return shape[0], shape[1] if len(shape) == 2 else 1
-
-
-def _preset(
-    encoder: int, decoder: int, d_ff: int, d_model: int, d_kv: int, heads: int, ids: int = 32128
-) -> dict[str, int]:
-    return {
-        "num_layers": encoder,
-        "num_decoder_layers": decoder,
-        "d_ff": d_ff,
-        "d_model": d_model,
-        "d_kv": d_kv,
-        "num_heads": heads,
-        "vocab_size": ids,
-    }  # fmt: skip
-
-
-PRESETS = {
-    "spanish-tiny": _preset(4, 3, 512, 320, 64, 4, ids=5000),
-    "tiny": _preset(4, 4, 1024, 256, 64, 4),
-    "mini": _preset(4, 4, 1536, 384, 64, 8),
-    "small": _preset(6, 6, 2048, 512, 64, 8),
-    "base": _preset(12, 12, 3072, 768, 64, 12),
-    "large": _preset(24, 24, 4096, 1024, 64, 16),
-    "xl": _preset(24, 24, 16384, 1024, 128, 32),
-    "xxl": _preset(24, 24, 65536, 1024, 128, 128),
-}

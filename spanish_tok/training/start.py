@@ -5,9 +5,10 @@ from pathlib import Path
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.t5.checkpoint import Checkpoint
-from spanish_tok.t5.config import PRESETS, T5Config
+from spanish_tok.t5.config import T5Config
 from spanish_tok.t5.init import locality_init
 from spanish_tok.t5.model import T5
+from spanish_tok.t5.presets import PRESETS
 from spanish_tok.training.pretrain_options import PretrainOptions
 from spanish_tok.vocab.vocabulary import Vocabulary
 

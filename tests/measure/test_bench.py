@@ -20,8 +20,8 @@ from spanish_tok.measure.figures.round_trip import Parity, RoundTrip, check_roun
 from spanish_tok.measure.figures.speed import measure_speed
 from spanish_tok.measure.figures.texts import sampled, size_of, texts_of
 from spanish_tok.measure.peers import chosen_peers
-from spanish_tok.measure.presentation import is_good, is_right
 from spanish_tok.measure.tables import ReportTable, percent
+from spanish_tok.measure.verdicts import is_good, is_right
 from spanish_tok.readers.inputs import inputs_of
 from spanish_tok.text.alphabet import OTHERS
 from spanish_tok.tokenization.adapters import TokenizerAdapter

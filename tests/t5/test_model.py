@@ -14,9 +14,9 @@ torch = pytest.importorskip("torch", reason="needs the extra t5")
 
 from spanish_tok import SpanishTokError, T5Config, Tokenizer, Vocabulary  # noqa: E402
 from spanish_tok.t5.checkpoint import Checkpoint  # noqa: E402
-from spanish_tok.t5.config import PRESETS  # noqa: E402
 from spanish_tok.t5.model import T5  # noqa: E402
 from spanish_tok.t5.positions import buckets  # noqa: E402
+from spanish_tok.t5.presets import PRESETS  # noqa: E402
 from spanish_tok.t5.safetensors import read_tensors, write_tensors  # noqa: E402
 from spanish_tok.text.table import spanish_table  # noqa: E402
 

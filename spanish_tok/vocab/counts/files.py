@@ -15,19 +15,10 @@ from spanish_tok.parallel.local import Local
 from spanish_tok.parallel.ray_engine import Ray
 from spanish_tok.progress import Progress, ProgressOption, progress_of
 from spanish_tok.readers.datasets import is_recipe
-from spanish_tok.readers.inputs import (
-    InputOption,
-    Inputs,
-    inputs_of,
-)
+from spanish_tok.readers.inputs import InputOption, Inputs, inputs_of
 from spanish_tok.readers.opening.paths import base_name, expand_paths
 from spanish_tok.readers.opening.remote import is_remote
-from spanish_tok.readers.options import (
-    FileReport,
-    Location,
-    ReadOptions,
-    tell_lost,
-)
+from spanish_tok.readers.options import FileReport, Location, ReadOptions, tell_lost
 from spanish_tok.text.alphabets import SPANISH_NAME, alphabet_table
 from spanish_tok.text.table import NormalizationTable
 from spanish_tok.vocab.counts.table import Counts, is_counts, merge, one_alphabet

@@ -12,20 +12,9 @@ from spanish_tok.errors import SpanishTokError
 from spanish_tok.parallel.local import Local
 from spanish_tok.parallel.ray_engine import Ray
 from spanish_tok.progress import SILENT, Bar
-from spanish_tok.readers.inputs import (
-    Input,
-    Inputs,
-    rereadable,
-)
+from spanish_tok.readers.inputs import Input, Inputs, rereadable
 from spanish_tok.readers.opening.remote import is_remote
-from spanish_tok.readers.options import (
-    FileReport,
-    Location,
-    ReadOptions,
-    check_found,
-    check_rows,
-    lost_rows,
-)
+from spanish_tok.readers.options import FileReport, Location, ReadOptions, check_found, check_rows, lost_rows
 from spanish_tok.readers.splits import Part, input_of_task, parts_of
 from spanish_tok.readers.streams import size_of
 from spanish_tok.text.arrow import Column
