@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from spanish_tok.options import assigned as assigned
     from spanish_tok.parallel.local import Local as Local
     from spanish_tok.parallel.ray_engine import Ray as Ray
+    from spanish_tok.plans.build import build as build
+    from spanish_tok.plans.page import BuildResult as BuildResult
+    from spanish_tok.plans.plan import Plan as Plan
     from spanish_tok.progress import Bar as Bar
     from spanish_tok.progress import Progress as Progress
     from spanish_tok.readers.datasets import Dataset as Dataset
@@ -110,6 +113,9 @@ _MODULES = {
     "options": "assigned",
     "parallel.local": "Local",
     "parallel.ray_engine": "Ray",
+    "plans.build": "build",
+    "plans.page": "BuildResult",
+    "plans.plan": "Plan",
     "progress": "Bar Progress",
     "readers.datasets": "Dataset recipes",
     "readers.options": "ReadOptions",

@@ -36,6 +36,7 @@ generation
 tasks
 training
 measure
+plans
 __init__
 cli
 __main__

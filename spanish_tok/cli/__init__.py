@@ -20,6 +20,7 @@ from spanish_tok.errors import SpanishTokError, extra_error
 # verb -> the module of this folder that holds it; the order is the order of `--help`
 VERBS = {
     "demo": "demo",
+    "build": "build",
     "recipes": "corpus",
     "sample": "corpus",
     "clean": "corpus",

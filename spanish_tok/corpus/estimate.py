@@ -28,7 +28,7 @@ class Estimate:
     def __str__(self) -> str:
         minutes = self.seconds / 60
         time = f"{minutes:,.0f} min" if minutes >= 2 else f"{self.seconds:,.0f} s"
-        return f"About {_spelt(self.text)} to read, {_spelt(self.disk)} of disk while it runs, {time}."
+        return f"About {spelt(self.text)} to read, {spelt(self.disk)} of disk while it runs, {time}."
 
 
 def estimate(inputs: Inputs, share: float, *, spilled: bool, cleaned: float, cores: int) -> Estimate | None:
@@ -54,10 +54,11 @@ def check_disk(needed: float, output: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise SpanishTokError(
-            f"{output} needs about {_spelt(needed)} of disk, and {_spelt(free)} are free",
+            f"{output} needs about {spelt(needed)} of disk, and {spelt(free)} are free",
             "Make room, or give an --output on another disk.",
         )
 
 
-def _spelt(size: float) -> str:
+def spelt(size: float) -> str:
+    """Return a number of bytes as people say it."""
     return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.0f} MB"
