@@ -31,6 +31,7 @@ HEADS = {
     "tasks": "Answers, classes, summaries.",
     "training": "Pretraining and fine-tuning.",
     "measure": "Bench, compare, verify, and their reports.",
+    "plans": "All steps by one command.",
     "parallel": "Where work runs. The bytes never depend on it.",
     "package": "What every verb shares.",
 }
