@@ -25,7 +25,8 @@ from spanish_tok.readers.opening.remote import is_remote
 from spanish_tok.shards.reader import TokenArrays
 from spanish_tok.t5.config import T5Config
 from spanish_tok.tokenization.tokenizer import Tokenizer
-from spanish_tok.vocab.counts import Counts, count_runs
+from spanish_tok.vocab.counts.runs import count_runs
+from spanish_tok.vocab.counts.table import Counts
 from spanish_tok.vocab.trainer import train
 
 BYTES_A_RECORD = 240.0  # of text, where the input does not tell

@@ -26,7 +26,7 @@ from spanish_tok.progress import Progress
 from spanish_tok.readers.inputs import Inputs, absolute
 from spanish_tok.shards.writer import shard
 from spanish_tok.tokenization.adapters import OURS
-from spanish_tok.vocab.count_files import count
+from spanish_tok.vocab.counts.files import count
 from spanish_tok.vocab.trainer import TrainOptions, train
 
 KEYS = 1  # the version of the keys below: another one makes every step anew
