@@ -23,7 +23,7 @@ from spanish_tok.parallel.local import Local
 from spanish_tok.parallel.ray_engine import Ray
 from spanish_tok.plans.plan import Plan
 from spanish_tok.progress import Progress
-from spanish_tok.readers.inputs import Inputs, absolute
+from spanish_tok.readers.inputs import Inputs
 from spanish_tok.shards.writer import shard
 from spanish_tok.tokenization.adapters import OURS
 from spanish_tok.vocab.counts.files import count
@@ -248,9 +248,8 @@ def _plain(options: Any) -> dict[str, Any]:
 def _state(inputs: Inputs) -> list[Any]:
     """Return what shows that an input is another one: how it is read, its size and its time of change."""
     return [
-        [
-            item.described() | {"name": absolute(item.name)},
-            os.path.getmtime(item.name) if item.is_file else None,
-        ]
+        [item.described() | {"name": os.path.abspath(item.name)}, os.path.getmtime(item.name)]
+        if item.is_file
+        else [item.described(), None]
         for item in inputs.items
     ]
