@@ -13,7 +13,7 @@ from spanish_tok.cli.options import FOLDER, device_option, engine, reading, read
 @click.command()
 @click.argument("plan")
 @click.argument("files", nargs=-1, type=click.Path(), metavar="[RECIPE | FILES...]")
-@click.option("--output", required=True, type=FOLDER, help="Folder to write, or to go on in.")
+@click.option("--output", required=True, type=FOLDER, help="Folder to write, or to resume in.")
 @click.option("--until", metavar="STEP", help="The last step to do.")
 @click.option("--dry-run", is_flag=True, help="Print the steps, downloads, disk and time, and do nothing.")
 @click.option(
@@ -29,7 +29,7 @@ def build(
     """Go from records to a measured model: do the steps of PLAN, each once.
 
     PLAN is mmarco-tiny, files-tiny, or a TOML file; FILES are read instead of its own input. Run again, the command
-    goes on where it was; steps whose input and options are unchanged are skipped.
+    resumes there; steps whose input and options are unchanged are skipped.
     """
     chosen = st.Plan.load(plan).with_strings(assignments)
     how, runner = reading(options), engine(options)

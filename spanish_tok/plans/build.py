@@ -5,7 +5,7 @@
     out/index.html      the same for people
 
 A step is skipped where build.json holds its key: a hash of its options and of all that it reads. What was written
-under another key is removed before the step is done anew.
+under another key is removed before the step is done again.
 """
 
 import shutil
@@ -47,15 +47,15 @@ def build(
     progress: ProgressOption = None,
     **changes: Mapping[str, Any],
 ) -> BuildResult | BuildEstimate:
-    """Go from records to a measured model: do the steps of a plan in the folder `output`.
+    """Go from records to a measured model: do the steps of a plan.
 
-    plan: mmarco-tiny, files-tiny, or a TOML file (see plans/plan.py). input: what is read instead of the plan's own
+    output: the folder that they fill. plan: mmarco-tiny, files-tiny, or a TOML file (see plans/plan.py). input: what is read instead of the plan's own
     input; reading: how. until: the last step to do. changes: entries of steps, such as train={"size": 8000}. device:
     "cpu" or "cuda", of the pretraining. dry_run: do nothing, and return the steps with downloads, disk and time, which
     are estimated from what this machine does in some seconds.
 
-    An interrupted call goes on where it was when it is given again. A step whose input and options are those of an
-    earlier call is skipped; a changed one is done anew, with all that follows from it: its earlier output is removed.
+    An interrupted call resumes when it is given again. A step whose input and options are those of an
+    earlier call is skipped; a changed one is done again, with all that follows from it: its earlier output is removed.
     Neither engine nor device makes a step another one.
 
     Raises SpanishTokError, before any work, for an entry of the plan that is wrong, an input that is missing, an extra
@@ -109,9 +109,9 @@ def _do(step: str, building: Building, key: str, record: dict[str, Any]) -> Step
 
 
 def _remove_what_follows(step: str, building: Building, record: dict[str, Any]) -> None:
-    """Remove what was written under another key by a step and by those after it that read it.
+    """Remove what a step, and those that follow from it, wrote under another key.
 
-    What is to be removed is written down first: a call that is killed in between goes on with it.
+    What is to be removed is written down first: a call after a kill removes the rest.
     """
     keys, done = building.keys(), record["steps"]
     later = list(STEPS)[list(STEPS).index(step) + 1 :]

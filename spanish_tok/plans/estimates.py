@@ -40,7 +40,10 @@ TRIED_STEPS = 3  # of a pretraining, after the first
 
 @dataclass(frozen=True)
 class StepEstimate:
-    """What a step will take: bytes to download, bytes of disk that stay, and seconds; None where nothing can tell."""
+    """What a step will take.
+
+    download, disk: bytes; those of the disk stay. seconds: None where nothing can tell.
+    """
 
     name: str
     state: str
@@ -118,7 +121,7 @@ def estimate_build(building: Building, steps: list[str], waiting: list[str]) -> 
 
 
 def _text_of(building: Building) -> tuple[float, float]:
-    """Return about how many bytes of text, and how many records, the steps after sampling see."""
+    """Return about how many bytes of text and records are left after sampling."""
     inputs = building.inputs
     size = (inputs.recipe.bytes if inputs.recipe else None) or inputs.bytes or 0
     text = size * (UNPACKED if inputs.items and inputs.items[0].is_packed else 1.0)
@@ -130,7 +133,7 @@ def _text_of(building: Building) -> tuple[float, float]:
 
 
 def _sentences() -> list[str]:
-    """Return text to try the verbs on: the shipped sentences, each line with another number."""
+    """Return text to try the verbs on: the shipped sentences, numbered."""
     lines = shipped("corpus/sentences-es.txt").read_text(encoding="utf-8").splitlines()
     number = TRIED // sum(map(len, lines)) + 1
     return [f"{line} {turn}" for turn in range(number) for line in lines]
@@ -143,7 +146,7 @@ def _seconds(work: Callable[[], Any]) -> float:
 
 
 def _a_byte(work: Callable[[list[str]], Any]) -> float:
-    """Return the seconds that one thread takes for a byte of text, compiled code on disk."""
+    """Return the seconds that one thread takes for a byte of text."""
     texts = _sentences()
     work(texts[:50])
     return _seconds(lambda: work(texts)) / sum(len(text.encode()) for text in texts)
@@ -171,7 +174,10 @@ def _training(building: Building) -> float:
 
 
 def _model_bytes(building: Building) -> float:
-    """Return the bytes of the model and of the checkpoints that a run keeps, each with two arrays a weight more."""
+    """Return the bytes of the model and of the checkpoints that a run keeps.
+
+    A checkpoint holds two numbers of the optimizer beside each weight.
+    """
     options = building.options("pretrain")
     size = building.options("train").size if "train" in building.plan.steps else 5000
     preset = options.model if not Path(options.model).is_dir() else "spanish-tiny"
@@ -180,7 +186,10 @@ def _model_bytes(building: Building) -> float:
 
 
 def _pretraining(building: Building) -> float | None:
-    """Return the seconds of all steps, from a few of them on ids at random; None without PyTorch."""
+    """Return the seconds of all steps, measured on some of them.
+
+    The ids are random. None without PyTorch.
+    """
     if not find_spec("torch"):
         return None
     from spanish_tok.t5.model import torch_device

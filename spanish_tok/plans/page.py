@@ -23,7 +23,10 @@ OF_CARDS = {
 
 @dataclass(frozen=True)
 class StepResult:
-    """One step of a build; state: "skipped" if it was done before. seconds: of the call that ended it."""
+    """One step of a build.
+
+    state: "skipped" if it was done before. seconds: of the call that ended it.
+    """
 
     name: str
     state: Literal["done", "skipped"]

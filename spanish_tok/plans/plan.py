@@ -98,7 +98,9 @@ KINDS: dict[str, type[Any]] = {
 
 @dataclass(frozen=True)
 class Plan:
-    """What `build` does: the input, how it is read, and the steps with the entries of their tables.
+    """What `build` does: the input, and the steps with their entries.
+
+    reading: how the input is read. steps: the tables of the file by the names of the steps.
 
     >>> plan = Plan.load("mmarco-tiny").with_strings(["train.size=8000"])
     >>> list(plan.steps), plan.options("train").size

@@ -29,7 +29,7 @@ from spanish_tok.tokenization.adapters import OURS
 from spanish_tok.vocab.counts.files import count
 from spanish_tok.vocab.trainer import TrainOptions, train
 
-KEYS = 1  # the version of the keys below: another one makes every step anew
+KEYS = 1  # the version of the keys below: another one makes every step another
 # step -> what it writes into the folder of the build
 OUTPUTS = {
     "sample": ("sample",),
@@ -77,7 +77,10 @@ class Building:
         return self.folder / OUTPUTS[step][0]
 
     def records(self, step: str) -> Inputs | Path:
-        """Return the records that a step reads: of the last step before it that wrote some, or the input."""
+        """Return the records that a step reads.
+
+        The last step before it wrote them; without one, they are the input.
+        """
         written = [name for name in READS[step] if name in ("clean", "sample") and name in self.plan.steps]
         return self.path(written[0]) if written else self.inputs
 
@@ -119,7 +122,7 @@ def run_step(step: str, building: Building) -> Figures:
 
 
 def check_extras(steps: list[str]) -> None:
-    """Raise SpanishTokError, before the work, where a package is missing that a step needs."""
+    """Raise SpanishTokError where a package is missing that a step needs."""
     if "pretrain" in steps and not find_spec("torch"):
         missing = ModuleNotFoundError(name="torch")
         raise extra_error("The step pretrain", missing) or missing
@@ -246,7 +249,10 @@ def _plain(options: Any) -> dict[str, Any]:
 
 
 def _state(inputs: Inputs) -> list[Any]:
-    """Return what shows that an input is another one: how it is read, its size and its time of change."""
+    """Return what shows that an input is another one.
+
+    That is how it is read, its size, and when it was changed.
+    """
     return [
         [item.described() | {"name": os.path.abspath(item.name)}, os.path.getmtime(item.name)]
         if item.is_file
