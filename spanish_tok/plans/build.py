@@ -49,10 +49,10 @@ def build(
 ) -> BuildResult | BuildEstimate:
     """Go from records to a measured model: do the steps of a plan.
 
-    output: the folder that they fill. plan: mmarco-tiny, files-tiny, or a TOML file (see plans/plan.py). input: what is read instead of the plan's own
-    input; reading: how. until: the last step to do. changes: entries of steps, such as train={"size": 8000}. device:
-    "cpu" or "cuda", of the pretraining. dry_run: do nothing, and return the steps with downloads, disk and time, which
-    are estimated from what this machine does in some seconds.
+    plan: mmarco-tiny, files-tiny, or a TOML file (see plans/plan.py). output: the folder that it fills. input: what is
+    read instead of the plan's own input; reading: how. until: the last step to do. changes: entries of steps, such as
+    train={"size": 8000}. device: "cpu" or "cuda", of the pretraining. dry_run: do nothing, and return the steps with
+    downloads, disk and time, which are estimated from what this machine does in some seconds.
 
     An interrupted call resumes when it is given again. A step whose input and options are those of an
     earlier call is skipped; a changed one is done again, with all that follows from it: its earlier output is removed.
