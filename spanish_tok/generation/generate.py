@@ -1,6 +1,6 @@
 """The verb `generate`: fill gaps of texts, or of lines of files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from itertools import islice
 from typing import Any, overload
 
@@ -63,12 +63,14 @@ def generate(
     if files is None and output is None:
         return generator.generate(texts, options, batch_size=batch_size)
     reports: list[FileReport] = []
-    given = enumerate([texts] if isinstance(texts, str) else texts or [], 1)
+    texts = [texts] if isinstance(texts, str) else texts
+    total = len(texts) if isinstance(texts, Sized) else None  # lines come as they are read
+    given = enumerate(texts or [], 1)
     named = ((f"Text {number}", text) for number, text in given) if files is None else (
         (f"{name}, line {number}", line) for name, number, line in lines_of(files, reading, reports)
     )  # fmt: skip
     shown, failed = progress_of(progress), list[Generation]()
-    with shown.phase("writing") as bar, text_output(output, force=force) as out:
+    with shown.phase("writing", total) as bar, text_output(output, force=force) as out:
         results = _in_batches(generator, named, options, batch_size, bar)
         if out is None:
             return list(results)

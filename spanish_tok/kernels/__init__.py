@@ -22,18 +22,22 @@ import numba  # noqa: E402
 from numba.core import event  # noqa: E402
 from numba.core.registry import CPUDispatcher  # noqa: E402
 
+NOTE = "spanish-tok: compiling for the first use; once, it may take a minute ..."
+QUIET = "SPANISH_TOK_QUIET"  # the variable that leaves the note out
+
 
 class _CompilingNote(event.Listener):  # type: ignore[misc]  # Numba has no types
-    """A note on a terminal, once a process, that code is being compiled.
+    """A note on standard error, once a process, that code is compiled.
 
+    It says how long that may take. In a log, too, a first run that is silent for half a minute would look broken.
     Code from disk says nothing.
     """
 
     said = False
 
     def on_start(self, event: Any) -> None:
-        if not self.said and sys.stderr.isatty():
-            print("spanish-tok: compiling for the first use (about 10 seconds) ...", file=sys.stderr)
+        if not self.said and not os.environ.get(QUIET):
+            print(NOTE, file=sys.stderr, flush=True)
         self.said = True
 
     def on_end(self, event: Any) -> None:

@@ -3,9 +3,15 @@
 On a terminal, in a pipe, in HTML.
 """
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TextIO
+from textwrap import fill
+from typing import TYPE_CHECKING, Literal, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 Row = tuple[str, ...]
 
@@ -58,35 +64,74 @@ class Card:
 
 
 def print_verdicts(verdicts: list[Verdict], out: TextIO) -> None:
-    """Print verdicts, one line each, the rule below."""
+    """Print verdicts, one line each, the rule below; on a terminal words wrap."""
+    width = _console(out).width if out.isatty() else sys.maxsize
     for verdict in verdicts:
-        print(f"{verdict.mark:6} {verdict.question} {printable(verdict.answer)}", file=out)
-        print(f"       {verdict.rule}", file=out)
+        for line in (
+            f"{verdict.mark:6} {verdict.question} {printable(verdict.answer)}",
+            f"{'':6} {verdict.rule}",
+        ):
+            print(fill(line, width, subsequent_indent=" " * 7), file=out)
     if verdicts:
         print(file=out)
 
 
 def print_tables(tables: list[ReportTable], out: TextIO) -> None:
-    """Print tables as a person reads them; on no terminal as plain text, however wide."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table as RichTable
+    """Print tables as a person reads them; on no terminal as plain text, however wide.
+
+    A table whose words or numbers would be cut on this terminal is a list of its rows instead.
+    """
     from rich.text import Text
 
-    console = Console(file=out, highlight=False, width=None if out.isatty() else 200)
+    console = _console(out)
     for table in tables:
         console.print(Text(table.caption, style="bold"))
-        shown = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-        for index, name in enumerate(table.columns):
-            shown.add_column(
-                Text(name), justify="right" if table.is_number(index) else "left", overflow="fold"
-            )
-        for row in table.rows:
-            shown.add_row(*map(Text, map(printable, row)))
-        console.print(shown)
+        grid = _grid(table)
+        if console.measure(grid, options=console.options.update(width=10_000)).minimum <= console.width:
+            console.print(grid)
+        else:
+            _print_rows(table, console)
         if table.note:
             console.print(Text(table.note, style="dim"))
         console.print()
+
+
+def _console(out: TextIO) -> "Console":
+    from rich.console import Console
+
+    return Console(file=out, highlight=False, width=None if out.isatty() else 200)
+
+
+def _grid(table: ReportTable) -> "Table":
+    """Return a table with a column for each column, which a line holds whole."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for index, name in enumerate(table.columns):
+        cells = [printable(row[index]) for row in table.rows]
+        number = table.is_number(index)
+        whole = number or not any(" " in cell for cell in cells)  # numbers and names are never torn
+        head = fill(name, max(map(len, [*cells, *name.split()])), break_on_hyphens=False) if whole else name
+        justify: Literal["right", "left"] = "right" if number else "left"
+        grid.add_column(Text(head), justify=justify, no_wrap=whole, overflow="fold")
+    for row in table.rows:
+        grid.add_row(*map(Text, map(printable, row)))
+    return grid
+
+
+def _print_rows(table: ReportTable, console: "Console") -> None:
+    """Print each row as a list: its first cell, below it the others, named."""
+    from rich.table import Table
+    from rich.text import Text
+
+    for first, *others in table.rows:
+        console.print(Text(printable(first)))
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        for name, cell in zip(table.columns[1:], others, strict=True):
+            grid.add_row(Text(f"  {name}", style="dim"), Text(printable(cell), overflow="fold"))
+        console.print(grid)
 
 
 def printable(text: str) -> str:

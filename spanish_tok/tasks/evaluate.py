@@ -58,8 +58,9 @@ def evaluate(
     check_new_file(output, as_list(input), force=force)
     if is_restorer(model):
         inputs = inputs_of(input, ReadOptions(malformed=malformed), texts=texts)
-        with progress_of(progress).phase("evaluating") as bar:
-            restored = evaluate_restorer(restorer_of(model), texts_of(inputs).to_pylist(), bar)
+        golds = texts_of(inputs).to_pylist()
+        with progress_of(progress).phase("evaluating", len(golds)) as bar:
+            restored = evaluate_restorer(restorer_of(model), golds, bar)
         if output is not None:
             write_json(os.fspath(output), restored.to_dict())
         return restored
@@ -73,8 +74,10 @@ def evaluate(
     )
     if part != "all":
         examples = divide(examples, predictor.task, **predictor.bundle.division).part(part)
-    with progress_of(progress).phase("evaluating") as bar:
-        evaluation = evaluate_examples(predictor, list(examples), bar)
+    examples = list(examples)
+    windows = sum(len(example.inputs) for example in examples)
+    with progress_of(progress).phase("evaluating", windows) as bar:
+        evaluation = evaluate_examples(predictor, examples, bar)
     if output is not None:
         write_json(os.fspath(output), evaluation.to_dict())
     return evaluation

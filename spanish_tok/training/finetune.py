@@ -131,7 +131,7 @@ def finetune(
         division = {"validation": share, "held_out": options.held_out, "seed": options.seed}
         bundle = TaskBundle(task, labels_of(task, parts.training), division, {"start": start, "source": name})
         loop = Finetuning(network, adapter, bundle, parts, options, folder)
-        with progress_of(progress).phase("fine-tuning") as bar:
+        with progress_of(progress).phase("fine-tuning", loop.planned) as bar:
             loop.run(bar)
         predictor = Predictor.load(folder, device=device)
         evaluation = _evaluated(predictor, parts, folder)

@@ -107,6 +107,11 @@ class Finetuning(EpochTraining[FinetuneStep]):
         return self.state.epoch >= self.options.epochs or waited >= self.options.patience
 
     @property
+    def planned(self) -> int:
+        """How many steps the training has if no epoch is spared."""
+        return self.options.epochs * self.steps_per_epoch
+
+    @property
     def steps_per_epoch(self) -> int:
         """How many batches the training examples make."""
         return -(-len(self.parts.training) // self.options.batch_size)

@@ -166,6 +166,7 @@ def main(paths: list[str]) -> None:
     """Write what the blocks of pages print into them."""
     import tempfile
 
+    os.environ["SPANISH_TOK_QUIET"] = "1"
     for path in map(Path, paths):
         text = path.read_text(encoding="utf-8")
         with tempfile.TemporaryDirectory() as folder:

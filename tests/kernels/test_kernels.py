@@ -1,16 +1,21 @@
 """Every kernel equals its slow, obvious twin on random input."""
 
+import os
 import random
+import subprocess
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
 from math import exp, log
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spanish_tok.kernels import NOTE
 from spanish_tok.kernels import bytes as memory
 from spanish_tok.kernels.text.normalize import decode_character, normalize_records
 from spanish_tok.kernels.text.utf8 import ROWS, invalid_rows
@@ -275,3 +280,26 @@ def test_counting_reads_what_lies_in_a_window_of_a_larger_buffer() -> None:
     data, offsets = bytes_and_offsets(window)
     assert data[offsets[0] : offsets[1]].tobytes() == b"tres tres"
     assert count_runs(window).table.to_pydict() == {"run": ["▁tres"], "count": [2]}
+
+
+def test_the_first_use_is_told_also_off_a_terminal_and_once(tmp_path: Path) -> None:
+    """Two functions are compiled, which is told in one line; what is compiled already says nothing."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "from spanish_tok.kernels import kernel\n"
+        "@kernel\ndef one(x):\n    return x + 1\n"
+        "@kernel\ndef two(x):\n    return x + 2\n"
+        "print(one(1), two(1))\n"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+
+    def told(**changes: str) -> str:
+        done = subprocess.run(
+            [sys.executable, str(program)], env={**environment, **changes}, capture_output=True, text=True
+        )
+        assert done.stdout == "2 3\n"
+        return done.stderr
+
+    assert told(NUMBA_CACHE_DIR=str(tmp_path / "other"), SPANISH_TOK_QUIET="1") == ""
+    assert told(SPANISH_TOK_QUIET="") == NOTE + "\n"
+    assert told(SPANISH_TOK_QUIET="") == ""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import spanish_tok as st
 from spanish_tok.cli import main
-from spanish_tok.files import read_json, write_json
+from spanish_tok.files import read_json, shipped, write_json
 from spanish_tok.tasks.accents.evaluation import evaluate_restorer
 from spanish_tok.tasks.accents.forms import Forms
 from spanish_tok.tasks.accents.pieces import SLOTS, WINDOW, PieceReader, Window
@@ -217,6 +217,23 @@ def test_a_damaged_folder_is_refused(trained: Path, tmp_path: Path) -> None:
     write_json(copy / "restorer.json", {"format": 1})
     with pytest.raises(st.SpanishTokError, match="no 'config'"):
         Restorer.load(copy)
+
+
+def test_a_folder_without_a_vocabulary_has_the_released_one_or_is_refused(
+    trained: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    released = Path(shutil.copytree(shipped("models/es-accents"), tmp_path / "released"))
+    assert not (released / "spiece.model").exists()
+    assert Restorer.load(released).restore("manana") == "mañana"
+    other = Path(shutil.copytree(trained, tmp_path / "other"))
+    (other / "spiece.model").unlink()
+    manifest = read_json(other / "restorer.json")
+    manifest["files"]["spiece.model"] = "0" * 64
+    write_json(other / "restorer.json", manifest)
+    with pytest.raises(st.SpanishTokError, match=r"spiece\.model is missing"):
+        Restorer.load(other)
 
 
 def test_the_verb_writes_lines_with_the_ends_that_they_have(trained: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from spanish_tok.errors import SpanishTokError
 from spanish_tok.files.outputs import as_list, check_new_file, check_new_folder, whole_folder
 from spanish_tok.options import changed
 from spanish_tok.progress import Bar, ProgressOption, progress_of
-from spanish_tok.readers.inputs import InputOption, inputs_of
+from spanish_tok.readers.inputs import InputOption, Inputs, inputs_of
 from spanish_tok.readers.options import FileReport, Location, ReadOptions
 from spanish_tok.t5.foreign.kept_pieces import kept_pieces
 from spanish_tok.t5.foreign.piece_counts import PieceCounts
@@ -96,11 +96,12 @@ def trim(
         check_new_file(save_counts, [*as_list(input), *([] if counts is None else [counts])])
     source = ModelSource.of(Path(model))
     tokenizer = Tokenizer(source.vocabulary)
-    with progress_of(progress).phase("counting pieces") as bar:
-        if counts is not None:
-            found = PieceCounts.of_table(tokenizer, counts)
-        else:
-            found = PieceCounts.of_texts(tokenizer, _columns(input, texts, reading, bar))
+    if counts is not None:
+        found = PieceCounts.of_table(tokenizer, counts)
+    else:
+        inputs = inputs_of(input, reading, texts=texts)
+        with progress_of(progress).phase("counting pieces", inputs.guessed_rows()) as bar:
+            found = PieceCounts.of_texts(tokenizer, _columns(inputs, bar))
     if save_counts is not None:
         found.save(save_counts)
     characters = tokenizer.normalize(_text_of(keep_characters)) if keep_characters is not None else ""
@@ -128,8 +129,8 @@ def _text_of(path: Location) -> str:
         raise SpanishTokError(f"{path} is not UTF-8", "Give a text file of characters.") from None
 
 
-def _columns(given: InputOption, texts: Any, reading: ReadOptions | None, bar: Bar) -> Iterator[Any]:
-    for item in inputs_of(given, reading, texts=texts).items:
+def _columns(inputs: Inputs, bar: Bar) -> Iterator[Any]:
+    for item in inputs.items:
         for batch in item.read(FileReport(item.name)):
             bar.advance(batch.num_rows)
             yield batch.column("text")

@@ -38,6 +38,7 @@ from spanish_tok.tokenization.tokenizer import Tokenizer
 from spanish_tok.vocab.vocabulary import Vocabulary
 
 SHIPPED_RESTORER = "models/es-accents"
+RELEASED = "vocab/es-5000/spiece.model"
 FORMAT = 1
 HEAD = "head.weight"  # (KINDS x SLOTS, d_model)
 WEIGHTS, FORMS, VOCABULARY = "restorer.safetensors", "forms.parquet", "spiece.model"
@@ -70,9 +71,9 @@ class Restorer:
         from spanish_tok.tasks.accents.encoder import CpuScorer
 
         folder = Path(folder) if folder is not None else shipped(SHIPPED_RESTORER)
-        config = _checked_config(folder)
+        config, vocabulary = _checked(folder)
         tensors = dequantize_tensors(read_tensors(folder / WEIGHTS), str(folder / WEIGHTS))
-        tokenizer = Tokenizer(Vocabulary.from_model(folder / VOCABULARY))
+        tokenizer = Tokenizer(Vocabulary.from_model(vocabulary))
         _check_fit(config, tensors, tokenizer, folder)
         return cls(tokenizer, Forms.load(folder / FORMS), CpuScorer(config, tensors))
 
@@ -145,8 +146,8 @@ def restorer_of(model: Any) -> Restorer:
     return model if isinstance(model, Restorer) else Restorer.load(model)
 
 
-def _checked_config(folder: Path) -> T5Config:
-    """Return the shape of a restorer's encoder, once its files are checked."""
+def _checked(folder: Path) -> tuple[T5Config, Path]:
+    """Check the files; return the encoder's shape and the vocabulary's file."""
     path = folder / RESTORER
     if not path.exists():
         raise SpanishTokError(
@@ -155,8 +156,12 @@ def _checked_config(folder: Path) -> T5Config:
         )
     manifest = read_json(path, SHAPE)
     check_format(folder, manifest["format"], FORMAT)
-    check_files(folder, manifest["files"])
-    return T5Config.from_dict(manifest["config"])
+    files, vocabulary = manifest["files"], folder / VOCABULARY
+    if not vocabulary.exists() and files.get(VOCABULARY) == sha256_of_file(shipped(RELEASED)):
+        vocabulary = shipped(RELEASED)  # what ships has the released vocabulary, which is not packed twice
+        del files[VOCABULARY]
+    check_files(folder, files)
+    return T5Config.from_dict(manifest["config"]), vocabulary
 
 
 def _check_fit(config: T5Config, tensors: Tensors, tokenizer: Tokenizer, folder: Path) -> None:

@@ -40,6 +40,10 @@ NOTES = {  # the shape of what it holds
     "fingerprint?": str, "records?": COUNT, "cut?": COUNT, "sources?": [shape_of(Source)], "dropped?": {str: COUNT},
     "alphabet?": str,
 }  # fmt: skip
+# Runs of one count lie in the order of their letters, so that most begin as the one before: a quarter less to keep.
+PACKED: dict[str, Any] = {
+    "compression": "zstd", "use_dictionary": ["count"], "column_encoding": {"run": "DELTA_BYTE_ARRAY"},
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -151,7 +155,7 @@ class Counts:
             notes["alphabet"] = self.alphabet
         table = self.table.replace_schema_metadata({METADATA_KEY: json.dumps(notes).encode()})
         with atomic_path(path) as partial, open(partial, "wb") as file:
-            interruptible(lambda: pq.write_table(table, file, compression="zstd", compression_level=level))
+            interruptible(lambda: pq.write_table(table, file, compression_level=level, **PACKED))
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> "Counts":

@@ -1,0 +1,1 @@
+"""What somebody does on the first day, by the commands of the pages alone."""
