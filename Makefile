@@ -2,6 +2,7 @@
 # make demo-t5   installs torch, trains a tiny T5 for 3 minutes and lets it fill masks; TEXT=file trains on yours
 # make test      runs the suite; make test-all also what takes minutes, checked indices and 10,000 changed files
 # make test-kills KILLS=1000 SEED=0, make test-interrupts TRIES=500 SEED=0: jobs broken off at random, done again, compared
+# make test-keras  KerasHub in TensorFlow and JAX, in an environment of its own, against PyTorch; some minutes and gigabytes
 # make check     ruff, mypy, the layers and the English of docstrings
 # make docs     the documentation, strictly: build/site, pages that ask the network for nothing
 # make dist     wheel and source archive, built twice to the same bytes, and checked
@@ -9,6 +10,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+KERAS_VENV ?= .venv-keras
 KILLS ?= 50
 TRIES ?= 48
 SEED ?= 0
@@ -17,7 +19,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo demo-t5 test test-all test-bounds test-kills test-interrupts check docs dist bench clean
+.PHONY: demo demo-t5 test test-all test-bounds test-kills test-interrupts test-keras check docs dist bench clean
 
 demo: $(VENV)/core
 	$(BIN)/spanish-tok demo
@@ -41,6 +43,10 @@ test-kills: $(VENV)/dev
 
 test-interrupts: $(VENV)/dev
 	$(BIN)/python -m tests.broken_off interrupt --number $(TRIES) --seed $(SEED)
+
+# arrays go from one environment to the other as .npz files; LOSSES=folder keeps the losses of the fine-tunings
+test-keras: $(VENV)/dev $(KERAS_VENV)/done
+	KERAS_PYTHON=$(KERAS_VENV)/bin/python $(BIN)/python -m pytest -s tests/t5/test_keras.py tests/t5/test_keras_preset.py
 
 check: $(VENV)/dev
 	$(BIN)/ruff check .
@@ -76,6 +82,11 @@ $(VENV)/dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(INSTALL) -e ".[dev,docs,t5,ray,onnx,gguf]"
 	@touch $@ $(VENV)/core
 
+$(KERAS_VENV)/done: pyproject.toml
+	$(PYTHON) -m venv $(KERAS_VENV)
+	$(KERAS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[keras]"
+	@touch $@
+
 $(VENV)/docs: pyproject.toml constraints.txt | $(VENV)/core
 	$(INSTALL) -e ".[docs]"
 	@touch $@
@@ -85,4 +96,4 @@ $(VENV)/bench: $(VENV)/dev
 	@touch $@
 
 clean:
-	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(KERAS_VENV) dist build .mypy_cache .pytest_cache .ruff_cache

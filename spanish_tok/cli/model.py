@@ -106,17 +106,22 @@ def generate(
     "--to",
     "form",
     required=True,
-    type=click.Choice(["transformers", "ctranslate2", "onnx", "gguf", "int8"]),
+    type=click.Choice(["transformers", "ctranslate2", "onnx", "gguf", "keras", "int8"]),
     help="The library that reads it.",
+)
+@click.option(
+    "--from", "source", type=click.Choice(["keras"]), help="What wrote FOLDER: a preset of KerasHub."
 )
 @click.option("--output", required=True, type=FOLDER, help="Folder to write.")
 @force_option
 @click.option(
     "--precision",
     help="transformers: float32 (default) or bfloat16; ctranslate2: float32 (default), int8, bfloat16, ...; "
-    "gguf: f32 (default), f16 or q8_0.",
+    "onnx: float32 (default) or int8; gguf: f32 (default), f16 or q8_0.",
 )
-def export(folder: Path, form: str, output: Path, force: bool, precision: str | None) -> None:
+def export(
+    folder: Path, form: str, source: str | None, output: Path, force: bool, precision: str | None
+) -> None:
     """Write the model in FOLDER for another library."""
-    st.export(folder, output, to=form, precision=precision, force=force)
+    st.export(folder, output, to=form, precision=precision, source=source, force=force)
     click.echo(f"{form}, {folder_size(output) / 1e6:.1f} MB: {output}")

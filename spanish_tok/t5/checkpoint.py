@@ -25,7 +25,7 @@ from spanish_tok.t5.foreign.names import check_shapes, named_weights
 from spanish_tok.t5.quantization import dequantize_tensors, quantize_tensors
 from spanish_tok.t5.safetensors import Precision, read_tensors, write_tensors
 from spanish_tok.vocab.folder import MANIFEST as VOCABULARY_MANIFEST
-from spanish_tok.vocab.foreign import is_foreign
+from spanish_tok.vocab.foreign import is_foreign, refuse_keras
 from spanish_tok.vocab.vocabulary import Vocabulary
 
 CONFIG = "config.json"
@@ -178,11 +178,12 @@ def check_tensors(config: T5Config, tensors: Mapping[str, NDArray[Any]], where: 
 def check_model_folder(folder: Path) -> None:
     """Raise SpanishTokError for what is not the folder of a model.
 
-    It names the checkpoint of a training."""
+    It names the checkpoint of a training, and a preset of KerasHub."""
     if not folder.is_dir():
         raise SpanishTokError(f"{folder} is not a folder", "Give the folder of a model.")
     if not (folder / CONFIG).exists() and (saved := sorted(folder.glob("checkpoint-*"))):
         raise SpanishTokError(f"{folder} is the folder of a training, not of a model", f"Give {saved[-1]}.")
+    refuse_keras(folder)
 
 
 def refuse_restorer(folder: Path) -> None:

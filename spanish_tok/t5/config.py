@@ -13,6 +13,7 @@ from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import read_json, write_json
 from spanish_tok.t5.foreign.kinds import KINDS, check_kind
 from spanish_tok.t5.presets import PRESETS
+from spanish_tok.vocab.foreign import refuse_keras
 
 FEED_FORWARDS = ("relu", "gated-gelu", "gated-silu")
 # what transformers and CTranslate2 want to read beside our fields
@@ -208,6 +209,7 @@ class T5Config:
 
         Raises SpanishTokError that names the file if it is not a T5's.
         """
+        refuse_keras(Path(path).parent)
         values = read_json(path)
         try:
             if not isinstance(values, dict):

@@ -12,6 +12,7 @@ from spanish_tok.t5.checkpoint import refuse_restorer
 from spanish_tok.tasks.choices import Labels
 from spanish_tok.tasks.task import Task
 from spanish_tok.tokenization.adapters import TokenizerAdapter
+from spanish_tok.vocab.foreign import refuse_keras
 
 FILE = "task.json"
 FORMAT = 1
@@ -57,6 +58,7 @@ class TaskBundle:
         Raises SpanishTokError that says whether the folder is not a fine-tuned model.
         """
         refuse_restorer(folder)
+        refuse_keras(folder)
         path = folder / FILE
         if not path.exists():
             raise SpanishTokError(

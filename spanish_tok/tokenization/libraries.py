@@ -15,6 +15,7 @@ from spanish_tok.tokenization.piece_spelling import PieceSpelling
 from spanish_tok.tokenization.pipeline_check import checked_pipeline, told
 from spanish_tok.tokenization.tokenizer import Tokenizer
 from spanish_tok.vocab.folder import MANIFEST
+from spanish_tok.vocab.foreign import refuse_keras
 from spanish_tok.vocab.spiece import load_engine, parse_model
 from spanish_tok.vocab.vocabulary import Vocabulary
 
@@ -39,6 +40,7 @@ def load_adapter(path: Path | None, threads: int | None = None) -> TokenizerAdap
         raise SpanishTokError(f"{path} does not exist", "Give a vocabulary folder or file.")
     if (path / MANIFEST).exists():
         return TokenizerAdapter.of(Tokenizer.load(path), str(path), threads)
+    refuse_keras(path)
     for name, library in (("tokenizer.json", "tokenizers"), ("spiece.model", "sentencepiece")):
         if (path / name).exists():
             return LIBRARIES[library](path / name, str(path), threads)

@@ -26,6 +26,9 @@ SENTINEL = re.compile(r"▁?<extra_id_(\d{1,9})>")
 BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 MOST_ADDED = 1 << 16  # ids behind the pieces; a damaged file may name any
 DEFAULT_SENTINELS = 100  # that transformers gives a T5 whose files name no number
+KERAS = "keras_hub>"  # before the name of a class in files of KerasHub, which are called as others' files are
+MOST_PRESET = 100_000  # bytes of such a file; another library's tokenizer.json is larger
+KERAS_PIECES = "assets/tokenizer/vocabulary.spm"
 
 
 @dataclass(frozen=True)
@@ -74,12 +77,26 @@ def is_foreign(folder: Path) -> bool:
     return (folder / MODEL).exists() or (folder / JSON).exists()
 
 
+def refuse_keras(folder: Path) -> None:
+    """Raise SpanishTokError for a preset of KerasHub; it says how to read one."""
+    paths = [folder / name for name in ("config.json", JSON)]
+    small = [path for path in paths if path.is_file() and path.stat().st_size < MOST_PRESET]
+    for path in small:
+        values = read_json(path)
+        if isinstance(values, dict) and str(values.get("registered_name")).startswith(KERAS):
+            raise SpanishTokError(
+                f"{folder} is a preset of KerasHub",
+                f"Write it as a model first: spanish-tok export {folder} --from keras --to transformers --output NEW",
+            )
+
+
 def read_foreign(folder: Path) -> ForeignPieces:
     """Read the vocabulary of another T5 from its folder.
 
     Raises SpanishTokError that names the file: one that is damaged, a vocabulary of bytes, one of ours that is not
     whole. Warns where tokenizer.json gives other ids than spiece.model.
     """
+    refuse_keras(folder)
     files = {name: (folder / name).read_bytes() for name in FILES if (folder / name).exists()}
     options = _json_of(files, "tokenizer_config.json", folder)
     if options.get("tokenizer_class") == "ByT5Tokenizer":

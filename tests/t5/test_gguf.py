@@ -19,40 +19,12 @@ from spanish_tok.generation.prompts import Prompt  # noqa: E402
 from spanish_tok.t5.checkpoint import Checkpoint  # noqa: E402
 from spanish_tok.t5.model import T5  # noqa: E402
 from tests.llama import Llama  # noqa: E402
+from tests.prompts import TEXTS, WORDS, prompts  # noqa: E402
 
 SHIPPED = "models/es-tiny"
-WORDS = [
-    "la",
-    "casa",
-    "el",
-    "perro",
-    "una",
-    "ciudad",
-    "grande",
-    "del",
-    "norte",
-    "tiene",
-    "un",
-    "río",
-    "y",
-    "calles",
-]
-TEXTS = [
-    "¡Qué MAÑANA más larga!", "año 2024: 21½ %", "El niño comió  piña\ty salió.", "</s> <extra_id_0>", "ﬁn — «así»",
-]  # fmt: skip
 SMALL: dict[str, Any] = {
     "d_model": 64, "d_kv": 16, "d_ff": 96, "num_heads": 4, "num_layers": 2, "num_decoder_layers": 1
 }  # fmt: skip
-
-
-def prompts(count: int) -> list[str]:
-    """Texts with one gap each, cut from a ring of words."""
-    rows = []
-    for n in range(count):
-        words = [WORDS[(n * 5 + k) % len(WORDS)] for k in range(4 + n % 9)]
-        words[n % len(words)] = "<extra_id_0>"
-        rows.append(" ".join(words) + " .")
-    return rows
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +134,7 @@ def test_gated_and_untied(tmp_path: Path) -> None:
         ({"relative_attention_num_buckets": 16}, "32 buckets"),
         ({"relative_attention_max_distance": 64}, "distance of 128"),
         ({"num_decoder_layers": 3}, "more decoder than encoder layers"),
+        ({"feed_forward_proj": "gated-silu"}, "no gated SiLU"),
     ],
 )
 def test_what_llama_computes_otherwise_is_refused(

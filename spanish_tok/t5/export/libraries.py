@@ -1,6 +1,6 @@
 """A model for other libraries, by the maintained converters.
 
-transformers' folder, CTranslate2's, ONNX graphs, llama.cpp's GGUF.
+transformers' folder, CTranslate2's, ONNX graphs, llama.cpp's GGUF, KerasHub's preset.
 """
 
 import os
@@ -15,7 +15,8 @@ from spanish_tok.readers.options import Location
 from spanish_tok.t5.checkpoint import CONFIG, GENERATION, Checkpoint, generation_config
 from spanish_tok.t5.safetensors import Precision
 
-FORMS = ("transformers", "ctranslate2", "onnx", "gguf", "int8")
+FORMS = ("transformers", "ctranslate2", "onnx", "gguf", "keras", "int8")
+SOURCES = ("keras",)
 
 
 def export(
@@ -24,13 +25,15 @@ def export(
     *,
     to: str,
     precision: str | None = None,
+    source: str | None = None,
     force: bool = False,
 ) -> Path:
     """Write a model for another library into the folder `output`; return that folder.
 
     model: a model folder, the shipped one by default. to: "transformers" (precision float32 or bfloat16),
-    "ctranslate2" (a quantization of its converter), "onnx" (float32), "gguf" (f32, f16 or q8_0, as llama.cpp calls
-    them), or "int8": this package's own, a quarter of the size, which `Generator.load` reads.
+    "ctranslate2" (a quantization of its converter), "onnx" (float32 or int8), "gguf" (f32, f16 or q8_0, as llama.cpp
+    calls them), "keras" (float32), or "int8": this package's own, a quarter of the size, which `Generator.load` reads.
+    source: "keras" reads a preset of KerasHub instead of a model folder.
 
     Raises SpanishTokError for a damaged model, an unknown form or precision, a missing library, and if output holds
     files already; `force` replaces a model folder of this package.
@@ -42,16 +45,22 @@ def export(
         raise SpanishTokError(f"There is no export to {form!r}", f"Choose from {', '.join(FORMS)}.")
     if check_folder(output, force=force, kind="an export"):
         raise SpanishTokError(f"{output} is not empty", "Give a new folder, or --force to replace a model.")
-    checkpoint = Checkpoint.load(folder)
-    only = {"int8": "int8", "onnx": "float32"}
+    if source not in (None, *SOURCES):
+        raise SpanishTokError(f"There is no export from {source!r}", f"Give {' or '.join(SOURCES)}.")
+    if source and form == "ctranslate2":
+        raise SpanishTokError("CTranslate2's converter reads no preset", "Export to transformers first.")
+    checkpoint = from_keras(folder) if source == "keras" else Checkpoint.load(folder)
+    only = {"int8": "int8", "keras": "float32"}
     if form in only and precision not in (None, only[form]):
         raise SpanishTokError(f"{form} has no precision {precision!r}", "Leave it out.")
     if form == "int8":
         checkpoint.save(output, "int8", force=force)
     elif form == "onnx":
-        to_onnx(checkpoint, output)
+        to_onnx(checkpoint, output, precision or "float32")
     elif form == "gguf":
         to_gguf(checkpoint, output, precision or "f32")
+    elif form == "keras":
+        to_keras(checkpoint, output)
     elif form == "transformers":
         to_transformers(checkpoint, output, precision or "float32", force=force)
     else:
@@ -102,20 +111,23 @@ def to_ctranslate2(checkpoint: Checkpoint, folder: Path, output: Path, precision
         raise
 
 
-def to_onnx(checkpoint: Checkpoint, output: Path) -> None:
-    """Write encoder.onnx and decoder.onnx by torch's exporter.
+def to_onnx(checkpoint: Checkpoint, output: Path, precision: str) -> None:
+    """Write encoder.onnx and decoder.onnx.
 
-    And the configuration, and the vocabulary's files.
+    And the configuration, and the vocabulary's files. precision: float32 or int8.
     """
-    _need("onnx", "torch", "onnx", "onnxscript")
-    from spanish_tok.t5.export.onnx import write_graphs
-    from spanish_tok.t5.model import T5
+    _need("onnx", "onnx")
+    from spanish_tok.t5.export.onnx import PRECISIONS, write_graphs
 
+    if precision not in PRECISIONS:
+        raise SpanishTokError(
+            f"ONNX has no precision {precision!r} here", f"Give one of {', '.join(PRECISIONS)}."
+        )
     with whole_folder(output) as partial:  # a decoder without its encoder is of no use
         checkpoint.vocabulary.write_into(partial)
         write_json(partial / CONFIG, {**checkpoint.config.to_dict(), "dtype": "float32"})
         write_json(partial / GENERATION, generation_config(checkpoint.config))
-        write_graphs(T5.from_checkpoint(checkpoint), partial)
+        write_graphs(checkpoint, partial, precision)
 
 
 def to_gguf(checkpoint: Checkpoint, output: Path, precision: str) -> None:
@@ -131,6 +143,25 @@ def to_gguf(checkpoint: Checkpoint, output: Path, precision: str) -> None:
             f"GGUF has no precision {precision!r} here", f"Give one of {', '.join(PRECISIONS)}."
         )
     write_gguf(checkpoint, output / FILE, precision)
+
+
+def to_keras(checkpoint: Checkpoint, output: Path) -> None:
+    """Write a preset of KerasHub, for TensorFlow and JAX.
+
+    Neither of them is needed here.
+    """
+    _need("keras", "h5py")
+    from spanish_tok.t5.export.keras import write_keras
+
+    write_keras(checkpoint, output)
+
+
+def from_keras(folder: Path) -> Checkpoint:
+    """Read a preset of KerasHub as a checkpoint."""
+    _need("keras", "h5py")
+    from spanish_tok.t5.export.keras import read_keras
+
+    return read_keras(folder)
 
 
 def _need(extra: str, *packages: str) -> None:

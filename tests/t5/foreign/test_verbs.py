@@ -93,11 +93,10 @@ def test_export(kind: str, folder_of: Folders, tmp_path: Path) -> None:
         assert written.ids
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_export_onnx(kind: str, folder_of: Folders, tmp_path: Path) -> None:
     runtime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnx")
     st.export(folder_of(kind), tmp_path / "onnx", to="onnx")
     sessions = [
         runtime.InferenceSession(str(tmp_path / "onnx" / f"{name}.onnx"), providers=["CPUExecutionProvider"])
