@@ -3,7 +3,6 @@
 Each warns when it is used, and goes with the next version.
 """
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import Any, Literal
 
 from spanish_tok.corpus import pipeline
 from spanish_tok.corpus.cleaning import CleanOptions
-from spanish_tok.corpus.pipeline import SampleOptions, sample
+from spanish_tok.corpus.pipeline import sample
 from spanish_tok.errors import warn_deprecated
+from spanish_tok.files.outputs import as_list
 from spanish_tok.interrupts import import_whole
 from spanish_tok.parallel.local import Local
 from spanish_tok.parallel.ray_engine import Ray
@@ -20,7 +20,7 @@ from spanish_tok.progress import SILENT, Bar, Progress
 from spanish_tok.readers.inputs import InputOption, inputs_of
 from spanish_tok.readers.options import Location, ReadOptions
 from spanish_tok.shards.reader import load_shards
-from spanish_tok.shards.writer import ShardOptions, shard
+from spanish_tok.shards.writer import shard
 from spanish_tok.text.table import NormalizationTable
 from spanish_tok.tokenization.tokenizer import Tokenizer
 from spanish_tok.vocab import trainer
@@ -28,7 +28,6 @@ from spanish_tok.vocab.counts.files import is_counts_file
 from spanish_tok.vocab.counts.runs import count_runs
 from spanish_tok.vocab.counts.table import Counts, merge
 from spanish_tok.vocab.counts.tasks import count_inputs
-from spanish_tok.vocab.trainer import TrainOptions
 from spanish_tok.vocab.vocabulary import Vocabulary
 
 EngineName = Literal["local", "ray"]
@@ -102,22 +101,17 @@ def sample_files(
     output: Location,
     size: int,
     *,
-    seed: int = 0,
     clean: CleanOptions | None = None,
-    clean_all: bool = False,
-    at_most: bool = False,
     threads: int | None = None,
     engine: EngineName = "local",
     address: str | None = None,
     display: Callable[..., AbstractContextManager[Bar]] | None = None,
     announce: Callable[[str], None] | None = None,
+    **options: Any,
 ) -> dict[str, Any]:
     """Call `sample` with the old arguments; return the manifest."""
-    options = SampleOptions(seed, clean or False, clean_all, at_most)
-    shown = _Shown(display, announce)
-    return sample(
-        inputs, output, size=size, options=options, engine=_engine(engine, address, threads), progress=shown
-    ).to_dict()
+    chosen = {"engine": _engine(engine, address, threads), "progress": _Shown(display, announce), **options}
+    return sample(inputs, output, size=size, clean=clean or False, **chosen).to_dict()
 
 
 def clean_files(
@@ -129,9 +123,8 @@ def clean_files(
     display: Callable[..., AbstractContextManager[Bar]] | None = None,
 ) -> dict[str, Any]:
     """Call `clean` with the old arguments; return the manifest."""
-    return pipeline.clean(
-        inputs, output, options=clean, engine=Local(threads), progress=_Shown(display)
-    ).to_dict()
+    shown = _Shown(display)
+    return pipeline.clean(inputs, output, options=clean, engine=Local(threads), progress=shown).to_dict()
 
 
 def count_files(
@@ -149,7 +142,7 @@ def count_files(
 
     `kept` is where a cluster keeps counts of parts.
     """
-    paths = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    paths = as_list(paths)
     tables = [Counts.load(path) for path in paths if is_counts_file(path)]
     if texts := [path for path in paths if not is_counts_file(path)]:
         cache = None if kept is None else Path(kept).absolute()
@@ -163,48 +156,22 @@ def write_shards(
     output: Location,
     tokenizer: Tokenizer | None = None,
     *,
-    options: ShardOptions | None = None,
-    reading: ReadOptions | None = None,
     workers: int | None = None,
     engine: EngineName = "local",
     address: str | None = None,
-    progress: Bar = SILENT,
+    **how: Any,
 ) -> dict[str, Any]:
     """Call `shard` with the old arguments; return the manifest."""
-    names: Sequence[Location] = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    runner = _engine(engine, address, workers)
-    return shard(
-        names, output, tokenizer, options=options, reading=reading, engine=runner, progress=progress
-    ).to_dict()
+    return shard(as_list(paths), output, tokenizer, engine=_engine(engine, address, workers), **how).to_dict()
 
 
 def train_vocabularies(
-    counts: Counts,
-    sizes: Sequence[int],
-    sentinels: int = 100,
-    *,
-    options: TrainOptions | None = None,
-    table: NormalizationTable | None = None,
-    threads: int | None = None,
-    progress: Bar = SILENT,
+    counts: Counts, sizes: Sequence[int], sentinels: int = 100, *, progress: Bar = SILENT, **how: Any
 ) -> dict[int, Vocabulary]:
     """Call `train` with the old arguments, for several sizes."""
-    return trainer.train_vocabularies(
-        counts, sizes, sentinels, options=options, table=table, threads=threads, bar=progress
-    )
+    return trainer.train_vocabularies(counts, sizes, sentinels, bar=progress, **how)
 
 
-def train_vocabulary(
-    counts: Counts,
-    size: int = 5000,
-    sentinels: int = 100,
-    *,
-    options: TrainOptions | None = None,
-    table: NormalizationTable | None = None,
-    threads: int | None = None,
-    progress: Bar = SILENT,
-) -> Vocabulary:
+def train_vocabulary(counts: Counts, size: int = 5000, sentinels: int = 100, **how: Any) -> Vocabulary:
     """Call `train` with the old arguments, for one size."""
-    return train_vocabularies(
-        counts, [size], sentinels, options=options, table=table, threads=threads, progress=progress
-    )[size]
+    return train_vocabularies(counts, [size], sentinels, **how)[size]

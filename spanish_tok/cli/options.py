@@ -53,13 +53,7 @@ def set_option(*kinds: str) -> Callable[..., Any]:
     """Add --set, which changes the fields of public option classes, given by name."""
     usage = "Change an option; several times."
     return click.option(
-        "--set",
-        "assignments",
-        multiple=True,
-        metavar="NAME=VALUE",
-        cls=FieldsOption,
-        kinds=kinds,
-        help=usage,
+        "--set", "assignments", multiple=True, metavar="NAME=VALUE", cls=FieldsOption, kinds=kinds, help=usage
     )
 
 

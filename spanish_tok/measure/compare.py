@@ -3,7 +3,6 @@
 Each is used in its own library.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -62,7 +61,7 @@ def compare(
     given, where each normalizes by itself. Raises SpanishTokError for what cannot be loaded or read.
     """
     check_new_file(output, as_list(input), force=force)
-    locations = [vocabularies] if isinstance(vocabularies, str | os.PathLike) else list(vocabularies)
+    locations = as_list(vocabularies)
     if not locations:
         raise SpanishTokError("There is nothing to compare", "Give two vocabularies or more.")
     paths = [

@@ -169,9 +169,7 @@ def _recipe(much: bool) -> PretrainOptions:
     """Return options for many records, or for few: small batches, and none held out."""
     values = {"held_out": "0.02"} if much else {"batch_size": "4", "held_out": "0"}
     return changed(
-        PretrainOptions,
-        None,
-        {**values, "warmup": "40", "validate_every": "100000", "save_every": "100000"},
+        PretrainOptions, None, {**values, "warmup": "40", "validate_every": "100000", "save_every": "100000"}
     )
 
 

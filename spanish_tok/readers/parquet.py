@@ -30,11 +30,7 @@ Scan = Callable[[Location, pq.ParquetFile, list[int], list[str], int], Iterator[
 
 
 def read_parquet(
-    path: Location,
-    options: ReadOptions,
-    report: FileReport,
-    end: int | None = None,
-    scan: Scan | None = None,
+    path: Location, options: ReadOptions, report: FileReport, end: int | None = None, scan: Scan | None = None
 ) -> Iterator[pa.RecordBatch]:
     """Read the columns of ids and texts, from where `report` stands.
 

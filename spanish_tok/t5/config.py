@@ -197,10 +197,7 @@ class T5Config:
         tied = entries.setdefault("tie_word_embeddings", kind != "mt5") and (scaled or kind != "t5")
         left_out = {*own, "scale_decoder_outputs", *FIXED, "dtype", "torch_dtype"}
         others = {name: value for name, value in values.items() if name not in left_out}
-        entries |= {
-            "tie_word_embeddings": tied,
-            "scale_decoder_outputs": None if scaled == tied else scaled,
-        }
+        entries |= {"tie_word_embeddings": tied, "scale_decoder_outputs": None if scaled == tied else scaled}
         return cls(**entries, others=others)
 
     @classmethod

@@ -227,8 +227,7 @@ def write_tensors(
 
 
 def write_stored(
-    path: str | os.PathLike[str],
-    tensors: Sequence[tuple[str, str, tuple[int, ...], Iterable[NDArray[Any]]]],
+    path: str | os.PathLike[str], tensors: Sequence[tuple[str, str, tuple[int, ...], Iterable[NDArray[Any]]]]
 ) -> None:
     """Write (name, type, shape, its numbers in parts) as one file.
 

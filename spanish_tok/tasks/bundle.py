@@ -73,9 +73,4 @@ class TaskBundle:
             raise SpanishTokError(f"{path}: {error.problem}", error.advice) from None
         if task.classifies and not values.get("labels"):
             raise SpanishTokError(f"{path} lists no labels", "Copy the whole folder again.")
-        return cls(
-            task,
-            values.get("labels", {}),
-            values.get("division", {}),
-            values.get("notes", {}),
-        )
+        return cls(task, values.get("labels", {}), values.get("division", {}), values.get("notes", {}))

@@ -1,7 +1,6 @@
 """The verb `predict`: a fine-tuned model answers texts, or rows of files."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -57,7 +56,7 @@ def predict(
         model = Predictor.load(model, batch_size, beams, torch_device(device, threads))
     if texts is not None and output is None:
         return model.predict(texts)
-    sources = [texts] if files is None else [files] if isinstance(files, str | os.PathLike) else list(files)
+    sources = [texts] if files is None else as_list(files)
     counts: Counter[str] = Counter()
     with progress_of(progress).phase("predicting") as bar:
         answers = _of_all(model, sources, counts, reading, bar)
@@ -70,11 +69,7 @@ def predict(
 
 
 def _of_all(
-    predictor: Predictor,
-    sources: Sequence[Any],
-    counts: Counter[str],
-    reading: ReadOptions | None,
-    bar: Bar,
+    predictor: Predictor, sources: Sequence[Any], counts: Counter[str], reading: ReadOptions | None, bar: Bar
 ) -> Iterator[dict[str, Any]]:
     """Yield the answers of several sources; with the name of each if they are several."""
     for source in sources:
@@ -84,10 +79,7 @@ def _of_all(
 
 
 def answers_of(
-    predictor: Predictor,
-    source: Any,
-    counts: Counter[str] | None = None,
-    reading: ReadOptions | None = None,
+    predictor: Predictor, source: Any, counts: Counter[str] | None = None, reading: ReadOptions | None = None
 ) -> Iterator[dict[str, Any]]:
     """Yield one dictionary a row of a source, ready for JSON.
 

@@ -55,8 +55,7 @@ def build_table(
     capitals = not cased and alphabet != alphabet.lower()
     if " " not in alphabet or capitals or len(set(alphabet)) != len(alphabet):
         raise SpanishTokError(
-            "An alphabet must hold the space, no capitals, and each character once",
-            f"Correct {alphabet!r}.",
+            "An alphabet must hold the space, no capitals, and each character once", f"Correct {alphabet!r}."
         )
     from importlib.metadata import version
 

@@ -255,10 +255,7 @@ def for_each(
 
 
 def _of_lines(
-    function: Callable[[str], Any],
-    files: Any,
-    reading: "ReadOptions | None",
-    progress: "ProgressOption",
+    function: Callable[[str], Any], files: Any, reading: "ReadOptions | None", progress: "ProgressOption"
 ) -> Iterator[Any]:
     """Yield the result of each line; an error names the file and the line."""
     from spanish_tok.progress import progress_of

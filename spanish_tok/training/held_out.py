@@ -33,11 +33,7 @@ class HeldOutSplit(NamedTuple):
 
 
 def split(
-    ids: TokenIds,
-    offsets: NDArray[np.int64],
-    tokenizer: Tokenizer,
-    share: float,
-    closing: int = 0,
+    ids: TokenIds, offsets: NDArray[np.int64], tokenizer: Tokenizer, share: float, closing: int = 0
 ) -> HeldOutSplit:
     """Hold out a `share` of the records.
 
@@ -53,13 +49,7 @@ def split(
     return HeldOutSplit(np.flatnonzero(used & ~chosen), np.flatnonzero(used & chosen))
 
 
-def texts_of(
-    ids: TokenIds,
-    offsets: NDArray[np.int64],
-    tokenizer: Tokenizer,
-    first: int,
-    last: int,
-) -> Any:
+def texts_of(ids: TokenIds, offsets: NDArray[np.int64], tokenizer: Tokenizer, first: int, last: int) -> Any:
     """Return the normalized texts of the records [first, last) as a column."""
     begin = offsets[first]
     lists = pa.LargeListArray.from_arrays(

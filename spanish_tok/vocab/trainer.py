@@ -77,19 +77,11 @@ class TrainOptions:
 
 @overload
 def train(
-    input: "Counts | InputOption" = None,
-    output: Location | None = None,
-    *,
-    size: int = 5000,
-    **options: Any,
+    input: "Counts | InputOption" = None, output: Location | None = None, *, size: int = 5000, **options: Any
 ) -> Vocabulary: ...
 @overload
 def train(
-    input: "Counts | InputOption" = None,
-    output: Location | None = None,
-    *,
-    size: list[int],
-    **options: Any,
+    input: "Counts | InputOption" = None, output: Location | None = None, *, size: list[int], **options: Any
 ) -> dict[int, Vocabulary]: ...
 def train(
     input: Any = None,  # noqa: A002
