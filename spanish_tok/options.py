@@ -149,10 +149,11 @@ def _read_as(kind: Any, value: Any) -> tuple[bool, Any]:
     if kind in (int, float) and not isinstance(value, bool):
         try:
             read = 0 if value == "off" else kind(value) if isinstance(value, str) else value
-        except ValueError:
+            whole = isinstance(read, int) or (kind is int and hasattr(read, "__index__"))
+            fits = whole or (kind is float and isinstance(read, float))
+            return fits, kind(read) if fits else None
+        except (ValueError, OverflowError):  # no number; one that a float cannot hold
             return False, None
-        whole = isinstance(read, int) or (kind is int and hasattr(read, "__index__"))
-        return whole or (kind is float and isinstance(read, float)), kind(read)
     if isinstance(kind, type) and kind not in (int, float):
         return isinstance(value, kind), value
     return not isinstance(

@@ -212,3 +212,18 @@ def test_b1_an_error_in_one_item_ends_the_pool() -> None:
     assert next(results) == -0.5
     with pytest.raises(ZeroDivisionError):
         list(results)
+
+
+def test_b1_an_interrupt_while_the_command_line_is_imported_is_told_in_one_line() -> None:
+    program = """
+import sys
+def hook(event, arguments):
+    if event == "import" and arguments[0] == "click":
+        raise KeyboardInterrupt
+sys.addaudithook(hook)
+from spanish_tok.__main__ import run
+run()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 130
+    assert done.stderr == "spanish-tok: Interrupted. Nothing was begun.\n"

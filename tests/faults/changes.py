@@ -6,6 +6,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+MANIFESTS = ("manifest.json", "model.json", "restorer.json")
+
 
 def copied(folder: Path, target: Path) -> Path:
     """A copy of a folder inside another one."""
@@ -28,8 +30,8 @@ def changed_json(path: Path, place: tuple[Any, ...], value: Any) -> None:
 
 
 def rewrite_hashes(folder: Path) -> None:
-    """Write into manifest.json and model.json what the files now are, so that their content is reached."""
-    for name in ("manifest.json", "model.json"):
+    """Write into the manifests of a folder what the files now are, so that their content is reached."""
+    for name in MANIFESTS:
         path = folder / name
         if not path.exists():
             continue

@@ -193,6 +193,10 @@ def use_predictor(folder: Path) -> None:
     st.Predictor.load(folder / "run").predict([{"text": "el perro come"}])
 
 
+def use_restorer(folder: Path) -> None:
+    st.Restorer.load(folder).restore("la senora comio una pina")
+
+
 def use_backend(folder: Path) -> None:
     st.generate(["el perro <extra_id_0> casa"], folder, max_new_tokens=3)
 
@@ -227,6 +231,7 @@ FORMATS = {
     "small model": Format(
         lambda f: st.T5(st.T5Config(**SMALL)).save(f, Tokenizer.load().vocabulary), "*", MODEL, use_backend
     ),
+    "restorer": Format(copy_of("models/es-accents"), "[!R]*", {**MODEL, **TABLE}, use_restorer),
     "pretraining": Format(begin_pretraining, "run/**/*", RUN, resume_pretraining),
     "fine-tuning": Format(begin_finetuning, f"run/{STATE}", RUN, lambda f: finetune(f, 2)),
     "result of fine-tuning": Format(begin_finetuning, "run/*.[jcs]*", RUN, use_predictor),

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from spanish_tok import SpanishTokError
-from tests.faults.changes import rewrite_hashes
+from tests.faults.changes import MANIFESTS, rewrite_hashes
 from tests.fuzz.formats import FORMATS, Format
 from tests.fuzz.mutations import Change, change_bytes
 
@@ -27,7 +27,6 @@ SEED = int(os.environ.get("FUZZ_SEED", "0"))
 FIRST = int(os.environ.get("FUZZ_FROM", "0"))
 SECONDS, BYTES = 10.0, 2 << 30
 HUNG = 120.0  # seconds after which the process is ended, with a trace
-MANIFESTS = ("manifest.json", "model.json")
 
 
 def changed_file(folder: Path, form: Format, draw: random.Random) -> tuple[Path, Change]:
