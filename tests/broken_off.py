@@ -5,15 +5,18 @@
 
 A line of the log is one try, named by its seed; what the log holds is not tried again, so that a long run goes on,
 in parts of some minutes if asked for. A job that is interrupted is a program of its own, as it may be importing.
-One that is killed is a copy (fork) of this process, which has imported everything: the kill meets the work.
+One that is killed is a copy (fork) of this process, which has imported everything: the kill meets the work. Moments
+are in seconds of the job's own processor time, so that what else runs on the machine does not move them.
 """
 
 import argparse
 import hashlib
 import json
+import math
 import os
 import random
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -38,8 +41,8 @@ KILLED = ("sample", "shard", "count", "train", "pretrain", "finetune")
 INTERRUPTED = ("train", "count", "shard", "sample", "encode_column", "generate")
 GOLDEN = (5**0.5 - 1) / 2  # multiples of it, modulo 1, are spread evenly
 AT_MOST = 2.0  # seconds that an interrupt may take
-EARLY = 1.0  # seconds in which the program may still be imported, and Python itself ends it
-TOO_LONG = 300.0  # seconds that no job takes
+EARLY = 0.3  # seconds in which Python itself may still be starting, which ends it then
+TOO_LONG = 600.0  # seconds that no job takes, even on a busy machine
 TIMES = re.compile(r"seconds|tokens_per_second|read_at|torch|source|start")
 SMALL: dict[str, Any] = {
     "d_model": 32,
@@ -116,17 +119,17 @@ class Jobs:
 
     def _prepare(self, arguments: list[str]) -> None:
         told = self.folder / "told"
-        assert ended(forked(arguments, told), TOO_LONG) == 0, told.read_text()
+        assert ended(forked(arguments, told)) == 0, told.read_text()
 
     def of(self, job: str, cold: bool | None) -> tuple[float, str]:
-        """Return the seconds and the digest of a whole job, measured once.
+        """Return the seconds of processor time and the digest of a whole job, measured once.
 
         cold: whether a program of its own has an empty cache of compiled code; None: it is a copy of this process.
         """
         name = f"{job} {'forked' if cold is None else 'cold' if cold else 'warm'}"
         if name not in self.whole:
             with tempfile.TemporaryDirectory(dir=self.folder) as temporary:
-                output, begun = Path(temporary) / "out", time.monotonic()
+                output, begun = Path(temporary) / "out", _of_children()
                 call = self.call(job, output)
                 if cold is None:
                     self._prepare(call[3:])
@@ -137,7 +140,7 @@ class Jobs:
                     assert done.returncode == 0, done.stderr[-2000:]
                     told = done.stdout
                 digest = digest_of(output) if output.exists() else told.split()[-1]
-                self.whole[name] = [time.monotonic() - begun, digest]
+                self.whole[name] = [_of_children() - begun, digest]
             (self.folder / "whole.json").write_text(json.dumps(self.whole))
         seconds, digest = self.whole[name]
         return seconds, digest
@@ -153,7 +156,7 @@ class Jobs:
                 moment = draw.random() * seconds
                 if ended(forked(self.call(job, output)[3:], told), moment) is None:
                     moments.append(round(moment, 2))
-            status = ended(forked(self.call(job, output)[3:], told), TOO_LONG)
+            status = ended(forked(self.call(job, output)[3:], told))
             same = status == 0 and digest_of(output) == digest
             return {"job": job, "kills": len(moments), "moments": moments, "right": same, "status": status,
                     "told": "" if same else told.read_text()[-500:]}  # fmt: skip
@@ -174,12 +177,13 @@ class Jobs:
                 env=environment,
             ) as process,
         ):
-            time.sleep(moment)
-            begun = time.monotonic()
+            while cpu_of(process.pid) < moment and process.poll() is None:
+                time.sleep(0.005)
+            begun, cpu = time.monotonic(), cpu_of(process.pid)
             process.send_signal(signal.SIGINT)
             assert process.stdout
             first = process.stdout.readline()
-            took = time.monotonic() - begun
+            took = min(time.monotonic() - begun, cpu_of(process.pid) - cpu)
             rest, told = process.communicate()
             left = [path.name for path in Path(temporary).iterdir() if path.suffix == ".partial"]
             python = job in ("encode_column", "generate")
@@ -225,10 +229,24 @@ def forked(arguments: list[str], told: Path) -> int:
         os._exit(status)
 
 
-def ended(number: int, seconds: float) -> int | None:
-    """Wait for a process so long, then kill it; return its status, None if it was killed."""
+def cpu_of(number: int) -> float:
+    """Return the seconds of processor time of a process; infinity of one that is gone. Linux alone."""
+    try:
+        return time.clock_gettime(~number << 3 | 2)
+    except OSError:
+        return math.inf
+
+
+def _of_children() -> float:
+    """Return the seconds of processor time of all processes that were waited for."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def ended(number: int, seconds: float = math.inf) -> int | None:
+    """Wait until a process took so long, then kill it; return its status, None if it was killed."""
     begun = time.monotonic()
-    while time.monotonic() - begun < seconds:
+    while cpu_of(number) < seconds and time.monotonic() - begun < TOO_LONG:
         known, status = os.waitpid(number, os.WNOHANG)
         if known:
             return os.waitstatus_to_exitcode(status)
