@@ -2,22 +2,27 @@
 
 import os
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 import sentencepiece
+import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spanish_tok import SpanishTokError, Tokenizer, Vocabulary, normalize
+from spanish_tok import SpanishTokError, Tokenizer, Vocabulary, normalize, normalize_column
 from spanish_tok.kernels.text.encode import encode_records
 from spanish_tok.text.alphabet import SURROGATES
 from spanish_tok.text.arrow import bytes_and_offsets
 from spanish_tok.tokenization import column_encoder as encoder
 from spanish_tok.tokenization.column_encoder import IDS, ColumnEncoder
 from spanish_tok.tokenization.compiler import compile_vocabulary
+from spanish_tok.vocab.formats import UNK
 
 VOCABULARY = Vocabulary.load()
 ENCODER = ColumnEncoder(VOCABULARY)
@@ -100,16 +105,26 @@ def test_an_id_that_is_none_is_refused_by_row() -> None:
 
 
 @pytest.mark.slow
-def test_every_record_of_the_corpus(corpus: pa.ChunkedArray) -> None:
-    ours = ENCODER.encode(corpus)
-    row = 0
-    for chunk in corpus.chunks:
-        for start in range(0, len(chunk), 50_000):
-            part = chunk.slice(start, 50_000)
-            expected = pa.array(reference(part.to_pylist()), IDS)
-            assert pa.concat_arrays(ours.slice(row, len(part)).chunks).equals(expected)
-            row += len(part)
-    assert row == len(ours)
+@pytest.mark.parametrize("name", ["corpus", "corpus-modern"])
+def test_every_record_of_both_corpora(name: str, shared: Path, folder: Path) -> None:
+    """The same ids in the kernel, sentencepiece and tokenizers, no `<unk>`, and the text comes back."""
+    peer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    peer.encode_special_tokens = True
+    files = sorted((shared / name).glob("*.parquet"))
+    rows = 0
+    for part in (
+        part for file in files for part in pq.ParquetFile(file).iter_batches(50_000, columns=["text"])
+    ):
+        texts = part["text"].to_pylist()
+        expected = pa.array(reference(texts), IDS)
+        ours = ENCODER.encode(part["text"])
+        assert pa.concat_arrays(ours.chunks).equals(expected)
+        assert not pc.any(pc.equal(expected.flatten(), UNK)).as_py()
+        assert ENCODER.decode(ours).to_pylist() == normalize_column(part["text"]).to_pylist()
+        theirs = peer.encode_batch_fast(texts, add_special_tokens=False)
+        assert pa.array([one.ids for one in theirs], IDS).equals(expected)
+        rows += len(texts)
+    assert rows > 200_000
 
 
 def test_some_records_of_the_corpus(corpus: pa.ChunkedArray) -> None:
