@@ -23,7 +23,7 @@ from spanish_tok.cli.options import (
 @reads_files
 @vocab_option
 @runs_on_engines
-@click.option("--eos", is_flag=True, help="End every record with </s>.")
+@click.option("--eos", "append_eos", is_flag=True, help="End every record with </s>.")
 @click.option(
     "--shard-bytes",
     type=click.IntRange(1),
@@ -38,8 +38,6 @@ from spanish_tok.cli.options import (
 def shard(
     files: tuple[str, ...],
     vocab: Path | None,
-    eos: bool,
-    shard_bytes: int,
     assignments: tuple[str, ...],
     decode: bool,
     output: Path,
@@ -65,7 +63,7 @@ def shard(
             files[0], output, vocab, engine=st.Local(runner.threads), progress=True, force=force
         )
     else:
-        changes = st.assigned(assignments) | {"append_eos": eos, "shard_bytes": shard_bytes}
+        changes = {**options, **st.assigned(assignments)}
         result = st.shard(
             list(files), output, vocab, reading=how, engine=runner, progress=True, force=force, **changes
         )

@@ -50,8 +50,7 @@ def pretrain(
     recipe: Path | None,
     assignments: tuple[str, ...],
     vocab: Path | None,
-    threads: int | None,
-    device: str,
+    **resources: Any,
 ) -> None:
     """Pretrain a T5 on SHARDS, a folder that `shard` wrote, by span corruption.
 
@@ -60,8 +59,7 @@ def pretrain(
     """
     options = st.PretrainOptions.load(recipe) if recipe else st.PretrainOptions()
     result = st.pretrain(
-        shards, output, tokenizer=vocab, device=device, threads=threads,
-        options=options.with_strings(assignments), progress=True,
+        shards, output, tokenizer=vocab, options=options.with_strings(assignments), progress=True, **resources
     )  # fmt: skip
     click.echo(result)
 

@@ -107,23 +107,15 @@ def train(
     files: tuple[str, ...],
     threads: int | None,
     sizes: tuple[int, ...],
-    sentinels: int,
-    alphabet: str,
-    cased: bool,
-    split_digits: bool,
-    no_join: str,
-    special: tuple[str, ...],
     assignments: tuple[str, ...],
     output: Path,
-    force: bool,
     **options: Any,
 ) -> None:
     """Train a vocabulary from FILES of text, counts or words: their columns tell."""
-    kept = {"alphabet": alphabet, "cased": cased, "split_digits": split_digits, "no_join": no_join}
+    how, adds = reading(options), adding(options)
     vocabularies = st.train(
-        list(files), output, size=list(sizes), sentinels=sentinels, reading=reading(options), **adding(options),
-        engine=st.Local(threads), progress=True, force=force,
-        **{**kept, "special": special, **st.assigned(assignments)},
+        list(files), output, size=list(sizes), reading=how, **adds, engine=st.Local(threads), progress=True,
+        **{**options, **st.assigned(assignments)},
     )  # fmt: skip
     for size, vocabulary in vocabularies.items():
         folder = output if len(vocabularies) == 1 else output / str(size)
