@@ -97,6 +97,9 @@ def count(files: tuple[str, ...], output: Path, force: bool, **options: Any) -> 
 @click.option(
     "--special", multiple=True, metavar="TEXT", help="A further special, such as <sep>; several times."
 )
+@click.option(
+    "--piece", multiple=True, metavar="TEXT", help="A piece that stays, such as ▁ordenador; several times."
+)
 @click.option("--no-join", default="", metavar="CHARS", help="Characters that stand alone, such as -_/")
 @set_option("TrainOptions")
 @click.option(

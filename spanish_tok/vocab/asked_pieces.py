@@ -1,4 +1,4 @@
-"""What a caller asks to be in a vocabulary: specials."""
+"""What a caller asks to be in a vocabulary: specials, and pieces of text."""
 
 import re
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from spanish_tok.text.alphabet import SPACE_MARK
 from spanish_tok.text.table import NormalizationTable
 from spanish_tok.vocab.formats import SPECIALS
 
+LONGEST_ASKED = 64  # characters of a piece; runs are counted up to that length
 LONGEST_SPECIAL = 100  # characters: spelled out, it is still more probable than the special
 SENTINEL = re.compile("<extra_id_[0-9]+>")
 
@@ -36,6 +37,41 @@ def checked_specials(special: Sequence[str], table: NormalizationTable) -> tuple
         if problem:
             raise SpanishTokError(f"The special {text!r} {problem}", "Write it in brackets, such as <sep>.")
     return texts
+
+
+def checked_pieces(
+    asked: Sequence[str], table: NormalizationTable, special: Sequence[str], alone: str
+) -> tuple[str, ...]:
+    """Return the pieces that are asked for, normalized.
+
+    A piece that begins with `▁` or a space begins a word; any other stands inside one. alone: characters that stand
+    alone.
+
+    Raises SpanishTokError for one that is empty, too long, there twice, a special, or not within one run.
+
+    >>> from spanish_tok.text.table import spanish_table
+    >>> checked_pieces([" Ordenador", "ción"], spanish_table(), (), "")
+    ('▁ordenador', 'ción')
+    """
+    pieces: list[str] = []
+    for text in (asked,) if isinstance(asked, str) else asked:
+        spelled = str(text).replace(SPACE_MARK, " ")
+        inside = table.normalize(spelled)
+        piece = SPACE_MARK * (spelled[:1] == " ") + inside
+        problem = (
+            "is no text" if not isinstance(text, str)
+            else "is empty" if not inside
+            else f"has more than {LONGEST_ASKED} characters" if len(piece) > LONGEST_ASKED
+            else "is a special" if text in (*special, *SPECIALS)
+            else "is not within one run of letters, digits or other characters" if not is_one_run(inside, table)
+            else "holds a character that stands alone" if len(piece) > 1 and set(piece) & set(alone)
+            else "is there twice" if piece in pieces
+            else ""
+        )  # fmt: skip
+        if problem:
+            raise SpanishTokError(f"The piece {text!r} {problem}", "Write, say, ▁ordenador or ción.")
+        pieces.append(piece)
+    return tuple(pieces)
 
 
 def is_one_run(text: str, table: NormalizationTable) -> bool:

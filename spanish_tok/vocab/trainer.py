@@ -4,10 +4,10 @@ One training passes through all sizes.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
-from math import ceil, log
+from math import ceil, inf, log
 from pathlib import Path
 from typing import Any, overload
 
@@ -25,7 +25,7 @@ from spanish_tok.readers.options import Location, ReadOptions
 from spanish_tok.text.alphabet import SPACE_MARK
 from spanish_tok.text.alphabets import SPANISH_NAME, alphabet_table
 from spanish_tok.text.table import NormalizationTable
-from spanish_tok.vocab.asked_pieces import checked_specials
+from spanish_tok.vocab.asked_pieces import checked_pieces, checked_specials
 from spanish_tok.vocab.audit import best_other_score, shadowed_pieces
 from spanish_tok.vocab.counts.files import count
 from spanish_tok.vocab.counts.table import Counts, one_alphabet
@@ -54,6 +54,7 @@ class TrainOptions:
     cased:    capitals are kept: a model reads and writes names as they are
     split_digits: every digit is a piece of its own, and the space before a number: figures are spelled alike
     special:  texts that become specials, directly below the sentinels, never made from what is typed
+    piece:    pieces that stay, however rare: names, terms, units; one that begins with `▁` begins a word
     no_join:  characters that stand alone as digits do then, such as "-_/" in codes and paths
     """
 
@@ -66,6 +67,7 @@ class TrainOptions:
     split_digits: bool = False
     no_join: str = ""
     special: Sequence[str] = ()
+    piece: Sequence[str] = ()
 
     def recorded(self, table: NormalizationTable) -> dict[str, Any]:
         """Return what a manifest says: four always, the others unless default."""
@@ -184,59 +186,74 @@ def train_vocabularies(
     table = table or alphabet_table(options.alphabet, cased=options.cased)
     characters = sorted(table.alphabet.replace(" ", SPACE_MARK))
     special = checked_specials(options.special, table)
+    alone = characters_alone(table, options.split_digits, options.no_join)
+    asked = [
+        piece for piece in checked_pieces(options.piece, table, special, alone) if piece not in characters
+    ]
     reserved = len(SPECIALS) + len(special) + sentinels
-    _check_smallest(sizes, reserved, len(characters))
+    _check_smallest(sizes, reserved, len(characters), len(asked))
     if not len(counts):
         raise SpanishTokError("The counts are empty", "Count a text that holds at least one word.")
     one_alphabet([counts.alphabet, table.label], "Train with the alphabet of the counts, or count again.")
-    alone = characters_alone(table, options.split_digits, options.no_join)
     bar.note("looking for candidates")
     cut = cut_alone(counts, alone)
     model = interruptible(seed_model, cut, characters, options.seeds, threads or available_cores())
+    if asked:
+        model.ask_for(asked)
     run_em(model, options.steps)
-    if max(sizes) > len(model) + reserved:
+    most = len(model) + reserved + len(asked) - int(model.asked.sum() - len(characters))
+    if max(sizes) > most:
         raise SpanishTokError(
-            f"A size of {max(sizes):,} is too large: these counts allow {len(model) + reserved:,} ids",
-            f"Take {len(model) + reserved:,} or less, or count more text.",
+            f"A size of {max(sizes):,} is too large: these counts allow {most:,} ids",
+            f"Take {most:,} or less, or count more text.",
         )
-    scores = _shrink(model, [size - reserved for size in sizes], options, bar)
+    scores = _shrink(model, [size - reserved for size in sizes], options, asked, bar)
     notes: dict[str, Any] = {"counts": counts.fingerprint}
     if counts.sources:
         notes["sources"] = [source.to_dict() for source in counts.sources]
     notes |= {"trainer": TRAINER, "training": options.recorded(table), **counts.lost}
     return {
-        size: Vocabulary.build(scores[size - reserved], sentinels, table, notes, special) for size in sizes
+        size: Vocabulary.build(pieces, sentinels, table, notes | _raised(raised), special)
+        for size in sizes
+        for pieces, raised in [scores[size - reserved]]
     }
 
 
-def _check_smallest(sizes: Sequence[int], reserved: int, characters: int) -> None:
-    smallest = min(sizes, default=0)
-    if smallest < reserved + characters:
+def _raised(pieces: Sequence[str]) -> dict[str, Any]:
+    """Return what the manifest says of pieces whose score was raised."""
+    return {"raised": list(pieces)} if pieces else {}
+
+
+def _check_smallest(sizes: Sequence[int], reserved: int, characters: int, asked: int) -> None:
+    smallest, needed = min(sizes, default=0), reserved + characters + asked
+    if smallest < needed:
+        pieces = f" {asked} pieces," if asked else ""
         raise SpanishTokError(
-            f"A size of {smallest} is too small: {characters} characters, the sentinels and "
-            f"{len(SPECIALS)} specials need {reserved + characters}",
-            f"Take {reserved + characters} or more.",
+            f"A size of {smallest} is too small: {characters} characters,{pieces} the sentinels and "
+            f"{len(SPECIALS)} specials need {needed}",
+            f"Take {needed} or more.",
         )
 
 
 def _shrink(
-    model: UnigramModel, targets: Sequence[int], options: TrainOptions, bar: Bar
-) -> dict[int, dict[str, float]]:
+    model: UnigramModel, targets: Sequence[int], options: TrainOptions, asked: Sequence[str], bar: Bar
+) -> dict[int, tuple[dict[str, float], list[str]]]:
     """Prune round by round.
 
     A target is finished before a round that would go below its headroom.
 
-    The sizes that are asked for do not change the path, so that each comes out as it would alone.
+    The sizes that are asked for do not change the path, so that each comes out as it would alone. Returns, for each
+    target, its pieces with their scores, and those whose score was raised.
     """
     left = sorted(set(targets), reverse=True)
-    finished: dict[int, dict[str, float]] = {}
+    finished: dict[int, tuple[dict[str, float], list[str]]] = {}
     rounds = max(1, ceil(log(max(1.0, len(model) / (left[-1] * options.headroom))) / -log(options.shrink)))
     done_rounds = 0
     while True:
         order, useful = rank(model)
-        following = min(useful, int(len(model) * options.shrink))
+        following = max(min(useful, int(len(model) * options.shrink)), int(model.asked.sum()))
         while left and following <= left[0] * options.headroom:
-            finished[left[0]] = _finish(model.copy(), order, useful, left[0], options)
+            finished[left[0]] = _finish(model.copy(), order, useful, left[0], options, asked)
             left.pop(0)
         if not left:
             return finished
@@ -248,34 +265,58 @@ def _shrink(
 
 
 def _finish(
-    model: UnigramModel, order: np.ndarray, useful: int, target: int, options: TrainOptions
-) -> dict[str, float]:
+    model: UnigramModel,
+    order: np.ndarray,
+    useful: int,
+    target: int,
+    options: TrainOptions,
+    asked: Sequence[str],
+) -> tuple[dict[str, float], list[str]]:
     """Prune to the headroom, estimate once more, and choose the pieces.
 
-    Those are all characters and the most probable others, none of which is shadowed.
+    Those are all characters, the pieces that are asked for, and the most probable others, none of which is shadowed.
+    Returns them with their scores, and those whose score was raised.
     """
-    room = min(int(target * options.headroom), max(useful, target))
+    room = max(min(int(target * options.headroom), max(useful, target)), int(model.asked.sum()))
     model.keep(np.isin(np.arange(len(model)), order[:room]))
     run_em(model, options.steps, keep_all=True)
     alone = len(model.characters)
     ranked = [*range(alone), *(alone + np.argsort(-model.score[alone:], kind="stable"))]
-    return _reachable({model.piece(index): rounded(float(model.score[index])) for index in ranked}, target)
+    scores = {model.piece(index): rounded(float(model.score[index])) for index in ranked}
+    first = dict.fromkeys([*model.characters, *asked], -inf)  # -inf: in no run of the counts
+    return _reachable({**first, **scores}, target, asked)
 
 
-def _reachable(ranked: dict[str, float], size: int) -> dict[str, float]:
+def _reachable(
+    ranked: dict[str, float], size: int, asked: Sequence[str]
+) -> tuple[dict[str, float], list[str]]:
     """Return the first `size` pieces of which a text can reach each.
 
-    The next in rank take the places of those that are shadowed. Where too few are left, as in counts of a few words,
-    a shadowed piece gets the score of the path that shadows it.
+    The next in rank take the places of those that are shadowed. A piece that is asked for gets the score of the path
+    that shadows it, which is the lowest at which it is chosen: of two paths of one score that of the earlier start
+    wins. So does any other where too few are left, as in counts of a few words. Returns the pieces whose score was
+    raised, too.
     """
     while True:
-        chosen = dict(islice(ranked.items(), size))
-        if not (shadowed := shadowed_pieces(chosen)):
-            return chosen
+        base = dict(islice(ranked.items(), size))
+        chosen, raised = _lifted(base, asked)
+        shadowed = shadowed_pieces(chosen)
+        if not shadowed:
+            return chosen, raised
         if len(ranked) - len(shadowed) < size:
-            break
+            return _lifted(base, list(base))
         for piece in shadowed:
             del ranked[piece]
-    for piece in sorted(chosen, key=len):  # a path that shadows it is of shorter pieces
-        chosen[piece] = max(chosen[piece], best_other_score(piece, chosen))
-    return chosen
+
+
+def _lifted(chosen: Mapping[str, float], pieces: Sequence[str]) -> tuple[dict[str, float], list[str]]:
+    """Return scores in which no path of other pieces shadows the given ones.
+
+    And the pieces whose score was raised for that.
+    """
+    scores, raised = dict(chosen), []
+    for piece in sorted(pieces, key=len):  # a path that shadows it is of shorter pieces
+        if (other := best_other_score(piece, scores)) > scores[piece]:
+            scores[piece] = other
+            raised.append(piece)
+    return scores, raised

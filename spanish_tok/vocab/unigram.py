@@ -4,7 +4,7 @@ Kudo 2018, "Subword Regularization", section 3.2, and the choices of SentencePie
 whose edges are found once and only filtered afterwards.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -40,6 +40,7 @@ class UnigramModel:
     place:   int32[pieces], where in `text` a piece stands (of no meaning for characters)
     length:  uint8[pieces], in characters
     score:   float64[pieces], natural logarithm of the probability
+    asked:   bool[pieces], whether a piece stays, however rare it is: the characters, and pieces that are asked for
     """
 
     characters: list[str]
@@ -48,6 +49,7 @@ class UnigramModel:
     place: NDArray[np.int32]
     length: NDArray[np.uint8]
     score: Floats
+    asked: NDArray[np.bool_]
     threads: int
 
     def __len__(self) -> int:
@@ -73,7 +75,15 @@ class UnigramModel:
         edges = keep_edges(self.lattice, new_index)
         pieces, lengths = self.lattice.pieces[:edges], self.lattice.lengths[:edges]
         self.lattice = self.lattice._replace(pieces=pieces, lengths=lengths)
-        self.place, self.length, self.score = self.place[kept], self.length[kept], self.score[kept]
+        self.place, self.length = self.place[kept], self.length[kept]
+        self.score, self.asked = self.score[kept], self.asked[kept]
+
+    def ask_for(self, pieces: Iterable[str]) -> None:
+        """Keep those of the given pieces that are here, whatever comes."""
+        wanted = set(pieces)
+        lengths = np.isin(self.length, [len(piece) for piece in wanted])
+        for index in np.flatnonzero(lengths & ~self.asked):
+            self.asked[index] = self.piece(int(index)) in wanted
 
     def in_shares(self, work: Callable[[int, int], Result], bounds: NDArray[np.int64]) -> list[Result]:
         """Call work(first, last) for SHARES ranges of about equal weight.
@@ -112,6 +122,7 @@ def seed_model(counts: Counts, characters: list[str], seeds: int, threads: int) 
         place=np.concatenate([np.zeros(len(characters), np.int32), nodes.place[best]]),
         length=np.concatenate([np.ones(len(characters), np.uint8), nodes.depth[best]]),
         score=np.log(weight / weight.sum()),
+        asked=np.arange(len(weight)) < len(characters),
         threads=threads,
     )
 
@@ -162,8 +173,7 @@ def run_em(model: UnigramModel, steps: int, *, keep_all: bool = False) -> float:
         parts = model.in_shares(work, offsets)
         likelihood = sum(part[0] for part in parts)
         expected = np.sum([part[1] for part in parts], axis=0)
-        kept = (expected >= RARE) | keep_all
-        kept[: len(model.characters)] = True
+        kept = (expected >= RARE) | keep_all | model.asked
         expected = np.maximum(expected, RARE)
         model.score = digamma(expected) - digamma(expected[kept].sum())
         model.keep(kept)
@@ -173,8 +183,8 @@ def run_em(model: UnigramModel, steps: int, *, keep_all: bool = False) -> float:
 def rank(model: UnigramModel) -> tuple[NDArray[np.int64], int]:
     """Return the pieces by pruning loss, highest first, and how many are useful.
 
-    Characters come first. A piece is of no use where it stands in no best path, or where its own characters
-    are better cut another way.
+    Characters come first, then pieces that are asked for. A piece is of no use where it stands in no best path, or
+    where its own characters are better cut another way.
     """
     offsets = model.lattice.offsets
 
@@ -198,7 +208,8 @@ def rank(model: UnigramModel) -> tuple[NDArray[np.int64], int]:
     model.in_shares(lose_but_characters, np.arange(len(model) + 1))
     order = np.lexsort((-model.score, -losses))
     order = np.concatenate([order[order < alone], order[order >= alone]])
-    return order, int((losses > -np.inf).sum())
+    order = np.concatenate([order[model.asked[order]], order[~model.asked[order]]])
+    return order, int(((losses > -np.inf) | model.asked).sum())
 
 
 def digamma(x: NDArray[np.float64] | float) -> Floats:
