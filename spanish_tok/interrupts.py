@@ -67,11 +67,11 @@ def call_whole(function: Callable[..., Result], *arguments: Any) -> Result:
     while True:
         held: list[tuple[int, Any]] = []
         try:
-            for number in SIGNALS:
-                handler = getsignal(number)
+            for signal_number in SIGNALS:
+                handler = getsignal(signal_number)
                 if callable(handler) and handler is not _note:  # it is in a call within a whole one
-                    held.append((number, handler))
-                    set_signal(number, _note)
+                    held.append((signal_number, handler))
+                    set_signal(signal_number, _note)
             return function(*arguments)
         except Interrupted:
             if not held:
@@ -81,8 +81,8 @@ def call_whole(function: Callable[..., Result], *arguments: Any) -> Result:
                 _give_back(held)
 
 
-def _note(number: int, _: Any) -> None:
-    _came.append(number)
+def _note(signal_number: int, _: Any) -> None:
+    _came.append(signal_number)
 
 
 def _give_back(held: list[tuple[int, Any]]) -> None:

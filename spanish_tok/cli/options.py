@@ -57,7 +57,7 @@ def set_option(*kinds: str) -> Callable[..., Any]:
     )
 
 
-def texts_option(told: str) -> Callable[..., Any]:
+def texts_option(usage: str) -> Callable[..., Any]:
     """Add --text, which may be given several times.
 
     Or be followed by several files, as a shell's * makes them.
@@ -69,7 +69,7 @@ def texts_option(told: str) -> Callable[..., Any]:
             return command(texts=[*texts, *more], **options)
 
         with_more = click.argument("more", nargs=-1, metavar="[FILE]...")(merged)
-        return click.option("--text", "texts", multiple=True, metavar="FILE", help=told)(with_more)
+        return click.option("--text", "texts", multiple=True, metavar="FILE", help=usage)(with_more)
 
     return add
 

@@ -92,10 +92,10 @@ def check_shape(value: Any, shape: Shape, name: str) -> None:
         raise SpanishTokError(f"{name} is damaged or of another kind: {fault}", "Get it or write it again.")
 
 
-def check_format(path: str | os.PathLike[str], number: object, readable: int) -> None:
+def check_format(path: str | os.PathLike[str], format_number: object, readable: int) -> None:
     """Raise SpanishTokError unless a format number is the one that this version reads."""
-    if number != readable:
-        raise SpanishTokError(f"{path} has format {number}", f"This version reads format {readable}.")
+    if format_number != readable:
+        raise SpanishTokError(f"{path} has format {format_number}", f"This version reads format {readable}.")
 
 
 def sha256_of_file(path: str | os.PathLike[str]) -> str:

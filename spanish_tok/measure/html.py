@@ -110,7 +110,7 @@ def report_page(
         "verdicts": verdicts_html(verdicts),
         "contents": contents_html(tables),
         "cards": cards_html(cards),
-        "tables": "\n".join(table_html(table, place) for place, table in enumerate(tables)),
+        "tables": "\n".join(table_html(table, index) for index, table in enumerate(tables)),
         "plots": "\n".join(
             f"<figure><figcaption>{escape(p.caption)}</figcaption>{p.svg()}</figure>" for p in plots
         ),
@@ -123,9 +123,9 @@ def report_page(
 def verdicts_html(verdicts: Sequence[Verdict]) -> str:
     """Return the list on top: question and mark, answer, rule."""
     items = "".join(
-        f'<li class="{one.mark}"><strong>{escape(one.question)} {MARKS[one.mark]}</strong>'
-        f'<span class="answer">{escape(one.answer)}</span><span class="note">{escape(one.rule)}</span></li>'
-        for one in verdicts
+        f'<li class="{verdict.mark}"><strong>{escape(verdict.question)} {MARKS[verdict.mark]}</strong>'
+        f'<span class="answer">{escape(verdict.answer)}</span><span class="note">{escape(verdict.rule)}</span></li>'
+        for verdict in verdicts
     )
     return f'<ul class="verdicts" aria-label="Verdicts">{items}</ul>' if items else ""
 
@@ -133,7 +133,7 @@ def verdicts_html(verdicts: Sequence[Verdict]) -> str:
 def contents_html(tables: Sequence[ReportTable]) -> str:
     """Return the entries of the contents list."""
     entries = [("plots", "Plots"), ("try", "Try it")]
-    entries += [(f"table-{place}", table.caption) for place, table in enumerate(tables)]
+    entries += [(f"table-{index}", table.caption) for index, table in enumerate(tables)]
     return "".join(f'<li><a href="#{anchor}">{escape(name)}</a></li>' for anchor, name in entries)
 
 
@@ -218,8 +218,8 @@ def pieces_html(cut: str) -> str:
     '<span class="piece-0">▁ca</span><span class="piece-1">sa</span>'
     """
     return "".join(
-        f'<span class="piece-{place % COLOURS}">{escape(piece)}</span>'
-        for place, piece in enumerate(cut.split(" "))
+        f'<span class="piece-{index % COLOURS}">{escape(piece)}</span>'
+        for index, piece in enumerate(cut.split(" "))
     )
 
 

@@ -146,8 +146,8 @@ def _record(folder: Path) -> dict[str, Any]:
     if (folder / RECORD).exists():
         record: dict[str, Any] = read_json(folder / RECORD, SHAPE)
         return record
-    found = sorted(folder.iterdir()) if folder.is_dir() else []
-    if strange := [path for path in found if path.name != LOCK and path.suffix != ".partial"]:
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    if strange := [path for path in paths if path.name != LOCK and path.suffix != ".partial"]:
         raise SpanishTokError(f"{folder} holds other files, such as {strange[0]}", "Give a new folder.")
     return {"spanish_tok": __version__, "steps": {}, "begun": None, "stale": []}
 

@@ -135,8 +135,8 @@ def _text_of(building: Building) -> tuple[float, float]:
 def _sentences() -> list[str]:
     """Return text to try the verbs on: the shipped sentences, numbered."""
     lines = shipped("corpus/sentences-es.txt").read_text(encoding="utf-8").splitlines()
-    number = TRIED // sum(map(len, lines)) + 1
-    return [f"{line} {turn}" for turn in range(number) for line in lines]
+    turns = TRIED // sum(map(len, lines)) + 1
+    return [f"{line} {turn}" for turn in range(turns) for line in lines]
 
 
 def _seconds(work: Callable[[], Any]) -> float:
@@ -197,9 +197,9 @@ def _pretraining(building: Building) -> float | None:
 
     options = building.options("pretrain")
     tokenizer = Tokenizer.load()
-    length, number = options.input_length, 8 * options.batch_size
+    length, rows = options.input_length, 8 * options.batch_size
     draw = np.random.default_rng(0)
-    ids = draw.integers(3, 4900, number * length, dtype=np.uint16)
+    ids = draw.integers(3, 4900, rows * length, dtype=np.uint16)
     arrays = TokenArrays(ids, np.arange(0, ids.size + 1, length, dtype=np.int64))
     with tempfile.TemporaryDirectory() as folder:
         training = Pretraining(
@@ -207,8 +207,8 @@ def _pretraining(building: Building) -> float | None:
         )
         steps = training.steps()
         next(steps)
-        one = _seconds(lambda: [next(steps) for _ in range(TRIED_STEPS)]) / TRIED_STEPS
-        return one * float(options.steps)
+        step_seconds = _seconds(lambda: [next(steps) for _ in range(TRIED_STEPS)]) / TRIED_STEPS
+        return step_seconds * float(options.steps)
 
 
 def _cells(step: StepEstimate) -> tuple[str, str, str]:

@@ -50,14 +50,16 @@ class BuildResult(Reported):
 
     def verdicts(self) -> list[Verdict]:
         """Return whether all checks passed, and whether the model learnt."""
-        found = {step.name: step.figures for step in self.steps}
+        by_step = {step.name: step.figures for step in self.steps}
         verdicts = []
-        if "verify" in found:
-            answer = f"{found['verify']['checks']} checks of {found['verify']['cases']:,} cases passed."
+        if "verify" in by_step:
+            answer = f"{by_step['verify']['checks']} checks of {by_step['verify']['cases']:,} cases passed."
             rule = "Rule: every library gives the same ids and every round trip holds, or the build stops."
             verdicts.append(Verdict("Is the vocabulary right?", "yes", answer, rule))
-        if "pretrain" in found:
-            first, last = (float(found["pretrain"][f"nats a token at {when}"]) for when in ("first", "last"))
+        if "pretrain" in by_step:
+            first, last = (
+                float(by_step["pretrain"][f"nats a token at {when}"]) for when in ("first", "last")
+            )
             mark: Mark = "yes" if last < first else "no"
             rule = "Rule: the mean loss of the last 20 steps is below that of the first 20."
             verdicts.append(
@@ -67,12 +69,12 @@ class BuildResult(Reported):
 
     def cards(self) -> list[Card]:
         """Return the figures that people ask for first."""
-        found = {step.name: step.figures for step in self.steps}
+        by_step = {step.name: step.figures for step in self.steps}
         return [
-            Card(name, shown(found[step][name]), step)
+            Card(name, shown(by_step[step][name]), step)
             for step, names in OF_CARDS.items()
             for name in names
-            if name in found.get(step, {})
+            if name in by_step.get(step, {})
         ]
 
     def tables(self) -> list[ReportTable]:

@@ -125,8 +125,8 @@ class Plan:
         if path is None:
             close = get_close_matches(str(plan), shipped_plans(), 1)
             meant = f"Did you mean {close[0]}? " if close else ""
-            known = ", ".join(shipped_plans())
-            raise SpanishTokError(f"There is no plan {str(plan)!r}", f"{meant}Give {known}, or a TOML file.")
+            names = ", ".join(shipped_plans())
+            raise SpanishTokError(f"There is no plan {str(plan)!r}", f"{meant}Give {names}, or a TOML file.")
         try:
             content = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -214,9 +214,9 @@ def shipped_plans() -> dict[str, Path]:
 
 
 def _plan_of(content: dict[str, Any], path: Path) -> Plan:
-    known = ("title", "input", "read", *STEPS)
-    if wrong := [name for name in content if name not in known]:
-        raise SpanishTokError(f"There is an entry {wrong[0]!r}", f"A plan has {', '.join(known)}.")
+    entries = ("title", "input", "read", *STEPS)
+    if wrong := [name for name in content if name not in entries]:
+        raise SpanishTokError(f"There is an entry {wrong[0]!r}", f"A plan has {', '.join(entries)}.")
     names = content.get("input", [])
     names = [names] if isinstance(names, str) else names
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

@@ -65,11 +65,11 @@ class ColumnEncoder:
 
     def _encode(self, texts: pa.LargeStringArray, append_eos: bool) -> pa.ListArray:
         assert self._compiled
-        known = self._tables.pop() if self._tables else new_table()
+        cache = self._tables.pop() if self._tables else new_table()
         ids, ends, _ = encode_records(
-            *bytes_and_offsets(texts), *self._compiled, known, EOS if append_eos else -1
+            *bytes_and_offsets(texts), *self._compiled, cache, EOS if append_eos else -1
         )
-        self._tables.append(known)
+        self._tables.append(cache)
         return _list_array(ids, ends)
 
     def _encode_by_sentencepiece(self, texts: pa.LargeStringArray, append_eos: bool) -> pa.ListArray:
@@ -109,10 +109,10 @@ class ColumnEncoder:
             if values.min(initial=0) >= 0 and values.max(initial=0) < len(self.vocabulary):
                 return
         good = pc.and_(pc.greater_equal(ids, 0), pc.less(ids, len(self.vocabulary))).fill_null(False)
-        place = good.index(False).as_py()
-        row = int(np.searchsorted(offsets, place, side="right")) - 1
+        position = good.index(False).as_py()
+        row = int(np.searchsorted(offsets, position, side="right")) - 1
         raise SpanishTokError(
-            f"Row {row} holds the id {ids[place]}, but ids go from 0 to {len(self.vocabulary) - 1}",
+            f"Row {row} holds the id {ids[position]}, but ids go from 0 to {len(self.vocabulary) - 1}",
             "Were they made with another vocabulary?",
         )
 
@@ -129,8 +129,8 @@ class ColumnEncoder:
         """The text of each id: bytes, starts, and how many to skip at a beginning."""
         special = self.vocabulary.special_ids
         texts = [
-            self._engine.decode([number]) if number in special else piece.replace(SPACE_MARK, " ")
-            for number, piece in enumerate(self.vocabulary.pieces)
+            self._engine.decode([token_id]) if token_id in special else piece.replace(SPACE_MARK, " ")
+            for token_id, piece in enumerate(self.vocabulary.pieces)
         ]
         encoded = [text.encode() for text in texts]
         starts = np.cumsum([0, *map(len, encoded)], dtype=np.int64)

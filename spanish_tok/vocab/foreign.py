@@ -123,34 +123,34 @@ def _of_model(folder: Path, files: dict[str, bytes], options: Mapping[str, Any])
             "Copy the whole folder again.",
         )
     pieces = [piece.piece for piece in model.pieces]
-    if JSON in files and (told := _differences(pieces, files[JSON], folder)):
-        warnings.warn(told, stacklevel=4)
+    if JSON in files and (difference := _differences(pieces, files[JSON], folder)):
+        warnings.warn(difference, stacklevel=4)
         del files[JSON]
     added = _added(files, options, folder)
-    extra = {number: one for number, one in added.items() if number >= len(pieces)}
-    names = [*pieces, *(one.token for one in extra.values())]
+    extra = {token_id: token for token_id, token in added.items() if token_id >= len(pieces)}
+    names = [*pieces, *(token.token for token in extra.values())]
     if not any(map(SENTINEL.fullmatch, names)):
-        given = _default_sentinels(folder, options, max([len(pieces), *(n + 1 for n in extra)]))
-        extra |= given
+        sentinels = _default_sentinels(folder, options, max([len(pieces), *(n + 1 for n in extra)]))
+        extra |= sentinels
         if (
-            given and "tokenizer_config.json" not in files
+            sentinels and "tokenizer_config.json" not in files
         ):  # beside another config.json they would be guessed again
-            stated = {"tokenizer_class": "T5Tokenizer", "extra_ids": len(given)}
+            stated = {"tokenizer_class": "T5Tokenizer", "extra_ids": len(sentinels)}
             files["tokenizer_config.json"] = (json.dumps(stated, indent=2) + "\n").encode()
     _check_ids({**added, **extra}, len(pieces), folder)
     _add_tokens(model, {**added, **extra})
     kinds = type(model).SentencePiece
     hidden = (kinds.CONTROL, kinds.UNKNOWN, kinds.UNUSED)
     names = [piece.piece for piece in model.pieces]
-    special = [number for number, piece in enumerate(model.pieces) if piece.type in hidden]
-    unknown = next(number for number, piece in enumerate(model.pieces) if piece.type == kinds.UNKNOWN)
+    special = [token_id for token_id, piece in enumerate(model.pieces) if piece.type in hidden]
+    unknown = next(token_id for token_id, piece in enumerate(model.pieces) if piece.type == kinds.UNKNOWN)
     byte_of = {
-        number: int(match[1], 16)
-        for number, piece in enumerate(model.pieces)
+        token_id: int(match[1], 16)
+        for token_id, piece in enumerate(model.pieces)
         if piece.type == kinds.BYTE and (match := BYTE.fullmatch(piece.piece))
     }
-    matched = {number for number, piece in enumerate(model.pieces) if piece.type == kinds.USER_DEFINED}
-    unused = {number for number, piece in enumerate(model.pieces) if piece.type == kinds.UNUSED}
+    matched = {token_id for token_id, piece in enumerate(model.pieces) if piece.type == kinds.USER_DEFINED}
+    unused = {token_id for token_id, piece in enumerate(model.pieces) if piece.type == kinds.UNUSED}
     foreign = _foreign(folder, files, names, special, unknown, byte_of, matched, unused, by_json=False)
     scores = tuple(piece.score for piece in model.pieces)
     charsmap = bytes(model.normalizer_spec.precompiled_charsmap)
@@ -167,12 +167,12 @@ def _add_tokens(model: Any, added: Mapping[int, Added]) -> None:
     kinds = type(model).SentencePiece
     kind_of = {True: kinds.CONTROL, False: kinds.USER_DEFINED, None: kinds.UNUSED}
     first = len(model.pieces)
-    for number, piece in enumerate(model.pieces):
-        if number in added and piece.piece == added[number].token and piece.type == kinds.NORMAL:
-            piece.type = kind_of[added[number].special]
-    for number in range(first, max(added, default=-1) + 1):
-        one = added.get(number, Added(f"<unused_{number}>", None))
-        model.pieces.add(piece=one.token, score=0.0, type=kind_of[one.special])
+    for token_id, piece in enumerate(model.pieces):
+        if token_id in added and piece.piece == added[token_id].token and piece.type == kinds.NORMAL:
+            piece.type = kind_of[added[token_id].special]
+    for token_id in range(first, max(added, default=-1) + 1):
+        token = added.get(token_id, Added(f"<unused_{token_id}>", None))
+        model.pieces.add(piece=token.token, score=0.0, type=kind_of[token.special])
     for piece in model.pieces:
         if SENTINEL.fullmatch(piece.piece):
             piece.type = kinds.CONTROL
@@ -190,27 +190,31 @@ def _of_json(folder: Path, files: dict[str, bytes], options: Mapping[str, Any]) 
     except BaseException as error:  # a panic of the library is no Exception
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise SpanishTokError(f"{path} cannot be loaded ({reason})", "Is it whole?") from None
-    numbered = {number: token for token, number in engine.get_vocab(with_added_tokens=True).items()}
+    numbered = {token_id: token for token, token_id in engine.get_vocab(with_added_tokens=True).items()}
     added = _added(files, options, folder)
     _check_ids(added, len(numbered), folder)
-    numbered |= {number: one.token for number, one in added.items() if number not in numbered}
-    names = [numbered.get(number, f"<unused_{number}>") for number in range(max(numbered, default=-1) + 1)]
+    numbered |= {token_id: token.token for token_id, token in added.items() if token_id not in numbered}
+    names = [
+        numbered.get(token_id, f"<unused_{token_id}>") for token_id in range(max(numbered, default=-1) + 1)
+    ]
     model = json.loads(engine.to_str())["model"]
     scored = dict(model["vocab"]) if model.get("type") == "Unigram" else {}
     unknown = model.get("unk_id")
     if unknown is None:
         unknown = engine.token_to_id(model.get("unk_token") or "<unk>")
-    special = [number for number, one in added.items() if one.special]
+    special = [token_id for token_id, token in added.items() if token.special]
     special += [
-        number for number, name in enumerate(names) if SENTINEL.fullmatch(name) or number not in numbered
+        token_id
+        for token_id, name in enumerate(names)
+        if SENTINEL.fullmatch(name) or token_id not in numbered
     ]
     byte_of = {
-        number: int(match[1], 16)
-        for number, name in enumerate(names)
+        token_id: int(match[1], 16)
+        for token_id, name in enumerate(names)
         if model.get("byte_fallback") and (match := BYTE.fullmatch(name))
     }
-    matched = {number for number, one in added.items() if not one.special}
-    unused = {number for number in range(len(names)) if number not in numbered}
+    matched = {token_id for token_id, token in added.items() if not token.special}
+    unused = {token_id for token_id in range(len(names)) if token_id not in numbered}
     foreign = _foreign(folder, files, names, special, unknown, byte_of, matched, unused, by_json=True)
     return ForeignPieces(tuple(names), tuple(scored.get(name, 0.0) for name in names), b"", b"", foreign)
 
@@ -226,8 +230,8 @@ def _foreign(
     unused: set[int],
     by_json: bool,
 ) -> ForeignFiles:
-    found = {int(match[1]): n for n, name in enumerate(names) if (match := SENTINEL.fullmatch(name))}
-    count = next(k for k in range(len(found) + 1) if k not in found)
+    sentinel_ids = {int(match[1]): n for n, name in enumerate(names) if (match := SENTINEL.fullmatch(name))}
+    count = next(k for k in range(len(sentinel_ids) + 1) if k not in sentinel_ids)
     config = _config(folder)
     pad, eos = (
         names.index(token) if token in names else _first(config.get(entry), fallback)
@@ -236,8 +240,8 @@ def _foreign(
     unknown = unknown if unknown is not None else 2
     return ForeignFiles(
         files=files,
-        special=frozenset({*special, *found.values(), unknown, pad, eos}),
-        sentinels=tuple(found[k] for k in range(count)),
+        special=frozenset({*special, *sentinel_ids.values(), unknown, pad, eos}),
+        sentinels=tuple(sentinel_ids[k] for k in range(count)),
         byte_of=byte_of,
         matched=frozenset(matched),
         unused=frozenset(unused),

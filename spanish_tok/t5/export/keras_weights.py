@@ -39,10 +39,10 @@ def _locations(config: T5Config) -> Iterator[tuple[str, str]]:
     yield "t5_layer_norm_1/vars/0", "decoder.final_layer_norm.weight"
     inner = ["input_projector", "gate_projector"] if config.gated else ["input_projector"]
     wide = ["wi_0", "wi_1"] if config.gated else ["wi"]
-    for number in range(2 * layers):
-        stack, last = ("encoder", 1) if number < layers else ("decoder", 2)
-        group = f"t5_transformer_layer{f'_{number}' if number else ''}"
-        block = f"{stack}.block.{number % layers}.layer"
+    for layer in range(2 * layers):
+        stack, last = ("encoder", 1) if layer < layers else ("decoder", 2)
+        group = f"t5_transformer_layer{f'_{layer}' if layer else ''}"
+        block = f"{stack}.block.{layer % layers}.layer"
         parts = {module: f"0.{matrix}" for module, matrix in SELF.items()}
         parts |= {module: f"1.{matrix}" for module, matrix in CROSS.items()} if last == 2 else {}
         parts |= {
@@ -53,7 +53,7 @@ def _locations(config: T5Config) -> Iterator[tuple[str, str]]:
         parts |= {norm: f"{sublayer}.layer_norm" for sublayer, norm in enumerate(norms)}
         for module, name in parts.items():
             yield f"{group}/{module}/vars/0", f"{block}.{name}.weight"
-        if number % layers == 0:
+        if layer % layers == 0:
             bias = "0.SelfAttention.relative_attention_bias.weight"
             yield f"{group}/self_attention/vars/0", f"{block}.{bias}"
 
@@ -70,11 +70,11 @@ def write_weights(path: Path, config: T5Config, tensors: Tensors) -> None:
     layers = max(config.num_layers, config.num_decoder_layers)
     shapes = replace(config, num_layers=layers, num_decoder_layers=layers).shapes()
     with atomic_path(path) as partial, h5py.File(partial, "w") as file:
-        for place, name in _locations(config):
+        for location, name in _locations(config):
             filling = np.ones if name.endswith("layer_norm.weight") else np.zeros
             tensor = tensors[name] if name in tensors else filling(shapes[name], np.float32)
             values = tensor.T if _turned(name) else tensor
-            file.create_dataset(f"layers/{place}", data=np.ascontiguousarray(values))
+            file.create_dataset(f"layers/{location}", data=np.ascontiguousarray(values))
 
 
 def read_weights(path: Path, config: T5Config) -> Tensors:
@@ -89,13 +89,13 @@ def read_weights(path: Path, config: T5Config) -> Tensors:
         raise SpanishTokError(f"{path} does not exist", advice)
     try:
         with h5py.File(path) as file:
-            return {name: _numbers(file, place, name) for place, name in _locations(config)}
+            return {name: _numbers(file, location, name) for location, name in _locations(config)}
     except (KeyError, OSError) as error:
         raise SpanishTokError(f"{path} is damaged, or no T5's ({error})", "Copy the folder again.") from None
 
 
-def _numbers(file: Any, place: str, name: str) -> NDArray[np.float32]:
-    stored = file[f"layers/{place}"]
+def _numbers(file: Any, location: str, name: str) -> NDArray[np.float32]:
+    stored = file[f"layers/{location}"]
     array = np.asarray(stored)
     if stored.attrs.get("dtype") == "bfloat16":
         array = from_bfloat16(array.view(np.uint16))

@@ -40,10 +40,10 @@ def _encoder(checkpoint: Checkpoint, int8: bool) -> Graph:
     mask = graph.mask_bias(graph.read("attention_mask", INT64, "batch", "length"))
     x = graph.node("Gather", graph.weight("shared.weight"), ids)
     positions = graph.positions(graph.constant(0, np.int64), graph.axis(ids, 1))
-    for number in range(c.num_layers):
-        block = f"encoder.block.{number}.layer"
+    for layer in range(c.num_layers):
+        block = f"encoder.block.{layer}.layer"
         attention = f"{block}.0.SelfAttention"
-        if number == 0 or c.biased_everywhere:
+        if layer == 0 or c.biased_everywhere:
             bias = graph.node("Add", graph.position_bias(attention, positions, positions, True), mask)
         normed = graph.norm(x, f"{block}.0.layer_norm.weight")
         keys, values = (graph.heads(normed, f"{attention}.{part}.weight") for part in "kv")
@@ -51,7 +51,7 @@ def _encoder(checkpoint: Checkpoint, int8: bool) -> Graph:
         normed = graph.norm(x, f"{block}.1.layer_norm.weight")
         x = graph.node("Add", x, graph.forward(normed, f"{block}.1.DenseReluDense"))
     x = graph.norm(x, "encoder.final_layer_norm.weight")
-    readers = [f"decoder.block.{number}.layer.1.EncDecAttention" for number in range(c.num_decoder_layers)]
+    readers = [f"decoder.block.{layer}.layer.1.EncDecAttention" for layer in range(c.num_decoder_layers)]
     memory = [
         (graph.heads(x, f"{reader}.k.weight"), graph.heads(x, f"{reader}.v.weight")) for reader in readers
     ]
@@ -77,20 +77,20 @@ def _decoder(checkpoint: Checkpoint, int8: bool) -> Graph:
     total = graph.node("Add", before, graph.axis(ids, 1))
     keys_at, queries_at = graph.positions(graph.constant(0, np.int64), total), graph.positions(before, total)
     present = []
-    for number in range(c.num_decoder_layers):
-        block = f"decoder.block.{number}.layer"
+    for layer in range(c.num_decoder_layers):
+        block = f"decoder.block.{layer}.layer"
         attention, cross = f"{block}.0.SelfAttention", f"{block}.1.EncDecAttention"
-        if number == 0 or c.biased_everywhere:
+        if layer == 0 or c.biased_everywhere:
             bias = graph.position_bias(attention, queries_at, keys_at, False)
         normed = graph.norm(x, f"{block}.0.layer_norm.weight")
         keys, values = (
             graph.node("Concat", old, graph.heads(normed, f"{attention}.{part}.weight"), axis=2)
-            for old, part in zip(graph.pair(past, number), "kv", strict=True)
+            for old, part in zip(graph.pair(past, layer), "kv", strict=True)
         )
         present.append((keys, values))
         x = graph.node("Add", x, graph.attend(normed, keys, values, bias, attention))
         normed = graph.norm(x, f"{block}.1.layer_norm.weight")
-        x = graph.node("Add", x, graph.attend(normed, *graph.pair(memory, number), hidden, cross))
+        x = graph.node("Add", x, graph.attend(normed, *graph.pair(memory, layer), hidden, cross))
         normed = graph.norm(x, f"{block}.2.layer_norm.weight")
         x = graph.node("Add", x, graph.forward(normed, f"{block}.2.DenseReluDense"))
     x = graph.norm(x, "decoder.final_layer_norm.weight")

@@ -130,10 +130,10 @@ class Graph:
         """
         c = self.config
         furthest = c.relative_attention_max_distance
-        numbers = buckets(
+        bucket = buckets(
             furthest + 1, furthest + 1, bidirectional, c.relative_attention_num_buckets, furthest
         )  # distances -furthest to furthest
-        table = self.tensors[f"{block}.relative_attention_bias.weight"][numbers]
+        table = self.tensors[f"{block}.relative_attention_bias.weight"][bucket]
         if not bidirectional:
             table[furthest + 1 :] = -np.inf
         distances = self.node("Sub", keys, self.node("Unsqueeze", queries, self.integers(1)))

@@ -33,7 +33,7 @@ def _spiece(content: bytes, new: Ids) -> bytes:
     from sentencepiece import sentencepiece_model_pb2 as proto
 
     model = proto.ModelProto.FromString(content)
-    kept = [piece for number, piece in enumerate(model.pieces) if number in new]
+    kept = [piece for token_id, piece in enumerate(model.pieces) if token_id in new]
     whole = proto.ModelProto()
     whole.CopyFrom(proto.ModelProto(pieces=kept, trainer_spec=model.trainer_spec))
     whole.normalizer_spec.CopyFrom(model.normalizer_spec)
@@ -50,7 +50,7 @@ def _tokenizer_json(content: bytes, new: Ids) -> bytes:
     model = values["model"]
     if not isinstance(model.get("vocab"), list):
         raise SpanishTokError(f"tokenizer.json holds a {model.get('type')} model", "Only Unigram is trimmed.")
-    model["vocab"] = [entry for number, entry in enumerate(model["vocab"]) if number in new]
+    model["vocab"] = [entry for token_id, entry in enumerate(model["vocab"]) if token_id in new]
     if model.get("unk_id") is not None:
         model["unk_id"] = new[model["unk_id"]]
     values["added_tokens"] = [
@@ -65,12 +65,12 @@ def _tokenizer_json(content: bytes, new: Ids) -> bytes:
 def _renumber_template(step: Any, new: Ids) -> None:
     """Renumber the special tokens that a post-processor adds, at any depth."""
     if isinstance(step, list):
-        for one in step:
-            _renumber_template(one, new)
+        for inner in step:
+            _renumber_template(inner, new)
     elif isinstance(step, dict):
         for token in (step.get("special_tokens") or {}).values():
             if isinstance(token, dict) and "ids" in token:
-                token["ids"] = [new[number] for number in token["ids"]]
+                token["ids"] = [new[token_id] for token_id in token["ids"]]
         _renumber_template(step.get("processors"), new)
 
 
@@ -83,18 +83,18 @@ def _tokenizer_config(content: bytes, new: Ids) -> bytes:
 
 
 def _added_tokens(content: bytes, new: Ids) -> bytes:
-    kept = {token: new[number] for token, number in json.loads(content).items() if number in new}
+    kept = {token: new[token_id] for token, token_id in json.loads(content).items() if token_id in new}
     return json.dumps(kept, ensure_ascii=False, indent=2).encode()
 
 
 def _known(ids: list[Any], new: Ids) -> list[int]:
-    return [new[int(one)] for one in ids if int(one) in new]
+    return [new[int(token_id)] for token_id in ids if int(token_id) in new]
 
 
 def _all(ids: list[Any], new: Ids) -> list[int]:
     """Return the new ids of a word; none if a piece of it went."""
-    known = _known(ids, new)
-    return known if len(known) == len(ids) else []
+    kept = _known(ids, new)
+    return kept if len(kept) == len(ids) else []
 
 
 def renumbered(config: Mapping[str, Any], new: Ids) -> dict[str, Any]:
@@ -104,10 +104,10 @@ def renumbered(config: Mapping[str, Any], new: Ids) -> dict[str, Any]:
     >>> renumbered({"forced_bos_token_id": 50, "bad_words_ids": [[50], [50, 7]], "suppress_tokens": [7]}, new)
     {'forced_bos_token_id': 2, 'bad_words_ids': [[2]]}
     """
-    found: dict[str, Any] = {}
+    entries: dict[str, Any] = {}
     for name, value in config.items():
         if name == "forced_decoder_ids":
-            value = value and [[place, one if one is None else new.get(int(one))] for place, one in value]
+            value = value and [[at, old if old is None else new.get(int(old))] for at, old in value]
         elif name in NEEDED and value is not None:
             value = _known(value, new) if isinstance(value, list) else new.get(int(value))
         elif name in LISTS and value:
@@ -119,5 +119,5 @@ def renumbered(config: Mapping[str, Any], new: Ids) -> dict[str, Any]:
         elif isinstance(value, dict):
             value = renumbered(value, new)
         if value is not None or config[name] is None:
-            found[name] = value
-    return found
+            entries[name] = value
+    return entries

@@ -72,22 +72,24 @@ def _safetensors(path: Path) -> Weights:
 def _parts(index: Path, read: Any) -> Weights:
     """Return the tensors of several files, each from the file that an index gives it."""
     values = read_json(index)
-    places = values.get("weight_map") if isinstance(values, dict) else None
-    if not (isinstance(places, dict) and places and all(isinstance(name, str) for name in places.values())):
+    part_of = values.get("weight_map") if isinstance(values, dict) else None
+    if not (
+        isinstance(part_of, dict) and part_of and all(isinstance(name, str) for name in part_of.values())
+    ):
         raise SpanishTokError(f"{index} is not an index of weights", AGAIN)
-    found: Weights = {}
-    for name in sorted(set(places.values())):
+    weights: Weights = {}
+    for name in sorted(set(part_of.values())):
         if not name or name in (".", "..") or set(name) & set("/\\\0"):
             raise SpanishTokError(f"{index} names {name!r}, which is no file beside it", "Get another copy.")
         path = index.parent / name
         if not path.exists():
             raise SpanishTokError(f"{path} is missing, which {index.name} names", AGAIN)
         tensors = read(path)
-        named = [tensor for tensor, place in places.items() if place == name]
+        named = [tensor for tensor, part in part_of.items() if part == name]
         if missing := [tensor for tensor in named if tensor not in tensors]:
             raise SpanishTokError(f"{path} lacks {missing[0]}, which {index.name} places there", AGAIN)
-        found |= {tensor: tensors[tensor] for tensor in named}
-    return found
+        weights |= {tensor: tensors[tensor] for tensor in named}
+    return weights
 
 
 @dataclass(frozen=True)
@@ -131,11 +133,11 @@ def _torch(path: Path) -> Weights:
         isinstance(tensor, torch.Tensor) for tensor in values.values()
     ):
         raise SpanishTokError(f"{path} holds something else than a model's weights", "Get it again.")
-    found: Weights = {}
+    weights: Weights = {}
     for name, tensor in values.items():
         if tensor.dtype not in kinds or tensor.layout != torch.strided:
             raise SpanishTokError(
                 f"{path}: {name} is of type {tensor.dtype}", "Store it as float32 or bfloat16."
             )
-        found[str(name)] = TorchTensor(tensor.detach(), kinds[tensor.dtype])
-    return found
+        weights[str(name)] = TorchTensor(tensor.detach(), kinds[tensor.dtype])
+    return weights

@@ -29,21 +29,21 @@ def read_vectors(path: Location, pieces: Sequence[str]) -> dict[int, Floats]:
     A line is a piece and its numbers, separated by spaces; a first line of two numbers (how many, how long) is
     skipped. Raises SpanishTokError that names the line.
     """
-    ids = {piece: number for number, piece in enumerate(pieces)}
-    found: dict[int, Floats] = {}
+    ids = {piece: token_id for token_id, piece in enumerate(pieces)}
+    vectors: dict[int, Floats] = {}
     length = 0
     try:
         with open(path, encoding="utf-8") as file:
             for line, row in enumerate(file, 1):
-                piece, *numbers = row.rstrip("\n").rstrip(" ").split(" ")
-                if (line == 1 and len(numbers) == 1) or not numbers:
+                piece, *cells = row.rstrip("\n").rstrip(" ").split(" ")
+                if (line == 1 and len(cells) == 1) or not cells:
                     continue
-                vector = np.array(numbers, np.float32)
+                vector = np.array(cells, np.float32)
                 length = length or len(vector)
                 if len(vector) != length or not np.isfinite(vector).all():
                     raise ValueError
                 if piece in ids:
-                    found[ids[piece]] = vector
+                    vectors[ids[piece]] = vector
     except OSError as error:
         raise SpanishTokError(f"{path} cannot be read ({error.strerror})", "Check the path.") from None
     except ValueError:
@@ -51,7 +51,7 @@ def read_vectors(path: Location, pieces: Sequence[str]) -> dict[int, Floats]:
             f"{path}, line {line}: it is not a piece and {length or 'its'} numbers",
             "Give word2vec's text form.",
         ) from None
-    return found
+    return vectors
 
 
 def sparsemax(scores: Floats) -> Floats:
@@ -76,19 +76,19 @@ def mixtures(
 
     Those are the shared pieces that make it, and their weights.
     """
-    known = np.array([number for number in shared if number in vectors], np.int64)
-    wanted = [number for number in new if number in vectors]
-    if not len(known) or not wanted:
+    neighbours = np.array([token_id for token_id in shared if token_id in vectors], np.int64)
+    wanted = [token_id for token_id in new if token_id in vectors]
+    if not len(neighbours) or not wanted:
         return {}
-    places = _normed([vectors[int(number)] for number in known])
-    found = {}
+    directions = _normed([vectors[int(token_id)] for token_id in neighbours])
+    recipes = {}
     for first in range(0, len(wanted), AT_ONCE):
         part = wanted[first : first + AT_ONCE]
-        weights = sparsemax(_normed([vectors[number] for number in part]) @ places.T)
-        for number, row in zip(part, weights, strict=True):
+        weights = sparsemax(_normed([vectors[token_id] for token_id in part]) @ directions.T)
+        for token_id, row in zip(part, weights, strict=True):
             chosen = np.flatnonzero(row)
-            found[number] = known[chosen], row[chosen]
-    return found
+            recipes[token_id] = neighbours[chosen], row[chosen]
+    return recipes
 
 
 def _normed(rows: Sequence[Floats]) -> Floats:

@@ -76,13 +76,13 @@ def named_ids(configs: Iterable[Mapping[str, Any]]) -> frozenset[int]:
     >>> sorted(named_ids([{"eos_token_id": [1, 5], "task": {"forced_bos_token_id": "7"}, "suppress_tokens": [9]}]))
     [1, 5, 7]
     """
-    found: set[int] = set()
+    ids: set[int] = set()
     for config in configs:
         for name, value in config.items():
             if name == "forced_decoder_ids":
-                found |= {int(pair[1]) for pair in value or [] if pair[1] is not None}
+                ids |= {int(pair[1]) for pair in value or [] if pair[1] is not None}
             elif name in NEEDED and value is not None:
-                found |= {int(one) for one in (value if isinstance(value, list) else [value])}
+                ids |= {int(token_id) for token_id in (value if isinstance(value, list) else [value])}
             elif isinstance(value, dict):
-                found |= named_ids([value])
-    return frozenset(found)
+                ids |= named_ids([value])
+    return frozenset(ids)

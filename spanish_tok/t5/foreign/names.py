@@ -33,24 +33,24 @@ def named_weights(config: T5Config, weights: Weights, where: str) -> tuple[T5Con
     that are missing, unexpected, no floats, or of another shape: nothing of theirs has been read then.
     """
     weights = _without_prefix(weights)
-    found = {name: tensor for name, tensor in weights.items() if not HISTORICAL.fullmatch(name)}
-    if not any(name.startswith("decoder.block.") for name in found):
+    named = {name: tensor for name, tensor in weights.items() if not HISTORICAL.fullmatch(name)}
+    if not any(name.startswith("decoder.block.") for name in named):
         raise SpanishTokError(f"{where} holds an encoder alone", "Give a model with a decoder.")
-    shared = _embedding(config, found, where)
-    head = found.pop(HEAD, None)
+    shared = _embedding(config, named, where)
+    head = named.pop(HEAD, None)
     needed = config.shapes()
-    for name in [name for name in found if name not in needed and same(found[name], shared)]:
-        del found[name]
-    found[SHARED] = shared
+    for name in [name for name in named if name not in needed and same(named[name], shared)]:
+        del named[name]
+    named[SHARED] = shared
     tied = head is None or same(head, shared)
     if head is not None and not tied:
-        found[HEAD] = head
+        named[HEAD] = head
     config = config.with_head(tied)
-    check_shapes(config, {name: tensor.shape for name, tensor in found.items()}, where)
-    if wrong := sorted(name for name, tensor in found.items() if tensor.kind not in FLOATS):
-        kind = found[wrong[0]].kind
+    check_shapes(config, {name: tensor.shape for name, tensor in named.items()}, where)
+    if wrong := sorted(name for name, tensor in named.items() if tensor.kind not in FLOATS):
+        kind = named[wrong[0]].kind
         raise SpanishTokError(f"{where}: {wrong[0]} is of type {kind}", "Store it as float32 or bfloat16.")
-    return config, found
+    return config, named
 
 
 def check_shapes(config: T5Config, shapes: Mapping[str, tuple[int, ...]], where: str) -> None:
@@ -86,36 +86,36 @@ def _without_prefix(weights: Weights) -> Weights:
     return {name.removeprefix(prefixes[0]): tensor for name, tensor in weights.items()}
 
 
-def _embedding(config: T5Config, found: Weights, where: str) -> WeightTensor:
+def _embedding(config: T5Config, named: Weights, where: str) -> WeightTensor:
     """Return the shared embedding, which may lie under another name alone."""
     shape = (config.vocab_size, config.d_model)
-    places = [name for name in EMBEDDINGS if name in found] + [
-        name for name, tensor in found.items() if name not in (*EMBEDDINGS, HEAD) and tensor.shape == shape
+    names = [name for name in EMBEDDINGS if name in named] + [
+        name for name, tensor in named.items() if name not in (*EMBEDDINGS, HEAD) and tensor.shape == shape
     ]
-    if not places and HEAD in found:
-        places = [HEAD]
-    if not places:
+    if not names and HEAD in named:
+        names = [HEAD]
+    if not names:
         raise SpanishTokError(f"{where} lacks {SHARED}", "Is it another model's config.json?")
-    shared = found[places[0]]
+    shared = named[names[0]]
     if shared.shape != shape:  # before anything is read: a damaged file may declare any size
         raise SpanishTokError(
-            f"{where}: {places[0]} has the shape {shared.shape}, not {shape}",
+            f"{where}: {names[0]} has the shape {shared.shape}, not {shape}",
             "Is it another model's config.json?",
         )
-    if different := [name for name in EMBEDDINGS if name in found and not same(found[name], shared)]:
+    if different := [name for name in EMBEDDINGS if name in named and not same(named[name], shared)]:
         raise SpanishTokError(
-            f"{where}: {different[0]} differs from {places[0]}",
+            f"{where}: {different[0]} differs from {names[0]}",
             "Models with several embeddings are not read.",
         )
     return shared
 
 
-def same(one: WeightTensor, other: WeightTensor) -> bool:
+def same(tensor: WeightTensor, other: WeightTensor) -> bool:
     """Return whether two tensors hold the same numbers, some rows at a time."""
-    if one is other:
+    if tensor is other:
         return True
-    return one.shape == other.shape and all(
-        np.array_equal(left, right) for left, right in zip(_blocks(one), _blocks(other), strict=True)
+    return tensor.shape == other.shape and all(
+        np.array_equal(left, right) for left, right in zip(_blocks(tensor), _blocks(other), strict=True)
     )
 
 

@@ -70,7 +70,7 @@ class PieceCounts:
                 f"{path} has the columns {', '.join(columns)}",
                 "Give a table of piece and count, which trim --save-counts writes.",
             )
-        ids = {piece: number for number, piece in enumerate(tokenizer.vocabulary.pieces)}
+        ids = {piece: token_id for token_id, piece in enumerate(tokenizer.vocabulary.pieces)}
         uses = np.zeros(tokenizer.vocab_size, np.int64)
         for piece, count in zip(table["piece"].to_pylist(), table["count"].to_pylist(), strict=True):
             if piece not in ids or count is None or count < 0:
@@ -95,7 +95,7 @@ class PieceCounts:
         used = np.flatnonzero(self.uses)
         used = used[np.argsort(-self.uses[used], kind="stable")]
         pieces = self.tokenizer.vocabulary.pieces
-        table = pa.table([[pieces[number] for number in used], self.uses[used]], schema=SCHEMA)
+        table = pa.table([[pieces[token_id] for token_id in used], self.uses[used]], schema=SCHEMA)
         with atomic_path(path) as partial:
             pq.write_table(table, partial, compression="zstd")
 

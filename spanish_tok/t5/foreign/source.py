@@ -63,14 +63,14 @@ class ModelSource:
     def named(self) -> frozenset[int]:
         """The ids that the configs name, those of the vocabulary."""
         beyond = {
-            name: number
+            name: token_id
             for name in ("pad_token_id", "eos_token_id", "decoder_start_token_id")
-            if (number := getattr(self.config, name)) >= len(self.vocabulary)
+            if (token_id := getattr(self.config, name)) >= len(self.vocabulary)
         }
         if beyond:
-            name, number = beyond.popitem()
+            name, token_id = beyond.popitem()
             raise SpanishTokError(
-                f"{self.folder / CONFIG}: {name} is {number}, and the vocabulary has {len(self.vocabulary):,} ids",
+                f"{self.folder / CONFIG}: {name} is {token_id}, and the vocabulary has {len(self.vocabulary):,} ids",
                 "Correct it: a row without a piece cannot stay.",
             )
         named = self._of_configs(lambda values: named_ids([values]))
@@ -85,19 +85,19 @@ class ModelSource:
 
         Raises SpanishTokError for one with damaged ids.
         """
-        found = {}
+        ids = {}
         for name, values in self.configs.items():
             try:
-                found[name] = function(values)
+                ids[name] = function(values)
             except (AttributeError, LookupError, TypeError, ValueError) as error:
                 raise SpanishTokError(
                     f"{self.folder / name} names ids that are none ({error})", "Correct it."
                 ) from None
-        return found
+        return ids
 
     def write(self, folder: Path, kept: NDArray[np.int64], rows: int) -> None:
         """Write the model with the pieces `kept` and so many rows."""
-        new = {int(old): place for place, old in enumerate(kept)}
+        new = {int(old): index for index, old in enumerate(kept)}
         cut_vocabulary(self.vocabulary, new).write_into(folder)
         for name, values in self.renumbered(new).items():
             size = {"vocab_size": rows} if name == CONFIG else {}

@@ -97,26 +97,26 @@ def trim(
     source = ModelSource.of(Path(model))
     tokenizer = Tokenizer(source.vocabulary)
     if counts is not None:
-        found = PieceCounts.of_table(tokenizer, counts)
+        piece_counts = PieceCounts.of_table(tokenizer, counts)
     else:
         inputs = inputs_of(input, reading, texts=texts)
         with progress_of(progress).phase("counting pieces", inputs.guessed_rows()) as bar:
-            found = PieceCounts.of_texts(tokenizer, _columns(inputs, bar))
+            piece_counts = PieceCounts.of_texts(tokenizer, _columns(inputs, bar))
     if save_counts is not None:
-        found.save(save_counts)
+        piece_counts.save(save_counts)
     characters = tokenizer.normalize(_text_of(keep_characters)) if keep_characters is not None else ""
-    kept = kept_pieces(found, options.size, characters, source.named)
+    kept = kept_pieces(piece_counts, options.size, characters, source.named)
     rows = -(-len(kept) // options.multiple) * options.multiple
     with whole_folder(output) as partial, progress_of(progress).phase("writing", unit="share"):
         source.write(partial, kept, rows)
-    total = int(found.uses.sum())
+    total = int(piece_counts.uses.sum())
     return TrimResult(
         folder=Path(output),
         ids_before=len(source.vocabulary),
         ids=len(kept),
         rows_before=source.config.vocab_size,
         rows=rows,
-        share=int(found.uses[kept].sum()) / total if total else 0.0,
+        share=int(piece_counts.uses[kept].sum()) / total if total else 0.0,
     )
 
 

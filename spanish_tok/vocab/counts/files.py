@@ -127,12 +127,12 @@ def _sum(parts: list[Counts]) -> Counts:
     return parts[0] if len(parts) == 1 else merge(parts)
 
 
-def _entries(given: Any, reading: ReadOptions, texts: Any) -> list[list[Any]]:
+def _entries(locations: Any, reading: ReadOptions, texts: Any) -> list[list[Any]]:
     """Return the entries of the input as they were given, each in a list of its own."""
-    if isinstance(given, str | os.PathLike):
-        given = [given]
-    entries = [] if given is None or isinstance(given, Inputs) else [[entry] for entry in given]
-    return entries if entries and texts is None else [[inputs_of(given, reading, texts=texts)]]
+    if isinstance(locations, str | os.PathLike):
+        locations = [locations]
+    entries = [] if locations is None or isinstance(locations, Inputs) else [[entry] for entry in locations]
+    return entries if entries and texts is None else [[inputs_of(locations, reading, texts=texts)]]
 
 
 def _apart(

@@ -104,9 +104,9 @@ def read_word_list(path: Location, options: ReadOptions) -> WordList:
     Raises SpanishTokError, which names file and row, for a number that is missing, negative or not whole, and for a
     file without words.
     """
-    found = _read(path, options)
-    check_found(len(found.words) + found.dropped.get("malformed", 0), 0, name_of(path))
-    return found
+    word_list = _read(path, options)
+    check_found(len(word_list.words) + word_list.dropped.get("malformed", 0), 0, name_of(path))
+    return word_list
 
 
 def _read(path: Location, options: ReadOptions) -> WordList:
