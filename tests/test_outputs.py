@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,7 +51,7 @@ def text(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("spelling", ["same", "relative", "symbolic link", "hard link"])
 @pytest.mark.parametrize("verb", list(FILE_VERBS))
-def test_a1_an_input_is_never_the_output(
+def test_A1_an_input_is_never_the_output(
     verb: str, spelling: str, text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = text.with_name("salida.txt")
@@ -68,7 +70,7 @@ def test_a1_an_input_is_never_the_output(
     assert not list(text.parent.glob(".*"))
 
 
-def test_a1_not_even_with_force_and_in_a_folder(text: Path) -> None:
+def test_A1_not_even_with_force_and_in_a_folder(text: Path) -> None:
     counts = text.parent / "counts.parquet"
     st.count(text, counts)
     before = counts.read_bytes()
@@ -79,7 +81,7 @@ def test_a1_not_even_with_force_and_in_a_folder(text: Path) -> None:
 
 
 @pytest.mark.parametrize("verb", list(FOLDER_VERBS))
-def test_a2_a_folder_that_holds_anything_else_is_never_filled(
+def test_A2_a_folder_that_holds_anything_else_is_never_filled(
     verb: str, text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(text.parent)
@@ -94,11 +96,20 @@ def test_a2_a_folder_that_holds_anything_else_is_never_filled(
     assert [path.name for path in text.parent.iterdir()] == ["entrada.txt"]
 
 
-def test_a2_another_vocabulary_is_replaced_on_demand_alone(text: Path) -> None:
+def test_A2_another_vocabulary_is_replaced_on_demand_alone(
+    text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = text.parent / "v"
     first = st.train(text, folder, size=195)
     stamps = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
-    assert st.train(text, folder, size=195).fingerprint == first.fingerprint  # the same again: left as it is
+    with monkeypatch.context() as patch:  # the same again: left as it is, and not trained again
+        patch.setattr("spanish_tok.vocab.trainer.train_vocabularies", None)
+        assert st.train(text, folder, size=195).fingerprint == first.fingerprint
+        assert st.train(text, folder, size=[195])[195].fingerprint == first.fingerprint
+        with pytest.raises(st.SpanishTokError, match="another vocabulary"):
+            st.train(texts=["otra cosa"], output=folder, size=195)
+        with pytest.raises(st.SpanishTokError, match="another vocabulary"):
+            st.train(text, folder, size=195, shrink=0.5)
     assert stamps == {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     for other in (
         {"size": 194},
@@ -161,7 +172,7 @@ def test_item_5_a_job_is_done_once_or_replaces_another(verb: str, text: Path) ->
         call(next(folder.glob("*.parquet")), folder, force=True)
 
 
-def test_b12_the_place_is_checked_before_the_work(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_B12_the_place_is_checked_before_the_work(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     below = text / "c.parquet"  # below a file
     with pytest.raises(st.SpanishTokError, match="cannot be written in"):
         check_file(below)
@@ -179,6 +190,53 @@ def test_b12_the_place_is_checked_before_the_work(text: Path, monkeypatch: pytes
     with pytest.raises(st.SpanishTokError, match="disk is full"):
         st.train(text, text.parent / "v", size=195)
     assert not (text.parent / "nuevo").exists()
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from spanish_tok.jobs import claim
+with claim(Path(sys.argv[1])):
+    print("mine", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("verb", ["sample", "clean", "shard"])
+def test_C27_two_runs_into_one_folder_are_called_so(
+    verb: str, force: bool, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other run has begun: its mark, a finished shard and a half-written file lie there."""
+    folder = text.parent / "salida"
+    with monkeypatch.context() as patch:
+        patch.setattr("spanish_tok.jobs.OutputFolder.finish", _stopped)
+        with pytest.raises(ZeroDivisionError):
+            FOLDER_VERBS[verb](text, folder)
+    (folder / ".part-00000.parquet.77.partial").write_bytes(b"half")
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    call = [sys.executable, "-c", HOLDER, str(folder)]
+    with subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "mine\n"
+        with pytest.raises(st.SpanishTokError, match="Another process is at work in") as refused:
+            FOLDER_VERBS[verb](text, folder, force=force)
+        other.communicate()
+    assert ".partial" not in str(refused.value)
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()} == before
+    FOLDER_VERBS[verb](text, folder)
+    assert (folder / "manifest.json").exists()
+
+
+def _stopped(*_: Any) -> None:
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(("verb", "kind"), [("train", "is a file"), ("count", "is a folder")])
+def test_C28_an_output_of_the_other_kind_is_called_so(verb: str, kind: str, text: Path) -> None:
+    with pytest.raises(st.SpanishTokError, match=kind):
+        {**FILE_VERBS, **FOLDER_VERBS}[verb](text, text.parent if verb == "count" else text)
 
 
 def test_item_5_a_device_is_no_output() -> None:

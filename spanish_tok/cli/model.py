@@ -1,7 +1,5 @@
 """The verbs on models: generate, export."""
 
-import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -77,27 +75,11 @@ def generate(
     """
     how = reading(options)
     options |= st.assigned(assignments)
-    if not stream:
-        failed = st.generate(
-            **lines((), texts), output="-", model=model, backend=backend, precision=precision,
-            batch_size=batch_size, reading=how, progress=True, **options,
-        )  # fmt: skip
-        raise click.exceptions.Exit(1 if failed else 0)
-    if options.pop("scores"):
-        raise click.UsageError("--stream cannot write scores before the text is known.")
-    generator = st.Generator.load(model, backend, precision)
-    source: Iterable[str] = texts or sys.stdin
-    status = 0
-    for index, text in enumerate(source, 1):
-        try:
-            for piece in generator.stream(text.removesuffix("\n"), **options):
-                sys.stdout.write(piece)
-                sys.stdout.flush()
-        except st.SpanishTokError as error:
-            click.echo(f"Text {index}: {error}", err=True)
-            status = 1
-        click.echo()
-    raise click.exceptions.Exit(status)
+    failed = st.generate(
+        **lines((), texts), output="-", model=model, backend=backend, precision=precision,
+        batch_size=batch_size, stream=stream, reading=how, progress=True, **options,
+    )  # fmt: skip
+    raise click.exceptions.Exit(1 if failed else 0)
 
 
 @click.command()

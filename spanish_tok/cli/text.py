@@ -20,13 +20,15 @@ from spanish_tok.cli.options import FILES, FOLDER, decodes_lines, force_option, 
 )
 @click.option("--redo", is_flag=True, help="Decide accents that are there too; else they stay.")
 @force_option
+@decodes_lines
 def restore(files: tuple[str, ...], output: Path | None, **options: Any) -> None:
     """Put accents and ñ back into Spanish text: el nino -> el niño.
 
     Reads FILES, or standard input; writes a line for each line. Nothing else of the text changes: capitals, digits,
     spaces, line ends, URLs, e-mails, @names, words with digits or _, and words of other alphabets stay.
     """
-    st.restore(**lines(files), output=output or "-", **options)
+    how = reading(options)
+    st.restore(**lines(files), output=output or "-", reading=how, progress=True, **options)
 
 
 @click.command()

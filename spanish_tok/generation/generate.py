@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sized
 from itertools import islice
-from typing import Any, overload
+from typing import Any, TextIO, overload
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files.outputs import as_list, check_new_file, text_output
@@ -35,6 +35,7 @@ def generate(
     backend: BackendName = "cpu",
     precision: Precision | None = None,
     batch_size: int = 32,
+    stream: bool = False,
     options: GenerateOptions | None = None,
     reading: ReadOptions | None = None,
     progress: ProgressOption = None,
@@ -45,8 +46,9 @@ def generate(
 
     texts: one text or a list; files: paths, or "-" for standard input, whose lines are the texts. output: a file for
     the texts, a line each, with the log-probability and a tab before it if `scores`; "-" is standard output. reading:
-    how lines that are not UTF-8 are treated. model: a folder or a Generator; the shipped model by default. changes:
-    fields of GenerateOptions. force: replace a file.
+    how lines that are not UTF-8 are treated. model: a folder or a Generator; the shipped model by default. stream:
+    write each piece as soon as it is known, one text at a time. changes: fields of GenerateOptions. force: replace a
+    file.
 
     A line that is no prompt, as one that names a gap twice, does not stop the others: with `output` it is told by
     `progress`, its line stays empty, and the failed Generations, which say why, are returned.
@@ -58,6 +60,10 @@ def generate(
     """
     options = changed(GenerateOptions, options, changes)
     check_one_given(texts, files, to="read", advice="Give either texts or files=.")
+    if stream and (output is None or options.scores):
+        raise SpanishTokError(
+            "A text is streamed to an output, before its score is known", "Give an output, and no scores."
+        )
     check_new_file(output, as_list(files), force=force)
     generator = model if isinstance(model, Generator) else Generator.load(model, backend, precision)
     if files is None and output is None:
@@ -71,7 +77,10 @@ def generate(
     )  # fmt: skip
     shown, failed = progress_of(progress), list[Generation]()
     with shown.phase("writing", total) as bar, text_output(output, force=force) as out:
-        results = _in_batches(generator, named, options, batch_size, bar)
+        if stream and out is not None:
+            results = _streamed(generator, named, options, out)
+        else:
+            results = _in_batches(generator, named, options, batch_size, bar)
         if out is None:
             return list(results)
         for generation in results:
@@ -82,6 +91,23 @@ def generate(
             print(score + generation.text, file=out, flush=True)
     tell_lost(reports, shown)
     return failed
+
+
+def _streamed(
+    generator: Generator, named: Iterator[tuple[str, str]], options: GenerateOptions, out: TextIO
+) -> Iterator[Generation]:
+    """Write the answer to each text piece by piece.
+
+    Yields what is left to be told of each."""
+    for name, text in named:
+        error = ""
+        try:
+            for piece in generator.stream(text, options):
+                out.write(piece)
+                out.flush()
+        except SpanishTokError as wrong:
+            error = f"{name}: {wrong}"
+        yield Generation("", (), None, complete=False, error=error)
 
 
 def _in_batches(

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.readers.opening.lines import too_long
 from spanish_tok.readers.options import FileReport, Location, ReadOptions
 from spanish_tok.readers.validation import Fields, batch_of_fields, invalid_entries
 
@@ -48,6 +49,11 @@ def _table_batch(
         batch = batch.take(pa.array(valid_rows))
     ids = _id_strings(batch.column("id"), path, options.id) if "id" in batch.schema.names else None
     texts = _binary(batch.column("text"))
+    if texts.nbytes > options.max_row_bytes:
+        lengths = pc.binary_length(texts).to_numpy(zero_copy_only=False)
+        if lengths.max() > options.max_row_bytes:
+            row = report.rows + int(valid_rows[lengths.argmax()]) + 1
+            raise too_long(str(path), f"row {row:,}", options.max_row_bytes)
     invalid = invalid_entries(texts)
     if ids is not None:
         invalid |= invalid_entries(ids)

@@ -130,7 +130,7 @@ class Input:
         if self._format() == "parquet":
             try:
                 return int(pq.read_metadata(self.name).num_rows)
-            except (pa.ArrowInvalid, OSError):
+            except (pa.ArrowException, OSError, ValueError):
                 return None  # reading it will say what is wrong
         size, rows, probed = self.bytes or 0, 0, 0
         with open(self.name, "rb") as stream:

@@ -92,8 +92,8 @@ def rows_of(
     if isinstance(source, str | os.PathLike):
         yield from read_rows(source, columns, optional, listed, options)
         return
-    if hasattr(source, "to_pylist"):  # Arrow
-        source = source.to_pylist()
+    if isinstance(source, pa.Table | pa.RecordBatch):
+        source = (row for batch in pa.table(source).to_batches() for row in _python_rows(batch))
     elif hasattr(source, "to_dicts"):  # polars
         source = source.to_dicts()
     elif hasattr(source, "to_dict"):  # pandas
@@ -174,7 +174,45 @@ def _rows_of_batch(batch: pa.RecordBatch, names: _Names) -> Iterator[Mapping[str
         list(dict.fromkeys(top for name in names.read if (top := top_column(name, present))))
     )
     for first in range(0, batch.num_rows, FEW_ROWS):
-        yield from batch.slice(first, FEW_ROWS).to_pylist()
+        yield from _python_rows(batch.slice(first, FEW_ROWS))
+
+
+def _python_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """Return the rows of a batch.
+
+    A byte that is not UTF-8 becomes one of U+DC80-DCFF, as in files of text."""
+    try:
+        rows: list[dict[str, Any]] = batch.to_pylist()
+    except UnicodeDecodeError:
+        columns = [column.cast(_with_bytes(column.type)).to_pylist() for column in batch.columns]
+        rows = [
+            dict(zip(batch.schema.names, map(_decoded, row), strict=True))
+            for row in zip(*columns, strict=True)
+        ]
+    return rows
+
+
+def _with_bytes(kind: pa.DataType) -> pa.DataType:
+    """Return a type with binary in place of strings, at any depth."""
+    if pa.types.is_dictionary(kind):
+        return _with_bytes(kind.value_type)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return pa.large_binary()
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return pa.large_list(_with_bytes(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([(field.name, _with_bytes(field.type)) for field in kind])
+    return kind
+
+
+def _decoded(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    if isinstance(value, list):
+        return [_decoded(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _decoded(item) for name, item in value.items()}
+    return value
 
 
 def _hub_rows(name: str, hub_set: HubSet, names: _Names) -> Iterator[Mapping[str, Any]]:

@@ -17,10 +17,11 @@ from spanish_tok.errors import SpanishTokError
 from spanish_tok.parallel.local import Local
 from spanish_tok.parallel.ray_engine import Ray
 from spanish_tok.readers.inputs import RAY_FORMATS, Input
+from spanish_tok.readers.opening.parquet_footer import states_no_nulls
 from spanish_tok.readers.opening.remote import is_remote
 from spanish_tok.readers.options import FileReport, Location, ReadOptions
 from spanish_tok.readers.records import format_of, read_file
-from spanish_tok.readers.streams import open_stream, size_of
+from spanish_tok.readers.streams import open_raw, open_stream, size_of
 
 PART_BYTES = 64 << 20  # of a Parquet file, as it is stored: about what a part of a larger one holds
 
@@ -57,11 +58,11 @@ def parts_of(path: Location, options: ReadOptions, *, with_ids: bool = False) ->
     if count < 2:
         return whole
     try:
+        if with_ids and not _all_have_ids(path, options.id):
+            return whole
         footer = _footer(path)
-    except (pa.ArrowInvalid, OSError, SpanishTokError):
+    except (pa.ArrowException, OSError, ValueError, SpanishTokError):
         return whole  # reading it will say what is wrong
-    if with_ids and not _all_have_ids(footer, options.id):
-        return whole
     groups = footer.num_row_groups
     starts = np.cumsum([0, *(footer.row_group(group).num_rows for group in range(groups))])
     bounds = np.unique(starts[np.linspace(0, groups, count + 1).astype(int)]).tolist()
@@ -75,16 +76,10 @@ def _footer(path: Location) -> pq.FileMetaData:
         return file.metadata
 
 
-def _all_have_ids(footer: pq.FileMetaData, name: str) -> bool:
+def _all_have_ids(path: Location, name: str) -> bool:
     """Return whether the footer states for each row group that it has no missing ids."""
-    names = [footer.schema.column(index).path for index in range(footer.num_columns)]
-    if name not in names:
-        return False
-    for group in range(footer.num_row_groups):
-        statistics = footer.row_group(group).column(names.index(name)).statistics
-        if statistics is None or not statistics.has_null_count or statistics.null_count:
-            return False
-    return True
+    with open_raw(path) as stream:
+        return states_no_nulls(stream, name)
 
 
 def read_by(item: Input, engine: Local | Ray) -> Input:

@@ -153,7 +153,9 @@ def lines_of(
         report = FileReport(name_of(path))
         reports.append(report)
         with open_text(path, options.encoding, wait=not is_pipe(path)) as stream:
-            for line_number, line in enumerate(Lines(stream, report.name, options.max_row_bytes), 1):
+            lines = Lines(stream, report.name, options.max_row_bytes)
+            for line_number, line in enumerate(lines, 1):
+                report.unterminated = lines.unterminated
                 text = _text_of(line, line_number, options, report)
                 if text is not None:
                     yield report.name, line_number, text

@@ -11,7 +11,7 @@ import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -60,7 +60,7 @@ def _read(
     report: FileReport,
     fault: str = "it has no tab after an id",
 ) -> Iterator[pa.RecordBatch]:
-    blocks = _blocks(stream, options, name_of(path), report)
+    blocks = whole_rows(stream, options, name_of(path), report)
     for fields in map_in_order(split, blocks, options.workers):
         batch = batch_of_fields(fields, path, options, report, missing=fault)
         report.rows += fields.rows
@@ -84,7 +84,7 @@ def _below_header(
         yield stream, names
 
 
-def _blocks(stream: io.RawIOBase, options: ReadOptions, name: str, report: FileReport) -> Iterator[Bytes]:
+def whole_rows(stream: Any, options: ReadOptions, name: str, report: FileReport) -> Iterator[Bytes]:
     """Yield blocks of whole rows as arrays of bytes, each ending with a newline.
 
     A block has about `block_bytes` and at most MOST_ROWS rows, and at least one row.

@@ -54,6 +54,8 @@ def invalid_in(block: Bytes, *columns: pa.Array | None) -> NDArray[np.bool_] | N
 
 def invalid_entries(column: pa.Array) -> NDArray[np.bool_]:
     """Return True for each entry of an Arrow binary column that is not valid UTF-8."""
+    if not len(column):
+        return np.zeros(0, np.bool_)
     _, offsets, data = column.buffers()
     begins = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
     return np.asarray(invalid_rows(np.frombuffer(data or b"", np.uint8), begins))

@@ -20,7 +20,7 @@ from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import check_files, check_format, read_json, sha256_of_file, shipped, write_json
 from spanish_tok.files.outputs import check_folder, whole_folder
 from spanish_tok.t5.config import T5Config
-from spanish_tok.t5.foreign.files import weights_of
+from spanish_tok.t5.foreign.files import check_parts, weights_file, weights_of
 from spanish_tok.t5.foreign.names import check_shapes, named_weights
 from spanish_tok.t5.quantization import dequantize_tensors, quantize_tensors
 from spanish_tok.t5.safetensors import Precision, read_tensors, write_tensors
@@ -184,6 +184,12 @@ def check_model_folder(folder: Path) -> None:
     if not (folder / CONFIG).exists() and (saved := sorted(folder.glob("checkpoint-*"))):
         raise SpanishTokError(f"{folder} is the folder of a training, not of a model", f"Give {saved[-1]}.")
     refuse_keras(folder)
+    check_parts(folder)
+    if not (folder / CONFIG).exists() and (weights := weights_file(folder)):
+        raise SpanishTokError(
+            f"{folder} holds the weights of a model ({weights}) without its {CONFIG}",
+            "Copy the whole folder.",
+        )
 
 
 def refuse_restorer(folder: Path) -> None:
@@ -233,6 +239,7 @@ def vocabulary_folder(folder: Path, manifest: Mapping[str, Any]) -> Path:
         return shipped("vocab/es-5000")
     if is_foreign(folder):
         return folder
+    check_model_folder(folder)
     raise SpanishTokError(
         f"{folder} holds no vocabulary", "Copy the files of the vocabulary's folder into it."
     )

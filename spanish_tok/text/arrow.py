@@ -53,7 +53,24 @@ def _large_string(chunk: pa.Array) -> pa.LargeStringArray:
     data, offsets = bytes_and_offsets(chunk)
     if (offsets[1:] < offsets[:-1]).any() or not 0 <= offsets[0] <= offsets[-1] <= data.size:
         raise SpanishTokError("The offsets of the column are out of order or range", "Write it again.")
-    return chunk.fill_null("") if chunk.null_count else chunk
+    chunk = chunk.fill_null("") if chunk.null_count else chunk
+    check_utf8(chunk)
+    return chunk
+
+
+def check_utf8(chunk: pa.LargeStringArray) -> None:
+    """Raise SpanishTokError, which names the row, for bytes that are not UTF-8.
+
+    Arrow does not look at them. At 10 GB/s.
+    """
+    from spanish_tok.kernels.text.utf8 import invalid_rows  # who has no text to check needs no compiler
+
+    invalid = invalid_rows(*bytes_and_offsets(chunk))
+    if invalid.any():
+        raise SpanishTokError(
+            f"Row {int(invalid.argmax())} of the column is not valid UTF-8",
+            "Read the file with ReadOptions(invalid_utf8='repair'), or repair the bytes first.",
+        )
 
 
 def check_arrow(array: pa.Array, *, full: bool = False) -> None:

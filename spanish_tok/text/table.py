@@ -19,6 +19,8 @@ from spanish_tok.errors import SpanishTokError
 from spanish_tok.options import FieldsAlone
 from spanish_tok.text.alphabet import CODE_POINTS, SURROGATES
 
+LONG = 1 << 20  # characters of a text, from which on it is not split into a list of words
+
 
 @dataclass(frozen=True)
 class NormalizationTable(FieldsAlone):
@@ -62,7 +64,12 @@ class NormalizationTable(FieldsAlone):
         """
         if not valid_text(text).isascii():
             text = self._pair_pattern.sub(lambda pair: self.pairs[pair[0]], text)
-        return " ".join(text.translate(self._translation).split())
+        text = text.translate(self._translation)
+        if len(text) < LONG:
+            return " ".join(text.split())
+        while "  " in text:  # of many words, a list takes ten times the memory of the text
+            text = text.replace("  ", " ")
+        return text.strip(" ")
 
     def rules(self) -> Iterator[tuple[str, str]]:
         """Yield every rule (source, target) whose target differs, by code point.

@@ -14,7 +14,10 @@ def listed_texts(texts: Iterable[str]) -> list[str]:
     """Return texts as a list; an error names the place of another value."""
     if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
         raise SpanishTokError(f"Several texts are needed, not {type(texts).__name__}", "Give a list of str.")
-    listed = texts.to_pylist() if hasattr(texts, "to_pylist") else list(texts)
+    try:
+        listed = texts.to_pylist() if hasattr(texts, "to_pylist") else list(texts)
+    except UnicodeDecodeError as error:  # of a column of Arrow
+        raise SpanishTokError(f"A text is not valid UTF-8 ({error})", "Repair it first.") from None
     for index, text in enumerate(listed):
         try:
             valid_text(text)

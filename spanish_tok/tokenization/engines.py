@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from spanish_tok.errors import panics_told
 from spanish_tok.text.alphabet import SPACE_MARK
 from spanish_tok.vocab.foreign import JSON, ForeignFiles
 from spanish_tok.vocab.spiece import load_engine
@@ -47,7 +48,8 @@ class JsonEngine:
         if continued:
             values["pre_tokenizer"] = _continued(values.get("pre_tokenizer"))
             values["normalizer"] = _continued(values.get("normalizer"))
-        self._library: Any = tokenizers.Tokenizer.from_str(json.dumps(values))
+        with panics_told(JSON):
+            self._library: Any = tokenizers.Tokenizer.from_str(json.dumps(values))
         self._library.encode_special_tokens = True
         self._library.no_truncation()
         self._library.no_padding()
@@ -55,15 +57,17 @@ class JsonEngine:
 
     def encode(self, texts: Any, add_eos: bool = False, num_threads: int = 1) -> Any:  # noqa: ARG002 (of the environment)
         """Return the ids of a text, or of each of a list."""
-        rows = self._library.encode_batch_fast(
-            [texts] if isinstance(texts, str) else texts, add_special_tokens=False
-        )
+        listed = [texts] if isinstance(texts, str) else texts
+        with panics_told(JSON):
+            rows = self._library.encode_batch_fast(listed, add_special_tokens=False)
         ids_of_rows = [[*row.ids, self._eos] if add_eos else list(row.ids) for row in rows]
         return ids_of_rows[0] if isinstance(texts, str) else ids_of_rows
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids; specials leave no trace."""
-        return str(self._library.decode([token_id for token_id in ids if token_id not in self._special]))
+        kept = [token_id for token_id in ids if token_id not in self._special]
+        with panics_told(JSON):
+            return str(self._library.decode(kept))
 
     def is_byte(self, token_id: int) -> bool:
         """Return whether an id stands for a byte."""
@@ -76,7 +80,9 @@ class JsonEngine:
     def normalize(self, text: str) -> str:
         """Return a text as the library's normalizer maps it, with single spaces."""
         steps = self._library.normalizer
-        return " ".join((steps.normalize_str(text) if steps else text).replace(SPACE_MARK, " ").split())
+        with panics_told(JSON):
+            text = steps.normalize_str(text) if steps else text
+        return " ".join(text.replace(SPACE_MARK, " ").split())
 
 
 def _hide(values: dict[str, Any], special: frozenset[int]) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from spanish_tok.errors import SpanishTokError
+from spanish_tok.errors import SpanishTokError, panics_told
 from spanish_tok.files import sha256_of_file
 from spanish_tok.parallel.threads import available_cores
 from spanish_tok.tokenization.adapters import LISTS, OURS, TokenizerAdapter
 from spanish_tok.tokenization.piece_spelling import PieceSpelling
-from spanish_tok.tokenization.pipeline_check import checked_pipeline, told
+from spanish_tok.tokenization.pipeline_check import checked_pipeline
 from spanish_tok.tokenization.tokenizer import Tokenizer
 from spanish_tok.vocab.folder import MANIFEST
 from spanish_tok.vocab.foreign import refuse_keras
@@ -99,7 +99,7 @@ def _tokenizers(path: Path, name: str, threads: int | None) -> TokenizerAdapter:
     import tokenizers
 
     pipeline = checked_pipeline(path)
-    with told(path):
+    with panics_told(path):
         engine: Any = tokenizers.Tokenizer.from_file(str(path))
     engine.encode_special_tokens = True  # `</s>` typed in a text is text
     engine.no_truncation()
@@ -119,15 +119,15 @@ def _tokenizers(path: Path, name: str, threads: int | None) -> TokenizerAdapter:
     spelling = PieceSpelling.of(pipeline)
 
     def encode(text: str) -> Any:
-        with told(path):
+        with panics_told(path):
             return engine.encode(text, add_special_tokens=False)
 
     def encode_batch(texts: Any) -> Any:
-        with told(path):
+        with panics_told(path):
             return engine.encode_batch_fast(texts, add_special_tokens=False)
 
     def decode(ids: Sequence[int]) -> str:
-        with told(path):
+        with panics_told(path):
             return str(engine.decode(list(ids)))
 
     return TokenizerAdapter(

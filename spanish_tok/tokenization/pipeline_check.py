@@ -1,9 +1,8 @@
-"""A tokenizer.json that may be hostile: checked first, and a panic is an error."""
+"""A tokenizer.json that may be hostile, checked before the library reads it."""
 
 import base64
 import binascii
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,18 +42,3 @@ def _charsmaps(step: Any) -> Iterator[Any]:
             yield step.get("precompiled_charsmap")
         for inner in step.get("normalizers") or []:
             yield from _charsmaps(inner)
-
-
-@contextmanager
-def told(path: Path) -> Iterator[None]:
-    """Turn what tokenizers raises, panics too, into a SpanishTokError.
-
-    It names the file."""
-    try:
-        yield
-    except BaseException as error:
-        # a PanicException is no Exception, so that `except Exception` does not catch it
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-            raise
-        line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise SpanishTokError(f"{path} is not one that tokenizers can use ({line})", "Is it whole?") from None

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     Files: TypeAlias = "Location | Sequence[Location] | None"
 
 
+LONG = 1 << 20  # characters or ids, of which no list of Python is made
+
+
 @dataclass(frozen=True)
 class Tokens:
     """One text as a vocabulary cuts it.
@@ -117,10 +120,15 @@ def encode(
     def ids_of(text: str) -> list[int]:
         return tokenizer.encode(text, append_eos=append_eos)
 
-    def line_of(ids: list[int]) -> str:
-        return " ".join(map(str, ids))
+    def line_of(text: str) -> str:
+        if len(text) < LONG:
+            return " ".join(map(str, ids_of(text)))
+        ids = tokenizer.encode_column([text], append_eos).flatten()  # a list takes ten times the memory
+        parts = (ids[first : first + LONG].to_pylist() for first in range(0, len(ids), LONG))
+        return " ".join(" ".join(map(str, part)) for part in parts)
 
-    return for_each(ids_of, texts, files, output, line_of, reading=reading, progress=progress)
+    function = ids_of if output is None else line_of
+    return for_each(function, texts, files, output, reading=reading, progress=progress)
 
 
 @overload

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from spanish_tok.errors import SpanishTokError
+from spanish_tok.errors import SpanishTokError, panics_told
 from spanish_tok.files import read_json
 from spanish_tok.vocab.spiece import parse_model
 
@@ -183,13 +183,8 @@ def _of_json(folder: Path, files: dict[str, bytes], options: Mapping[str, Any]) 
     import tokenizers
 
     path = folder / JSON
-    try:
+    with panics_told(path):
         engine: Any = tokenizers.Tokenizer.from_str(files[JSON].decode())
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:  # a panic of the library is no Exception
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise SpanishTokError(f"{path} cannot be loaded ({reason})", "Is it whole?") from None
     numbered = {token_id: token for token, token_id in engine.get_vocab(with_added_tokens=True).items()}
     added = _added(files, options, folder)
     _check_ids(added, len(numbered), folder)

@@ -3,6 +3,7 @@
 One training passes through all sizes.
 """
 
+import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -30,7 +31,7 @@ from spanish_tok.vocab.audit import best_other_score, shadowed_pieces
 from spanish_tok.vocab.counts.files import count
 from spanish_tok.vocab.counts.table import Counts, one_alphabet
 from spanish_tok.vocab.counts.word_lists import TOTAL
-from spanish_tok.vocab.folder import check_place
+from spanish_tok.vocab.folder import MANIFEST, another_vocabulary, check_place
 from spanish_tok.vocab.standing_alone import characters_alone, cut_alone
 from spanish_tok.vocab.unigram import UnigramModel, rank, run_em, seed_model
 from spanish_tok.vocab.vocabulary import SPECIALS, Vocabulary, rounded
@@ -141,6 +142,9 @@ def train(
             input, texts=texts, weights=weights, total=total, licence=licence, reading=reading, table=table,
             engine=engine, progress=progress,
         )  # fmt: skip
+    done = _trained_already(folders, counts, sentinels, options, table, force=force)
+    if done is not None:
+        return done[size] if isinstance(size, int) else done
     if counts.words_only:
         _warn(WORDS_ONLY, shown if progress else None)
     with shown.phase("training", 1, unit="share") as bar:
@@ -150,6 +154,34 @@ def train(
     for each, folder in folders.items():
         vocabularies[each].save(folder, force=force)
     return vocabularies[size] if isinstance(size, int) else vocabularies
+
+
+def _trained_already(
+    folders: Mapping[int, Path],
+    counts: Counts,
+    sentinels: int,
+    options: TrainOptions,
+    table: NormalizationTable,
+    *,
+    force: bool,
+) -> dict[int, Vocabulary] | None:
+    """Return the vocabularies that lie in the folders, if all are of this very job.
+
+    Raises SpanishTokError where one is of other counts or options.
+    """
+    training = json.loads(json.dumps(options.recorded(table)))  # as a manifest holds it
+    job = {"counts": counts.fingerprint, "training": training}
+    found = dict[int, Vocabulary]()
+    for size, folder in folders.items():
+        if force or not (folder / MANIFEST).exists():
+            continue
+        vocabulary = Vocabulary.load(folder)
+        same_size = (len(vocabulary), vocabulary.sentinels) == (size, sentinels)
+        if not same_size or any(vocabulary.notes.get(name, value) != value for name, value in job.items()):
+            raise another_vocabulary(folder)
+        if all(vocabulary.notes.get(name) == value for name, value in {**job, "trainer": TRAINER}.items()):
+            found[size] = vocabulary
+    return found if folders and len(found) == len(folders) else None
 
 
 def _warn(message: str, shown: Progress | None) -> None:

@@ -115,21 +115,21 @@ def test_item_5_wrong_options(verb: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("typed", "meant"), [("shrad", "shard"), ("trian", "train"), ("tokenise", "tokenize"), ("xyz", "")]
 )
-def test_c_a_verb_that_is_misspelled(typed: str, meant: str) -> None:
+def test_C14_a_verb_that_is_misspelled(typed: str, meant: str) -> None:
     line = refused([typed, "x"])
     assert f"No such command '{typed}'" in line
     assert ("Did you mean" in line) == bool(meant)
     assert meant in line
 
 
-def test_c_a_recipe_that_is_misspelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_C14_a_recipe_that_is_misspelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     line = refused(["sample", "mmarco", "--size", "1", "--output", "x"])
     assert "mmarco does not exist. Did you mean the recipe mmarco-es" in line
     assert "Check the path" in refused(["count", "zzz", "--output", "x"])
 
 
-def test_c_the_rules_of_cleaning_are_listed(tmp_path: Path) -> None:
+def test_C15_the_rules_of_cleaning_are_listed(tmp_path: Path) -> None:
     names = [rule.name for rule in fields(st.CleanOptions)]
     for verb in ("sample", "clean"):
         shown = "".join(run([verb, "--help"]).output.split())
@@ -139,7 +139,7 @@ def test_c_the_rules_of_cleaning_are_listed(tmp_path: Path) -> None:
             assert ", ".join(names) in line
 
 
-def test_c_the_work_of_another_input_is_called_so(text: Path) -> None:
+def test_C16_the_work_of_another_input_is_called_so(text: Path) -> None:
     other = text.with_name("otra.txt")
     other.write_text(LINES)
     output = text.parent / "salida"
@@ -150,7 +150,7 @@ def test_c_the_work_of_another_input_is_called_so(text: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "ascii"])
-def test_c_an_encoding_that_lacks_a_character_shows_a_question_mark(encoding: str) -> None:
+def test_C17_an_encoding_that_lacks_a_character_shows_a_question_mark(encoding: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "spanish_tok", "tokenize", "niño 🙂", "--explain"],
         env={**os.environ, "PYTHONIOENCODING": encoding},
@@ -162,14 +162,14 @@ def test_c_an_encoding_that_lacks_a_character_shows_a_question_mark(encoding: st
         assert "ñ" in done.stdout.decode(encoding)
 
 
-def test_c_tables_of_60_columns_lose_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_C18_tables_of_60_columns_lose_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     shown = run(["recipes"]).output
     assert "…" not in shown
     assert "mmarco-es-queries" in shown
 
 
-def test_c_progress_knows_the_rows_of_parquet(tmp_path: Path, text: Path) -> None:
+def test_C19_progress_knows_the_rows_of_parquet(tmp_path: Path, text: Path) -> None:
     path = tmp_path / "x.parquet"
     pq.write_table(pa.table({"text": ["el perro come"] * 7}), path)
     totals: list[Any] = []
@@ -185,7 +185,7 @@ def test_c_progress_knows_the_rows_of_parquet(tmp_path: Path, text: Path) -> Non
     assert totals == [7, 7, None]
 
 
-def test_b9_without_a_home_there_is_one_cache_a_user(
+def test_B9_without_a_home_there_is_one_cache_a_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = kernels.compiled_folder.__wrapped__

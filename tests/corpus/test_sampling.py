@@ -430,3 +430,11 @@ def test_the_output_feeds_count(tmp_path: Path) -> None:
     assert spanish_tok.count([tmp_path / "out"]).records == 100
     (table,) = [pq.read_table(path) for path in (tmp_path / "out").glob("*.parquet")]
     assert table.column_names == ["key", "id", "text"]
+
+
+def test_E6_of_empty_lines_the_input_is_read_once_more_at_most(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_bytes(b"\n" * 200_000)
+    told = Told()
+    with pytest.raises(SpanishTokError, match="of 200,000 records cleaning keeps 0"):
+        spanish_tok.sample(tmp_path / "x.txt", tmp_path / "out", size=10, progress=told)
+    assert sum("read once more" in line for line in told.messages) <= 1

@@ -149,6 +149,47 @@ def test_C9_a_folder_without_weights_that_can_be_read_is_refused(name: str, tmp_
     assert str(tmp_path) in done.output
 
 
+INDEX = {
+    "weight_map": {"shared.weight": "model-00001-of-00002.safetensors", "lm_head.weight": "b.safetensors"}
+}
+MODEL_VERBS = {
+    "generate": ["generate", "--model", "MODEL", "hola"],
+    "export": ["export", "MODEL", "--to", "int8", "--output", "OUT"],
+    "trim": ["trim", "MODEL", "--text", "TEXT", "--output", "OUT"],
+    "transplant": ["transplant", "MODEL", "--output", "OUT"],
+    "bench": ["bench", "--model", "MODEL"],
+    "finetune": ["finetune", "TEXT", "--model", "MODEL", "--task", "summarization", "--output", "OUT"],
+}
+
+
+@pytest.mark.parametrize("verb", list(MODEL_VERBS))
+@pytest.mark.parametrize("kind", ["model.safetensors", "pytorch_model.bin"])
+def test_C9_what_a_part_of_a_model_is(verb: str, kind: str, tmp_path: Path) -> None:
+    folder, text = tmp_path / "model", tmp_path / "x.txt"
+    folder.mkdir()
+    text.write_text("hola\n")
+    names = {"MODEL": folder, "OUT": tmp_path / "out", "TEXT": text}
+    call = [names.get(word, word) for word in MODEL_VERBS[verb]]
+    (folder / f"{kind}.index.json").write_text(json.dumps(INDEX))
+    for with_config in (False, True):
+        if with_config:
+            config = json.dumps(st.T5Config.spanish_tiny().to_dict())
+            (folder / "config.json").write_text(config, encoding="utf-8")
+        done = run(*call)
+        assert (done.exit_code, done.output.count("\n")) == (2, 1)
+        assert (
+            f"holds no weights, only {kind}.index.json: an index that names b.safetensors and 1 more"
+            in done.output
+        )
+    (folder / "b.safetensors").write_bytes(b"x")
+    assert "model-00001-of-00002.safetensors is missing, which" in run(*call).output
+    for path in folder.iterdir():
+        path.unlink()
+    (folder / kind).write_bytes(b"x")
+    assert f"holds the weights of a model ({kind}) without its config.json" in run(*call).output
+    assert not (tmp_path / "out").exists()
+
+
 def test_C10_the_folder_of_a_run_names_its_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "run" / "checkpoint-0000100").mkdir(parents=True)
     (tmp_path / "run" / "checkpoint-0000200").mkdir()

@@ -345,7 +345,7 @@ def test_A8_an_answer_that_cannot_be_decoded_is_refused(encoding: str) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 451])
-def test_C_an_address_that_refuses_is_told_at_once(status: int) -> None:
+def test_C26_an_address_that_refuses_is_told_at_once(status: int) -> None:
     with serving() as (server, address):
         server.status = status
         with pytest.raises(SpanishTokError, match=rf"x\.txt (answered {status}|does not exist)"):
@@ -353,7 +353,7 @@ def test_C_an_address_that_refuses_is_told_at_once(status: int) -> None:
         assert len(server.requests) == 1
 
 
-def test_C_an_address_that_is_busy_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_C26_an_address_that_is_busy_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "FIRST_PAUSE", 0.0)
     with serving() as (server, address):
         server.status = 503

@@ -310,7 +310,7 @@ IDS = [uuid.UUID(int=7), uuid.UUID("123e4567-e89b-12d3-a456-426614174000"), None
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "arrow"])
-def test_C_ids_of_every_type(tmp_path: Path, suffix: str) -> None:
+def test_C20_ids_of_every_type(tmp_path: Path, suffix: str) -> None:
     uuids = pa.ExtensionArray.from_storage(
         pa.uuid(), pa.array([each and each.bytes for each in IDS], pa.binary(16))
     )
@@ -330,7 +330,7 @@ def test_C_ids_of_every_type(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("twice", ["id", "text"])
 @pytest.mark.parametrize("suffix", ["parquet", "arrow", "csv", "tsv"])
-def test_C_E11_two_columns_of_one_name(tmp_path: Path, suffix: str, twice: str) -> None:
+def test_C21_E11_two_columns_of_one_name(tmp_path: Path, suffix: str, twice: str) -> None:
     names = ["id", "text", twice]
     path = tmp_path / f"x.{suffix}"
     if suffix in ("csv", "tsv"):
@@ -400,7 +400,7 @@ def test_B5_a_bad_line_below_blank_ones_is_named(tmp_path: Path) -> None:
         texts_of(tmp_path / "x.jsonl")
 
 
-def test_C_a_stray_quote_is_one_bad_row(tmp_path: Path) -> None:
+def test_C22_a_stray_quote_is_one_bad_row(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text('id,text\n1,uno\n2,"dos" y\n3,tres\n4,"abierta\n5,cinco\n')
     with pytest.raises(SpanishTokError, match=r"x\.csv, row 2: it is not CSV .*`--malformed reject`"):
         texts_of(tmp_path / "x.csv")
@@ -411,7 +411,7 @@ def test_C_a_stray_quote_is_one_bad_row(tmp_path: Path) -> None:
     assert [bool(row.fault) for row in read_rows(tmp_path / "x.csv", ["text"])] == [False, True, False, True]
 
 
-def test_C_deep_json_is_a_bad_row(tmp_path: Path) -> None:
+def test_C23_deep_json_is_a_bad_row(tmp_path: Path) -> None:
     deep = '{"a":' * 200_000 + "1" + "}" * 200_000
     (tmp_path / "x.jsonl").write_text(
         f'{{"text": "uno"}}\n{deep}\n{{"text": "dos"}}\n' + "[" * 200_000 + "\n"
@@ -522,7 +522,7 @@ def test_B15_columns_in_memory_of_other_libraries(tmp_path: Path) -> None:
         assert st.count(path).fingerprint == expected
 
 
-def test_C_a_csv_in_windows_1252_is_repaired_for_tasks_too(tmp_path: Path) -> None:
+def test_C24_a_csv_in_windows_1252_is_repaired_for_tasks_too(tmp_path: Path) -> None:
     content = "text,label\n" + "".join(
         f"el año pasado llovió mucho en la ciudad de {n},sí\n" for n in range(50)
     )
@@ -539,7 +539,7 @@ def test_C_a_csv_in_windows_1252_is_repaired_for_tasks_too(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("source", ["file", "list"])
-def test_C_count_and_sample_take_a_path_or_a_list(tmp_path: Path, source: str) -> None:
+def test_C25_count_and_sample_take_a_path_or_a_list(tmp_path: Path, source: str) -> None:
     (tmp_path / "x.txt").write_text(TEXT, encoding="utf-8")
     given: Any = str(tmp_path / "x.txt") if source == "file" else [str(tmp_path / "x.txt")]
     assert st.count(given).records == len(LINES)
@@ -573,6 +573,38 @@ def test_E4_a_row_above_the_size_is_refused_at_that_size(tmp_path: Path, form: s
             ended = run(*command(verb, tmp_path / "x", tmp_path, "--max-row-bytes", 100))
             assert ended.status == 2
             assert "line 3 has more than 100 bytes" in ended.said
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow"])
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_binary(), pa.dictionary(pa.int32(), pa.string())], ids=str
+)
+def test_E4_a_row_of_a_column_above_the_size_is_refused(tmp_path: Path, form: str, kind: pa.DataType) -> None:
+    column = pa.array(["uno", None, "a" * 5000, "dos"]).cast(kind) if pa.types.is_large_binary(kind) else (
+        pa.array(["uno", None, "a" * 5000, "dos"], kind)
+    )  # fmt: skip
+    path = tmp_path / f"x.{form}"
+    write(pa.table({"text": column}), path)
+    with pytest.raises(
+        SpanishTokError, match=rf"x\.{form}, row 3 has more than 4,999 bytes.*--max-row-bytes"
+    ):
+        texts_of(path, max_row_bytes=4999, malformed="reject")
+    assert texts_of(path, max_row_bytes=5000, malformed="reject")[1] == "a" * 5000
+
+
+def test_E5_long_texts_are_normalized_and_encoded_as_short_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "  El PINGÜINO   comió 21½ «ñoquis»…\u00a0\u00a0¡Olé!   😀 " * 3
+    normalized, ids = st.normalize(text), st.encode(text)
+    (tmp_path / "x.txt").write_text(text + "\n", encoding="utf-8")
+    monkeypatch.setattr("spanish_tok.text.table.LONG", 7)
+    monkeypatch.setattr("spanish_tok.tokenization.verbs.LONG", 7)
+    assert st.normalize(text) == normalized
+    for eos in (False, True):
+        st.encode(files=tmp_path / "x.txt", output=tmp_path / "ids", append_eos=eos)
+        assert (tmp_path / "ids").read_text() == " ".join(map(str, [*ids, *[1] * eos])) + "\n"
+        (tmp_path / "ids").unlink()
 
 
 def test_E4_a_quoted_field_over_many_lines_is_one_row(tmp_path: Path) -> None:

@@ -244,6 +244,28 @@ def test_the_verb_writes_lines_with_the_ends_that_they_have(trained: Path, tmp_p
     assert out.read_bytes() == "la piña\r\n\n  otra piña".encode()
     assert st.restore(files=source, model=trained) == ["la piña\r", "", "  otra piña"]
     assert st.restore(["la pina"], model=trained) == ["la piña"]
-    result = CliRunner().invoke(main, ["restore", "--model", str(trained)], input=b"\xff\n")
+
+
+def test_lines_that_are_not_utf8_are_told(trained: Path) -> None:
+    call = ["restore", "--model", str(trained)]
+    result = CliRunner().invoke(main, call, input=b"hola\nla pina a\xf1eja\n")
+    assert (result.exit_code, result.stdout) == (0, "hola\nla piña añeja\n")
+    assert "standard input: 1 of 2 rows repaired" in result.stderr
+    result = CliRunner().invoke(main, [*call, "--invalid-utf8", "reject"], input=b"hola\nla pina a\xf1eja\n")
+    assert (result.exit_code, result.stdout) == (0, "hola\n")
+    result = CliRunner().invoke(main, [*call, "--invalid-utf8", "error"], input=b"hola\nla pina a\xf1eja")
     assert result.exit_code == 2
-    assert "line 1 is not UTF-8" in result.output
+    assert "row 2 is not valid UTF-8" in result.stderr
+    assert (
+        "has more than 5 bytes"
+        in CliRunner().invoke(main, [*call, "--max-row-bytes", "5"], input="otra pina").stderr
+    )
+
+
+def test_a_long_text_is_restored_in_parts(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    restorer = Restorer.load(trained)
+    texts = ["la pina " * 40, "x" * 700, "la pina", "", "la  pina\t"]
+    expected = [text.replace("pina", "piña") for text in texts]
+    assert list(restorer.restore_all(texts)) == expected
+    monkeypatch.setattr("spanish_tok.tasks.accents.restorer.LONG", 100)
+    assert list(restorer.restore_all(texts)) == expected

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from spanish_tok import SpanishTokError, Tokenizer, Vocabulary, normalize, normalize_column
 from spanish_tok.kernels.text.encode import encode_records
+from spanish_tok.kernels.text.encode_long import encode_long
 from spanish_tok.text.alphabet import SURROGATES
 from spanish_tok.text.arrow import bytes_and_offsets
 from spanish_tok.tokenization import column_encoder as encoder
@@ -237,6 +238,48 @@ def test_beyond_exact_float32_the_tokenizer_agrees_with_integers(space: str) -> 
     expected = viterbi(text)
     assert sum(-VOCABULARY.scores[number] for number in expected) > 2**14
     assert Tokenizer(VOCABULARY).encode(text) == expected == encoded([text])[0]
+
+
+@pytest.mark.parametrize("part", [1, 700])
+def test_a_long_word_part_by_part_is_the_word(part: int) -> None:
+    """At least 16 of the longest piece are done at once."""
+    rng = np.random.default_rng(6)
+    signs = [
+        "a",
+        "ña",
+        "n\u0303",
+        "Q",
+        "\u0301",
+        "\u00a0",
+        "½",
+        "ﷺ",
+        "😀",
+        "\x80",
+        "1",
+        "...",
+        "\u3000",
+        "de",
+    ]
+    words = ["".join(rng.choice(signs, rng.integers(0, 6000))) for _ in range(20)]
+    words += ["a" * 9000, "\u00a0" * 9000, "ﷺ" * 3000, "e\u0301" * 3000, "\u00a0" * 3000 + "a"]
+    data = np.concatenate([np.frombuffer(word.encode(), np.uint8) for word in words])
+    compiled = ENCODER._compiled
+    assert compiled is not None
+    begin = 0
+    for word in words:
+        out, end = encode_long(
+            data, begin, begin + len(word.encode()), *compiled, part, np.zeros(3, np.uint16), 2
+        )
+        assert out[2:end].tolist() == viterbi(word)
+        begin += len(word.encode())
+
+
+def test_a_part_of_bytes_that_are_no_text_ends() -> None:
+    compiled = ENCODER._compiled
+    assert compiled is not None
+    for byte in (0x80, 0xC3, 0xF0, 0xCC):
+        data = np.full(300_000, byte, np.uint8)
+        assert encode_long(data, 0, data.size, *compiled, 700, np.zeros(3, np.uint16), 2)[1] == 2
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ from spanish_tok.kernels.bytes import (
     places_of,
     word_at,
 )
-from spanish_tok.kernels.text.normalize import MARK_LEAD, SPACE, UNTOUCHED, decode_character, normalize_into
+from spanish_tok.kernels.text.normalize import SPACE, UNTOUCHED, decode_character, end_of_part, normalize_into
 from spanish_tok.kernels.text.runs import add_run, has_room, with_room
 
 RUN_LIMIT = 64  # characters; a longer run is cut, and each part counted as a run
@@ -43,7 +43,7 @@ class Scratch(NamedTuple):
 
     The run may continue in the next block.
 
-    normalized: uint8[PART * growth + 64]
+    normalized: uint8[(PART + 8) * growth + 64]
     text:       uint8[4 * RUN_LIMIT + 3], the bytes of the open run so far
     state:      int64[4]: its length in bytes, its characters, its kind, 1 where the next run begins a word
     """
@@ -56,7 +56,7 @@ class Scratch(NamedTuple):
 @kernel
 def new_scratch(table):
     """Room for one block."""
-    normalized = np.zeros(PART * table.growth + 64, np.uint8)
+    normalized = np.zeros((PART + 8) * table.growth + 64, np.uint8)
     return Scratch(normalized, np.empty(4 * RUN_LIMIT + 3, np.uint8), np.zeros(4, np.int64))
 
 
@@ -123,11 +123,7 @@ def add_chunk(runs, data, start, end, count, table, scratch):
     """
     _begin_word(scratch)
     while start < end:
-        stop = min(start + PART, end)
-        while stop < end and (data[stop] & 0xC0) == 0x80:
-            stop += 1  # never between the bytes of a character
-        if stop < end and data[stop] == MARK_LEAD and data[stop - 1] < 0x80:
-            stop = min(stop + 2, end)  # nor between a letter and its mark
+        stop = end_of_part(data, start, end, PART)
         filled = normalize_into(data, start, stop, table, scratch.normalized, 1)
         if not has_room(runs, filled, 4 * filled + scratch.text.size):
             runs = with_room(runs, filled, 4 * filled + scratch.text.size)

@@ -34,9 +34,11 @@ from spanish_tok.kernels.bytes import (
     store_word,
     word_at,
 )
+from spanish_tok.kernels.text.encode_long import encode_long
 from spanish_tok.kernels.text.normalize import SPACE, normalize_into
 
 ENTRY_IDS = 7
+LONG = 1 << 16  # bytes of a chunk, from which on it is encoded part by part
 ROOM = 512  # ids that one block may become, at most 7 for each of 64 chunks, and more
 UNREACHED = np.int64(-(1 << 62))
 FIRST_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
@@ -221,6 +223,10 @@ def encode_records(data, offsets, table, automaton, cache, eos):
             data, offsets, r, i, table, automaton, cache, eos, (text, best, piece_to), out, at, ends
         )
         misses += more
+        if text_bytes > LONG * table.growth:
+            stop = _end_of_chunk(data, i, offsets[r + 1])
+            out, at = encode_long(data, i, stop, table, automaton, LONG, out, at)
+            misses, i, text_bytes = misses + 1, stop + 1, 0
         text = enlarged(text, text_bytes)
         best, piece_to = enlarged(best, room), enlarged(piece_to, room)
         out = enlarged(out, at + room + ROOM)

@@ -117,6 +117,22 @@ def _append(targets, packed, out, at):
     return at
 
 
+@inner_kernel
+def end_of_part(data, start, end, size):
+    """Return where a part of data[start:end] of about `size` bytes ends.
+
+    It is never within a character, nor between a letter and its mark: parts can be normalized one by one. It has
+    at most `size` + 5 bytes.
+    """
+    stop = min(start + size, end)
+    most = min(stop + 3, end)
+    while stop < most and (data[stop] & 0xC0) == 0x80:
+        stop += 1
+    if stop < end and data[stop] == MARK_LEAD and data[stop - 1] < 0x80:
+        stop = min(stop + 2, end)
+    return stop
+
+
 @kernel
 def normalize_records(data, offsets, table):
     """Normalize each record data[offsets[r]:offsets[r + 1]].

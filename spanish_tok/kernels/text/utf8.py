@@ -3,6 +3,8 @@
 RFC 3629: no overlong forms, no surrogates.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +15,7 @@ ROWS = 64  # that are looked at together
 
 
 @kernel
-def invalid_rows(data: NDArray[np.uint8], offsets: NDArray[np.int32]) -> NDArray[np.bool_]:
+def invalid_rows(data: NDArray[np.uint8], offsets: NDArray[np.signedinteger[Any]]) -> NDArray[np.bool_]:
     """Return True for each row that is not valid UTF-8.
 
     Row i is data[offsets[i]:offsets[i + 1]].
@@ -28,7 +30,7 @@ def invalid_rows(data: NDArray[np.uint8], offsets: NDArray[np.int32]) -> NDArray
 
 
 @kernel
-def is_surely_valid(data: NDArray[np.uint8], offsets: NDArray[np.int32]) -> bool:
+def is_surely_valid(data: NDArray[np.uint8], offsets: NDArray[np.signedinteger[Any]]) -> bool:
     """Return whether 64 bytes at a time show that all rows are valid.
 
     This is the usual case.

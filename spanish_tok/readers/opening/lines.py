@@ -14,6 +14,7 @@ class Lines:
 
     universal: lines end at "\r", too, as those of CSV do, and keep their ends.
     number: of the line that was handed out last, from 1.
+    unterminated: the line that was handed out last had no end, as the last of a file may.
     skips: pass over stretches of empty lines at once. Whoever parses unsets it within a row.
 
     >>> list(Lines(io.BytesIO(b"uno\n\ndos"), "a.txt", 100))
@@ -24,7 +25,7 @@ class Lines:
         self, stream: io.RawIOBase | io.BufferedIOBase, name: str, most: int, *, universal: bool = False
     ) -> None:
         self.number = 0
-        self.skips = False
+        self.skips = self.unterminated = False
         self._stream, self._name, self._most, self._universal = stream, name, most, universal
 
     def __iter__(self) -> Iterator[bytes]:
@@ -44,6 +45,7 @@ class Lines:
                 carry = lines.pop() if lines and not complete else b""
                 yield from self._checked(lines)
             if not data:
+                self.unterminated = bool(carry)
                 yield from self._checked([carry] if carry else [])
                 return
             if len(carry) > self._most:

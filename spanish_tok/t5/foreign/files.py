@@ -69,21 +69,52 @@ def _safetensors(path: Path) -> Weights:
     return dict(stored_tensors(path))
 
 
-def _parts(index: Path, read: Any) -> Weights:
-    """Return the tensors of several files, each from the file that an index gives it."""
+def weights_file(folder: Path) -> str | None:
+    """Return the name of the file that holds a folder's weights, or is their index.
+
+    None if there is no such file."""
+    names = [name for file in (SAFETENSORS, BIN) for name in (file, file + INDEX)]
+    return next((name for name in [*names, *OTHERS] if (folder / name).exists()), None)
+
+
+def check_parts(folder: Path) -> None:
+    """Raise SpanishTokError for a folder with an index of files, but without them."""
+    index = weights_file(folder)
+    if index is None or not index.endswith(INDEX):
+        return
+    names = sorted(set(_places(folder / index).values()))
+    missing = [name for name in names if not (folder / name).exists()]
+    if missing == names:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        raise SpanishTokError(
+            f"{folder} holds no weights, only {index}: an index that names {names[0]}{more}",
+            "Copy the files that it names into the folder, too.",
+        )
+    if missing:
+        raise SpanishTokError(f"{folder / missing[0]} is missing, which {index} names", AGAIN)
+
+
+def _places(index: Path) -> dict[str, str]:
+    """Return the file, beside the index, that it states for each tensor."""
     values = read_json(index)
     part_of = values.get("weight_map") if isinstance(values, dict) else None
     if not (
         isinstance(part_of, dict) and part_of and all(isinstance(name, str) for name in part_of.values())
     ):
         raise SpanishTokError(f"{index} is not an index of weights", AGAIN)
-    weights: Weights = {}
-    for name in sorted(set(part_of.values())):
+    for name in part_of.values():
         if not name or name in (".", "..") or set(name) & set("/\\\0"):
             raise SpanishTokError(f"{index} names {name!r}, which is no file beside it", "Get another copy.")
+    return part_of
+
+
+def _parts(index: Path, read: Any) -> Weights:
+    """Return the tensors of several files, each from the file that an index gives it."""
+    check_parts(index.parent)
+    part_of = _places(index)
+    weights: Weights = {}
+    for name in sorted(set(part_of.values())):
         path = index.parent / name
-        if not path.exists():
-            raise SpanishTokError(f"{path} is missing, which {index.name} names", AGAIN)
         tensors = read(path)
         named = [tensor for tensor, part in part_of.items() if part == name]
         if missing := [tensor for tensor in named if tensor not in tensors]:

@@ -59,7 +59,8 @@ class PieceCounts:
         """
         try:
             table = pq.read_table(path)
-        except (OSError, pa.ArrowInvalid) as error:
+            table.validate(full=True)
+        except (OSError, pa.ArrowException) as error:
             reason = (str(error).splitlines() or [""])[0]
             raise SpanishTokError(f"{path} is no Parquet file of counts ({reason})", "Give one.") from None
         columns = table.column_names

@@ -1,10 +1,8 @@
 """Accents and ñ put back into Spanish text: the Restorer and `restore`."""
 
-import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
-from typing import Any, TypeAlias, overload
+from typing import Any, NamedTuple, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +20,9 @@ from spanish_tok.files import (
 )
 from spanish_tok.files.outputs import as_list, text_output
 from spanish_tok.options import check_one_given
-from spanish_tok.readers.opening.spool import name_of
-from spanish_tok.readers.options import Location
-from spanish_tok.readers.streams import open_text
+from spanish_tok.progress import ProgressOption, progress_of
+from spanish_tok.readers.options import FileReport, Location, ReadOptions, tell_lost
+from spanish_tok.readers.streams import lines_of
 from spanish_tok.t5.checkpoint import RESTORER, Tensors
 from spanish_tok.t5.config import T5Config
 from spanish_tok.t5.quantization import dequantize_tensors, quantize_tensors
@@ -45,6 +43,7 @@ WEIGHTS, FORMS, VOCABULARY = "restorer.safetensors", "forms.parquet", "spiece.mo
 PIECES = 2048  # that the encoder takes at a time, of whole windows
 SHAPE = {"format": int, "config": dict, "files": {str: str}}
 LINES = 64  # that are restored at a time
+LONG = 1 << 18  # characters of a text, from which on it is cut at spaces, and that are restored at a time
 
 Scorer: TypeAlias = Callable[[Sequence[Window]], list[NDArray[np.float32]]]  # (kinds, places) of each window
 
@@ -86,12 +85,16 @@ class Restorer:
 
     def restore_all(self, texts: Iterable[str], redo: bool = False) -> Iterator[str]:
         """Yield each text restored; some are read and computed at a time."""
-        rest = iter(texts)
-        while batch := list(islice(rest, LINES)):
-            windows = [list(self._reader.windows(valid_text(text))) for text in batch]
-            scores = self._scores([window for part in windows for window in part])
-            for text, part in zip(batch, windows, strict=True):
-                yield self._restored(text, part, scores, redo)
+        parts = (part for text in texts for part in _parts(valid_text(text)))
+        waiting = list[str]()  # parts of a text whose end is not restored yet
+        for batch in _batches(parts):
+            windows = [list(self._reader.windows(part.text)) for part in batch]
+            scores = self._scores([window for some in windows for window in some])
+            for part, some in zip(batch, windows, strict=True):
+                waiting.append(self._restored(part.text, some, scores, redo))
+                if part.last:
+                    yield "".join(waiting)
+                    waiting = []
 
     def _scores(self, windows: Sequence[Window]) -> Iterator[NDArray[np.float32]]:
         """Yield the scores of each window, computed PIECES at a time."""
@@ -139,6 +142,39 @@ def is_restorer(model: Any) -> bool:
     return isinstance(model, Restorer) or (
         isinstance(model, str | Path) and (Path(model) / RESTORER).exists()
     )
+
+
+class _Part(NamedTuple):
+    """A text, or a part of one that is very long; whether it is the last."""
+
+    text: str
+    last: bool
+
+
+def _parts(text: str) -> Iterator[_Part]:
+    """Yield a text in parts of at most LONG characters, cut after spaces.
+
+    A word that is longer is cut, too."""
+    begin = 0
+    while len(text) - begin > LONG:
+        space = text.rfind(" ", begin, begin + LONG)
+        end = space + 1 if space > begin else begin + LONG
+        yield _Part(text[begin:end], last=False)
+        begin = end
+    yield _Part(text[begin:] if begin else text, last=True)
+
+
+def _batches(parts: Iterable[_Part]) -> Iterator[list[_Part]]:
+    """Yield at most LINES parts at a time, about LONG characters."""
+    batch, size = list[_Part](), 0
+    for part in parts:
+        batch.append(part)
+        size += len(part.text)
+        if len(batch) == LINES or size >= LONG:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def restorer_of(model: Any) -> Restorer:
@@ -194,6 +230,8 @@ def restore(
     files: "Location | Sequence[Location] | None" = None,
     model: "Restorer | Location | None" = None,
     redo: bool = False,
+    reading: ReadOptions | None = None,
+    progress: ProgressOption = None,
     force: bool = False,
 ) -> list[str]: ...
 def restore(
@@ -203,6 +241,8 @@ def restore(
     files: Any = None,
     model: Any = None,
     redo: bool = False,
+    reading: Any = None,
+    progress: Any = None,
     force: bool = False,
 ) -> Any:
     """Put accents and ñ back into Spanish text; nothing else of it changes.
@@ -210,38 +250,40 @@ def restore(
     texts: one text, or several. files: paths, or "-" for standard input; their lines are written with the ends that
     they have. output: a new file for the results (`force` replaces one); "-" is standard output. model: a Restorer,
     or a folder that `finetune --task accents` wrote; what ships by default. redo: decide accents that are there too.
+    reading: how lines that are not UTF-8 are treated, their encoding and longest size; what was repaired or dropped is
+    told to `progress`.
 
-    URLs, e-mails, @names and words with digits or `_` stay, as do words of other alphabets.
-    Raises SpanishTokError for both or neither of texts and files, and for lines that are not UTF-8.
+    URLs, e-mails, @names and words with digits or `_` stay, as do words of other alphabets. A text of more than 262,144
+    characters is restored in parts, cut at spaces.
+    Raises SpanishTokError for both or neither of texts and files, and for what is no text.
 
     >>> restore("Manana vendra.")
     'Mañana vendrá.'
     """
     check_one_given(texts, files, to="read", advice="Give either texts or files=.")
-    restorer = restorer_of(model)
+    restorer, reports = restorer_of(model), list[FileReport]()
     if isinstance(texts, str) and output is None:
         return restorer.restore(texts, redo)
     if files is None:
         lines: Iterable[str] = [texts] if isinstance(texts, str) else texts
         lines = lines if output is None else (f"{line}\n" for line in lines)
     else:
-        lines = _whole_lines(as_list(files))
+        lines = _whole_lines(as_list(files), reading, reports)
     with text_output(output, as_list(files), force=force) as out:
         if out is None:
-            restored = restorer.restore_all(lines, redo)
-            return list(restored if files is None else (line.removesuffix("\n") for line in restored))
-        for line in restorer.restore_all(lines, redo):
-            out.write(line)
-    return []
+            restored = list(restorer.restore_all(lines, redo))
+            results = restored if files is None else [line.removesuffix("\n") for line in restored]
+        else:
+            results = []
+            for line in restorer.restore_all(lines, redo):
+                out.write(line)
+    tell_lost(reports, progress_of(progress))
+    return results
 
 
-def _whole_lines(files: Sequence[Location]) -> Iterator[str]:
+def _whole_lines(
+    files: Sequence[Location], reading: ReadOptions | None, reports: list[FileReport]
+) -> Iterator[str]:
     """Yield the lines of files with their ends."""
-    for path in files:
-        with open_text(path) as stream, io.BufferedReader(stream) as buffered:
-            for line_number, line in enumerate(buffered, 1):
-                try:
-                    yield line.decode()
-                except UnicodeDecodeError:
-                    where = f"{name_of(path)}, line {line_number}"
-                    raise SpanishTokError(f"{where} is not UTF-8", "Convert the file first.") from None
+    for _, _, line in lines_of(files, reading, reports):
+        yield line if reports[-1].unterminated else f"{line}\n"

@@ -80,6 +80,9 @@ def count(
         entries = [[path for entry in entries for path in entry]]
     divided = [_apart(entry, reading, total, table) for entry in entries]
     check_counts_file(output, divided, entries, force=force)
+    for name, part in [(name, part) for _, name, parts in divided for part in parts]:
+        if part.repaired and part.words_only:
+            shown.tell(f"{name or part.sources[0].name}: {part.repaired:,} words repaired")
     counted = []
     for (inputs, name, parts), its_licence in zip(divided, licences, strict=False):
         if inputs:

@@ -128,9 +128,10 @@ class Counts:
         >>> counts.table.to_pydict(), counts.dropped
         ({'run': ['▁niño', "'", 's'], 'count': [4, 1, 1]}, {'several words': 1})
         """
-        rows, cut, dropped = runs_of_words(word_list_of(words, reading), total, table)
-        label = (table or spanish_table()).label
-        counts = merge([Counts(rows.cast(SCHEMA), cut=cut, dropped=dropped, alphabet=label)])
+        given, label = word_list_of(words, reading), (table or spanish_table()).label
+        rows, cut, dropped = runs_of_words(given, total, table)
+        notes: dict[str, Any] = {"cut": cut, "dropped": dropped, "alphabet": label}
+        counts = merge([Counts(rows.cast(SCHEMA), repaired=given.repaired, **notes)])
         return counts.named(name, kind="words")
 
     def save(self, path: str | os.PathLike[str], *, level: int = 19, force: bool = False) -> None:
@@ -195,7 +196,7 @@ class Counts:
 def _is_table(path: Path) -> bool:
     try:
         return is_counts(pq.read_schema(path))
-    except (pa.ArrowInvalid, OSError):
+    except (pa.ArrowException, OSError, ValueError):
         return False
 
 

@@ -36,6 +36,7 @@ from spanish_tok.readers.options import (
 from spanish_tok.readers.parquet import open_parquet
 from spanish_tok.readers.records import format_of
 from spanish_tok.readers.streams import open_text
+from spanish_tok.readers.validation import invalid_entries, repaired
 from spanish_tok.text.alphabet import SPACE_MARK
 from spanish_tok.text.packed_table import normalize_column
 from spanish_tok.text.table import NormalizationTable, spanish_table
@@ -54,13 +55,15 @@ Pair: TypeAlias = "tuple[str, str] | BadRow | None"  # word and number as writte
 class WordList:
     """Words as they were given, and a number for each: how often, or the share of all.
 
-    words: large_string. numbers: float64[words]. dropped: rows that were rejected, by reason.
+    words: large_string. numbers: float64[words]. dropped: rows that were rejected, by reason. repaired: words that were
+    not UTF-8.
     """
 
     words: pa.LargeStringArray
     numbers: NDArray[np.float64]
     shares: bool
     dropped: Mapping[str, int] = field(default_factory=dict)
+    repaired: int = 0
 
 
 def number_column(names: list[str]) -> str | None:
@@ -141,7 +144,7 @@ def _pair_of_line(line: bytes) -> Pair:
 
 def _collected(rows: Iterator[Pair], column: str, path: Location, options: ReadOptions) -> WordList:
     """Return pairs of strings as a list of words; bad rows as the options say."""
-    words, values, rejected = list[str](), list[float](), 0
+    words, values, rejected, mended = list[str](), list[float](), 0, 0
     for row, pair in enumerate(rows, 1):
         if pair is None:
             continue
@@ -158,11 +161,12 @@ def _collected(rows: Iterator[Pair], column: str, path: Location, options: ReadO
             if options.invalid_utf8 == "reject":
                 rejected += 1
                 continue
-            word = repair_utf8(word.encode("utf-8", "surrogateescape"))
+            word, mended = repair_utf8(word.encode("utf-8", "surrogateescape")), mended + 1
         words.append(word)
         values.append(value)
     column_of_words = pa.array(words, pa.large_string())
-    return WordList(column_of_words, np.array(values), column == "frequency", {"malformed": rejected})
+    dropped = {"malformed": rejected}
+    return WordList(column_of_words, np.array(values), column == "frequency", dropped, mended)
 
 
 def _number(text: str, column: str) -> float | BadRow:
@@ -187,7 +191,7 @@ def list_of_table(table: pa.Table, name: Location, options: ReadOptions) -> Word
             "A list of words has word and count, or word and frequency.",
         )
     try:
-        words = table["word"].cast(pa.large_string()).combine_chunks()
+        words = table["word"].cast(pa.large_string()).cast(pa.binary()).combine_chunks()
         values = pc.cast(table[column], pa.float64(), safe=False).to_numpy()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise SpanishTokError(f"{name} is no list of words ({error})", "Give words and numbers.") from None
@@ -197,8 +201,17 @@ def list_of_table(table: pa.Table, name: Location, options: ReadOptions) -> Word
     if not good.all() and options.malformed == "error":
         fault = f"its word is missing, or its {column} is {WRONG[column]}"
         raise malformed_row(name, int(np.argmin(good)) + 1, fault)
-    dropped = {"malformed": int((~good).sum())}
-    return WordList(words.filter(pa.array(good)), values[good], column == "frequency", dropped)
+    invalid = invalid_entries(words) & good
+    count = int(invalid.sum())
+    if count and options.invalid_utf8 == "error":
+        raise invalid_row(name, int(invalid.argmax()) + 1)
+    if count and options.invalid_utf8 == "repair":
+        words = repaired(words, invalid)
+    elif count:
+        good &= ~invalid
+    dropped, mended = {"malformed": int((~good).sum())}, count * (options.invalid_utf8 == "repair")
+    words = words.filter(pa.array(good)).view(pa.string()).cast(pa.large_string())
+    return WordList(words, values[good], column == "frequency", dropped, mended)
 
 
 def word_list_of(words: Any, options: ReadOptions | None = None) -> WordList:

@@ -1,0 +1,76 @@
+"""Rows B2 and E5: memory is bounded by bytes, whatever the rows. `benchmarks/memory.py` has the whole table."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from spanish_tok.files import shipped
+
+TOTAL = 60_000_000
+SENTENCES = shipped("corpus/bench-es.txt").read_text(encoding="utf-8").replace("\n", " ")
+CALLS = {
+    "count": "count IN --output OUT.parquet --threads 2",
+    "sample": "sample IN --size 100000 --at-most --rule long=0 --output OUT --threads 2",
+    "clean": "clean IN --rule long=0 --output OUT --threads 2",
+    "shard": "shard IN --output OUT --threads 2",
+    "encode": "encode IN",
+}
+
+
+def peak_of(verb: str, read: Path, output: Path) -> float:
+    """Return the peak memory of a call in a process of its own, in MB."""
+    words = {"IN": str(read)}
+    call = [words.get(word, word.replace("OUT", str(output))) for word in CALLS[verb].split()]
+    with subprocess.Popen([sys.executable, "-m", "spanish_tok", *call], stdout=subprocess.DEVNULL) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_maxrss / 1024
+
+
+def rows_file(folder: Path, form: str, length: int) -> Path:
+    """Write the same words in rows of `length` bytes; each row has a number of its own."""
+    path = folder / f"{length}.{form}"
+    with open(path, "w", encoding="utf-8") as file:
+        for number in range(TOTAL // length):
+            begin = number * length % (len(SENTENCES) - 200)
+            text = SENTENCES[begin:] + SENTENCES * (length // len(SENTENCES))
+            row = f"{number} {text[: length - 20]}"
+            file.write(json.dumps({"text": row}, ensure_ascii=False) if form == "jsonl" else row)
+            file.write("\n")
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["txt", "jsonl"])
+@pytest.mark.parametrize("verb", ["count", "sample", "clean", "shard"])
+def test_B2_E5_long_rows_take_the_memory_of_short_ones(verb: str, form: str, tmp_path: Path) -> None:
+    peak_of(verb, rows_file(tmp_path, "txt", 1_000_000), tmp_path / "first")  # compiles
+    long, short = (
+        peak_of(verb, rows_file(tmp_path, form, length), tmp_path / f"out-{length}")
+        for length in (300_000, 150)
+    )
+    assert max(long, short) < 1000
+    assert max(long, short) / min(long, short) < 1.2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ["words", "word", "characters that become several"])
+@pytest.mark.parametrize("verb", list(CALLS))
+def test_B2_E5_one_row_is_bounded(verb: str, text: str, tmp_path: Path) -> None:
+    unit = {
+        "words": "el perro come y la perra duerme ",
+        "word": "ñandú",
+        "characters that become several": "½ ",
+    }
+    count = TOTAL // len(unit[text].encode())
+    (tmp_path / "x.txt").write_text(unit[text] * count + "\n", encoding="utf-8")
+    (tmp_path / "first.txt").write_text("uno dos tres\n")
+    if verb in ("sample", "clean") and text == "word":
+        pytest.skip("cleaning rejects it, and nothing is left")
+    peak_of(verb, tmp_path / "first.txt", tmp_path / "first")  # compiles
+    assert peak_of(verb, tmp_path / "x.txt", tmp_path / "out") < 1000
