@@ -86,6 +86,10 @@ def bench(
     "--group", default="", metavar="COLUMN",
     help="A column of the files, such as a variety of Spanish: what each of its groups costs.",
 )  # fmt: skip
+@click.option(
+    "--lexicon", type=FOLDER, metavar="FILE",
+    help="Words and their morphemes, casas<TAB>casa+s: how often pieces end where morphemes do.",
+)  # fmt: skip
 @JSON
 @HTML
 @force_option
@@ -94,6 +98,7 @@ def compare(
     texts: tuple[str, ...],
     megabytes: int,
     group: str,
+    lexicon: Path | None,
     json_file: str | None,
     html_file: Path | None,
     force: bool,
@@ -105,8 +110,8 @@ def compare(
     """
     _check((json_file, html_file), [*texts, *vocabularies], force)
     result = st.compare(
-        list(vocabularies), list(texts) or None, group=group, reading=reading(options), megabytes=megabytes,
-        progress=True,
+        list(vocabularies), list(texts) or None, group=group, lexicon=lexicon, reading=reading(options),
+        megabytes=megabytes, progress=True,
     )  # fmt: skip
     _show(result, json_file, html_file)
 

@@ -16,6 +16,7 @@ from spanish_tok.errors import SpanishTokError
 from spanish_tok.files.outputs import as_list, check_new_file
 from spanish_tok.measure.comparison import MOST_WORDS, Compared, Comparison
 from spanish_tok.measure.figures.groups import Groups, groups_of, measure_groups
+from spanish_tok.measure.figures.morphemes import Lexicon, load_lexicon, measure_morphemes
 from spanish_tok.measure.figures.quality import (
     Counted,
     count_ids,
@@ -43,6 +44,7 @@ def compare(
     *,
     texts: Any = None,
     group: str = "",
+    lexicon: Location | None = None,
     reading: ReadOptions | None = None,
     megabytes: float = 16,
     progress: ProgressOption = None,
@@ -54,13 +56,15 @@ def compare(
 
     vocabularies: folders or files, ours, any spiece.model, any tokenizer.json; None is the shipped one, which a single
     one is compared with. input, texts: what to read, as for `count`; at most `megabytes` of it are compared. group: a
-    column of the files, such as a variety of Spanish: what each of its groups costs is shown too. output: a file for
-    the report (.html) or the figures (.json); `force` replaces one.
+    column of the files, such as a variety of Spanish: what each of its groups costs is shown too. lexicon: a file of
+    words and their morphemes, `casas<TAB>casa+s`: how often pieces end where morphemes do. output: a file for the
+    report (.html) or the figures (.json); `force` replaces one.
 
     Every library gets the text twice: as this package normalizes it, the same characters for all, and as it was
     given, where each normalizes by itself. Raises SpanishTokError for what cannot be loaded or read.
     """
     check_new_file(output, as_list(input), force=force)
+    morphemes = load_lexicon(lexicon) if lexicon is not None else None
     locations = as_list(vocabularies)
     if not locations:
         raise SpanishTokError("There is nothing to compare", "Give two vocabularies or more.")
@@ -84,7 +88,7 @@ def compare(
             bar.note(adapter.name)
             counted = count_ids(adapter, normalized)
             first = counted[2] if first is None else first
-            compared.append(_compared(adapter, raw, normalized, words, groups, counted, first))
+            compared.append(_compared(adapter, raw, normalized, words, groups, morphemes, counted, first))
             bar.advance()
     differing, shown = cut_differently(adapters, words.slice(0, MOST_WORDS))
     live = next((str(path) for path in paths if path and (path / "manifest.json").exists()), None)
@@ -116,6 +120,7 @@ def _compared(
     normalized: pa.ChunkedArray,
     words: pa.Table,
     groups: Groups | None,
+    lexicon: Lexicon | None,
     counted: Counted,
     first: NDArray[np.int64],
 ) -> Compared:
@@ -135,6 +140,7 @@ def _compared(
         groups=measure_groups(adapter, normalized, groups) if groups else [],
         ratio=float(tokens.sum() / max(1, first.sum())),
         interval=ratio_interval(tokens, first),
+        morphemes=measure_morphemes(adapter, words, lexicon) if lexicon else None,
     )
 
 
