@@ -198,6 +198,20 @@ def _shortened(
     return CleanedChunk(cleaned.batch.take(pa.array(rows)), hashes, report, chunk.position, file)
 
 
+def _table_of(folder: Path, shard: Mapping[str, Any]) -> pa.Table:
+    """Return the records of a shard, as its entry of the manifest says."""
+    path = folder / Path(shard["file"]).name
+    try:
+        table = pq.read_table(path)
+        fits = table.schema.equals(TABLE) and table.num_rows == shard["rows"]
+        if fits and sha256_of_file(path) == shard["sha256"]:
+            return table
+        fault = "it is not as it was written"
+    except (pa.ArrowException, OSError) as error:
+        fault = str(error)
+    raise SpanishTokError(f"{path} is damaged ({fault})", "Write it again.")
+
+
 @dataclass(frozen=True)
 class Records:
     """Records that `sample` or `clean` wrote.
@@ -220,16 +234,14 @@ class Records:
         return dict(self.manifest["rules"])
 
     def table(self) -> pa.Table:
-        """Return the records as a table of the columns id and text."""
+        """Return the records as a table of the columns id and text.
+
+        Raises SpanishTokError for a shard that is damaged or holds others than the manifest says.
+        """
         if self.in_memory is not None or self.folder is None:
             return self.in_memory
-        paths = [self.folder / Path(shard["file"]).name for shard in self.manifest["shards"]]
-        try:
-            return pa.concat_tables(map(pq.read_table, paths)) if paths else TABLE.empty_table()
-        except (pa.ArrowException, OSError) as error:
-            raise SpanishTokError(
-                f"A shard of {self.folder} is damaged ({error})", "Write it again."
-            ) from None
+        tables = [_table_of(self.folder, shard) for shard in self.manifest["shards"]]
+        return pa.concat_tables(tables) if tables else TABLE.empty_table()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the manifest, ready for JSON."""

@@ -36,7 +36,7 @@ def rewrite_hashes(folder: Path) -> None:
         if not path.exists():
             continue
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        for file in manifest.get("files", {}):
+        for file in filter(lambda name: (folder / name).exists(), manifest.get("files", {})):
             manifest["files"][file] = sha256((folder / file).read_bytes()).hexdigest()
         for shard in manifest.get("shards", []):
             shard["sha256"] = sha256((folder / shard["file"]).read_bytes()).hexdigest()

@@ -198,7 +198,7 @@ def use_restorer(folder: Path) -> None:
 
 
 def use_backend(folder: Path) -> None:
-    st.generate(["el perro <extra_id_0> casa"], folder, max_new_tokens=3)
+    st.generate(["el perro <extra_id_0> casa"], model=folder, max_new_tokens=3)
 
 
 TABLE, LINES = {".parquet": change_table}, {".jsonl": change_rows_of_json}
