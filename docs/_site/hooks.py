@@ -7,6 +7,7 @@ import base64
 import importlib
 import re
 from collections import defaultdict
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from spanish_tok.measure.html import json_for_html, live_data
 TOP = Path(__file__).parents[2]
 BESIDE, SEEDS = [1000, 8000], 100_000  # vocabularies of the playground beside the one that ships
 MODELS = "es-tiny (the model's)"
+PIECES = re.compile("<!-- pieces: (.*) -->")
 HEADS = {
     "corpus": "Sampling and cleaning records.",
     "readers": "What is read, and how.",
@@ -48,6 +50,23 @@ def on_files(files: Files, config: Any) -> Files:
     for name, script in playground_scripts().items():
         files.append(File.generated(config, f"assets/playground/{name}", content=script))
     return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Cut the texts of comments `pieces: TEXT`, and show each piece with its id, in the colours of the playground."""
+    return PIECES.sub(lambda found: pieces_html(found[1]), markdown)
+
+
+def pieces_html(text: str) -> str:
+    """Return the pieces of a text, and below each its id."""
+    tokenizer = st.Tokenizer.load()
+    shown = zip(tokenizer.tokens(text), tokenizer.encode(text), strict=True)
+    items = "".join(
+        f'<li class="pg-piece-{place % 4}">{escape(piece)}<span>{number}</span></li>'
+        for place, (piece, number) in enumerate(shown)
+    )
+    listed = f'<ol class="pg-pieces" lang="es" aria-label="Its pieces and ids">{items}</ol>'
+    return f'<p lang="es">{escape(text)}</p>\n{listed}\n'
 
 
 def on_post_page(output: str, page: Any, config: Any) -> str:  # noqa: ARG001

@@ -122,12 +122,13 @@ def _check(outputs: Iterable[str | Path | None], inputs: list[str | Path], force
 
 
 def _show(result: "st.Bench | st.Comparison", json_file: str | None, html_file: Path | None) -> None:
-    if json_file == "-":
-        click.echo(json.dumps(result.to_dict(), ensure_ascii=False, indent=2))
-    else:
-        result.show()
-        if json_file:
-            result.to_json(json_file)
+    """Write the files, then show the figures: a reader who leaves early, as `| head`, costs no file."""
     if html_file:
         result.to_html(html_file)
         click.echo(f"The report: {html_file}", err=True)
+    if json_file == "-":
+        click.echo(json.dumps(result.to_dict(), ensure_ascii=False, indent=2))
+        return
+    if json_file:
+        result.to_json(json_file)
+    result.show()

@@ -5,6 +5,7 @@ Or on a part of it that the model was not trained on.
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Literal
 
 from spanish_tok.errors import SpanishTokError, warn_deprecated
@@ -56,9 +57,11 @@ def evaluate(
     if model is None:
         raise SpanishTokError("evaluate needs a model", "Give model=, a folder that finetune wrote.")
     check_new_file(output, as_list(input), force=force)
+    report = report if report is not None else RowReport()
     if is_restorer(model):
-        inputs = inputs_of(input, ReadOptions(malformed=malformed), texts=texts)
+        inputs = inputs_of(input, replace(reading or ReadOptions(), malformed=malformed), texts=texts)
         golds = texts_of(inputs).to_pylist()
+        report.rows = len(golds)
         with progress_of(progress).phase("evaluating", len(golds)) as bar:
             restored = evaluate_restorer(restorer_of(model), golds, bar)
         if output is not None:
@@ -67,7 +70,6 @@ def evaluate(
     assert not isinstance(model, Restorer)
     torch_device(device, threads)
     predictor = model if isinstance(model, Predictor) else Predictor.load(model, device=device)
-    report = report if report is not None else RowReport()
     source = input if texts is None else texts
     examples: Iterable[Example] = read_examples(
         source, predictor.task, predictor.codec, predictor.end, report, malformed, reading

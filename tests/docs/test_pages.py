@@ -17,6 +17,8 @@ def page_name(path: Path) -> str:
 
 
 SLOW = {
+    "how-to/accents.md",
+    "how-to/trim.md",
     "how-to/export.md",
     "how-to/finetune.md",
     "how-to/pretrain.md",

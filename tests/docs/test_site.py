@@ -1,6 +1,7 @@
 """The built site: strict, complete, nothing of the network; in Chromium no overflow and no faults of access."""
 
 import re
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import spanish_tok as st
 from spanish_tok.cli import VERBS
 from tests.chromium import Opened
+from tests.docs.blocks import TOP
 
 LOADS = {
     ("script", "src"),
@@ -21,7 +23,9 @@ LOADS = {
 }
 MEASURED = [
     "index.html",
+    "how-to/index.html",
     "how-to/finetune.html",
+    "how-to/trim.html",
     "reference/measure.html",
     "benchmarks.html",
     "playground.html",
@@ -62,6 +66,15 @@ def test_no_page_loads_anything_of_the_network(site: Path) -> None:
             assert not re.match(r"(https?:)?//", address), f"{page}: {address}"
     for sheet in site.rglob("*.css"):
         assert not re.search(r"url\([\"']?(https?:)?//|@import", sheet.read_text(encoding="utf-8")), sheet
+
+
+def test_the_first_page_cuts_its_text_as_the_tokenizer_does(site: Path, tokenizer: st.Tokenizer) -> None:
+    page = (site / "index.html").read_text(encoding="utf-8")
+    text = re.search("<!-- pieces: (.*) -->", (TOP / "docs/index.md").read_text(encoding="utf-8"))
+    assert text
+    shown = re.findall(r'<li class="pg-piece-\d">(.*?)<span>(\d+)</span>', page)
+    assert [unescape(piece) for piece, _ in shown] == tokenizer.tokens(text[1])
+    assert [int(number) for _, number in shown] == tokenizer.encode(text[1])
 
 
 @pytest.mark.parametrize("name", MEASURED)

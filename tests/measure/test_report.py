@@ -1,6 +1,7 @@
 """The page in a real browser: the same ids as sentencepiece, text that stays text, no network, readable by everyone."""
 
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,52 @@ def test_everyone_can_read_it(browser: Any, report: Path, scheme: str, width: in
     """axe-core finds nothing (WCAG 2.2 AA and its best practices, contrast included), and no width overflows."""
     options = {"color_scheme": scheme, "viewport": {"width": width, "height": 800}, "bypass_csp": True}
     Opened(browser, report, **options).must_be_usable()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_prints_on_white_paper_and_nothing_is_cut(
+    browser: Any, report: Path, scheme: str, tmp_path: Path
+) -> None:
+    """A4 with 1 cm around: nothing is wider than the page, and what may not be broken is lower than one."""
+    width, height = 718, 1046  # pixels of CSS
+    page = Opened(browser, report, viewport={"width": width, "height": height}).page
+    page.emulate_media(media="print", color_scheme=scheme)
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert not page.locator("#try, #text, .contents").first.is_visible()
+    boxes = page.eval_on_selector_all(
+        ".verdicts li, .cards div, figure, svg, table, tr, h1, h2, #figures ~ p",
+        "all => all.map(one => [one.tagName, one.getBoundingClientRect().toJSON()])",
+    )
+    shown = [(name, box) for name, box in boxes if box["width"]]
+    assert len(shown) > 10
+    for name, box in shown:
+        assert -0.5 <= box["left"] <= box["right"] <= width + 0.5, (name, box)
+        assert name == "TABLE" or box["height"] < height, (name, box)
+    around = dict.fromkeys(("top", "right", "bottom", "left"), "1cm")
+    pdf = page.pdf(path=tmp_path / "report.pdf", format="A4", margin=around, print_background=True)
+    assert pdf.startswith(b"%PDF")
+    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) >= 1
+
+
+WIDE = ReportTable(
+    "On the normalized text",
+    ("vocabulary", "library", "ids", "tokens", "it : first", "characters per token", "bytes per token",
+     "tokens per word", "words in one piece", "pieces that occur", "Rényi efficiency", "<unk>"),
+    (("mi-vocabulario-de-nombre-largo", "spanish-tok", "5,000", "14,380,123", "0.935 (95 %: 0.926 to 0.944)", "2.729",
+      "2.816", "2.045", "66.84 %", "23.46 %", "0.5217", "0"),) * 3,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [320, 390, 700, 720, 768, 900, 992, 1000, 1280])
+def test_a_wide_table_fits_every_window_and_a_sheet(
+    browser: Any, tokenizer: Tokenizer, tmp_path: Path, width: int
+) -> None:
+    write_report(tmp_path / "r.html", "x", [WIDE], PLOTS, tokenizer.vocabulary)
+    page = Opened(browser, tmp_path / "r.html", viewport={"width": width, "height": 800}).page
+    for media in ("screen", "print"):
+        page.emulate_media(media=media)
+        if media == "screen" or width >= 700:
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, media
 
 
 def test_the_keyboard_reaches_everything(browser: Any, report: Path) -> None:

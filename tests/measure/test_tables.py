@@ -2,9 +2,13 @@
 
 import io
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+from spanish_tok.files import shipped
 from spanish_tok.measure.tables import ReportTable, Verdict, print_tables, print_verdicts
 
 COLUMNS = (
@@ -64,3 +68,19 @@ def test_a_pipe_gets_whole_lines() -> None:
     assert VERDICT.rule.strip() in out.getvalue()
     assert "\x1b" not in out.getvalue()
     assert re.search(r"^mil-con-un-nombre-largo +1,000 +2.736", out.getvalue(), re.MULTILINE)
+
+
+def test_a_reader_who_leaves_early_costs_no_file(tmp_path: Path) -> None:
+    """`spanish-tok compare ... --html FILE | head -1`, with more to say than a pipe holds."""
+    program = (
+        "import spanish_tok as st\n"
+        "from spanish_tok.measure.compare import Comparison\n"
+        "Comparison.show = lambda self, out=None: print('x' * (1 << 20))\n"
+        "from spanish_tok.cli import main\nmain()\n"
+    )
+    arguments = ["compare", str(shipped("vocab/es-5000")), "--html", str(tmp_path / "r.html")]
+    written = subprocess.Popen([sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE)
+    assert written.stdout
+    written.stdout.close()
+    assert written.wait(timeout=120) == 0
+    assert (tmp_path / "r.html").exists()
