@@ -122,7 +122,10 @@ def _check(outputs: Iterable[str | Path | None], inputs: list[str | Path], force
 
 
 def _show(result: "st.Bench | st.Comparison", json_file: str | None, html_file: Path | None) -> None:
-    """Write the files, then show the figures: a reader who leaves early, as `| head`, costs no file."""
+    """Write the files, then show the figures.
+
+    So a reader who leaves early, as `| head` does, costs no file.
+    """
     if html_file:
         result.to_html(html_file)
         click.echo(f"The report: {html_file}", err=True)
