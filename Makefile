@@ -3,6 +3,7 @@
 # make test      runs the suite; make test-all also what takes minutes, checked indices and 10,000 changed files
 # make test-kills KILLS=1000 SEED=0, make test-interrupts TRIES=500 SEED=0: jobs broken off at random, done again, compared
 # make test-keras  KerasHub in TensorFlow and JAX, in an environment of its own, against PyTorch; some minutes and gigabytes
+# make test-tokenizers  tokenizers 1.0, a release candidate, in an environment of its own: the same ids
 # make check     ruff, mypy, the layers and the English of docstrings
 # make docs     the documentation, strictly: build/site, pages that ask the network for nothing
 # make dist     wheel and source archive, built twice to the same bytes, and checked
@@ -11,6 +12,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 KERAS_VENV ?= .venv-keras
+TOKENIZERS_VENV ?= .venv-tokenizers
 KILLS ?= 50
 TRIES ?= 48
 SEED ?= 0
@@ -19,7 +21,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo demo-t5 test test-all test-bounds test-kills test-interrupts test-keras check docs dist bench clean
+.PHONY: demo demo-t5 test test-all test-bounds test-kills test-interrupts test-keras test-tokenizers check docs dist bench clean
 
 demo: $(VENV)/core
 	$(BIN)/spanish-tok demo
@@ -47,6 +49,14 @@ test-interrupts: $(VENV)/dev
 # arrays go from one environment to the other as .npz files; LOSSES=folder keeps the losses of the fine-tunings
 test-keras: $(VENV)/dev $(KERAS_VENV)/done
 	KERAS_PYTHON=$(KERAS_VENV)/bin/python $(BIN)/python -m pytest -s tests/t5/test_keras.py tests/t5/test_keras_preset.py
+
+test-tokenizers: $(VENV)/dev $(TOKENIZERS_VENV)/done
+	TOKENIZERS_PYTHON=$(TOKENIZERS_VENV)/bin/python $(BIN)/python -m pytest tests/tokenization/test_tokenizers_1.py
+
+$(TOKENIZERS_VENV)/done:
+	$(PYTHON) -m venv $(TOKENIZERS_VENV)
+	$(TOKENIZERS_VENV)/bin/pip install --quiet --disable-pip-version-check --pre "tokenizers>=1.0.0rc3,<2"
+	@touch $@
 
 check: $(VENV)/dev
 	$(BIN)/ruff check .
