@@ -55,6 +55,11 @@ def test_every_character_gives_the_same_ids(folder: Path, tokenizer: Tokenizer) 
 
 def test_specials_pieces_capitals_and_digits_give_the_same_ids(tmp_path: Path) -> None:
     texts = [*TEXTS, "usa <sep> y [CLS] 2026-11", "El ORDENADOR de Ana"]
-    options: dict[str, Any] = {"special": ["<sep>"], "piece": ["▁ordenador"], "cased": True, "split_digits": True}
+    options: dict[str, Any] = {
+        "special": ["<sep>"],
+        "piece": ["▁ordenador"],
+        "cased": True,
+        "split_digits": True,
+    }
     train(texts=texts, size=400, **options).save(tmp_path)
     assert of_version_1(tmp_path, texts)["plain"] == [Tokenizer.load(tmp_path).encode(text) for text in texts]
