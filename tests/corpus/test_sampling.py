@@ -267,9 +267,9 @@ def test_cleaning_candidates_gives_what_cleaning_everything_gives(tmp_path: Path
 
 
 @pytest.mark.parametrize("guess", [1, 2500, 6000, 10**9])
-@pytest.mark.parametrize("clean", [None, CleanOptions()])
+@pytest.mark.parametrize("clean", [False, CleanOptions()])
 def test_a_wrong_guess_of_the_rows_costs_a_pass_and_changes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, guess: int, clean: CleanOptions | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, guess: int, clean: CleanOptions | bool
 ) -> None:
     file = write(tmp_path / "es.tsv", faulty())
     draw([file], tmp_path / "right", 550, clean=clean)
