@@ -52,11 +52,11 @@ def tokens_table(figures: Mapping[str, Mapping[str, Any]]) -> str:
         ratios = [_interval(*its["version 2 over"][name]) for name in (FIRST, UNIGRAM)]
         lines.append(f"| {' | '.join([text, *numbers, *ratios])} |")
     unknown = sum(its["unknown"] for its in figures.values())
-    return "\n".join([*lines, "", f"`<unk>` in all: {unknown}; in brackets the 95 % interval over records"])
+    return "\n".join([*lines, "", f"`<unk>` in all: {unknown}; ± is the 95 % interval over records"])
 
 
 def _interval(value: float, low: float, high: float) -> str:
-    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+    return f"{value:.3f} ± {(high - low) / 2:.3f}"
 
 
 def difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> str:

@@ -4,7 +4,7 @@
 
 The folder and the text held out are those of `vocabularies.py`. Each line trains 5,000 ids from the counts of corpus,
 corpus-modern and the list of words, times their weights, and prints the tokens of each text against the first line's,
-with the 95 % interval over records in brackets.
+± the 95 % interval over records.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def main() -> None:
         tokens = tokens_with(weights, counts, held_out)
         first = first or tokens
         ratios = [ratio_of(tokens[text], first[text]) for text in held_out]
-        cells = [f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]" for one in ratios]
+        cells = [f"{one.value:.3f} ± {((one.high or 0) - (one.low or 0)) / 2:.3f}" for one in ratios]
         print(f"| {weights.replace(',', ', ')} | {' | '.join(cells)} |", flush=True)
 
 

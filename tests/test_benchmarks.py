@@ -43,10 +43,7 @@ def test_the_summary_of_five_vocabularies_takes_what_is_there(tmp_path: Path) ->
     )  # without its pair
     write(tmp_path, "version-1-2MB-seed2.json", run_of("version 1", 2, 9.0))  # of less text
     lines = printed(str(SUMMARY), str(tmp_path)).splitlines()
-    assert (
-        "| news | 1,234 | 100 | 101 | 102 | 103 | 104 | 0.950 [0.940, 0.960] | 0.950 [0.940, 0.960] |"
-        in lines
-    )
+    assert "| news | 1,234 | 100 | 101 | 102 | 103 | 104 | 0.950 ± 0.010 | 0.950 ± 0.010 |" in lines
     assert "| version 1 | 0, 1 | 2.600 (+0.150 ± 0.635) | 1,000 | 60 |" in lines  # 12.706 x 0.0707 / sqrt(2)
     assert "| version 2 | 0, 1 | 2.450 | 1,000 | 60 |" in lines
     assert "| sentencepiece BPE | 2 | 3.000 | 1,000 | 60 |" in lines

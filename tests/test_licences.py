@@ -19,8 +19,8 @@ OF_VOCABULARY = ("spiece.model", "spiece.vocab", "tokenizer.json")  # files that
 
 def covered() -> list[str]:
     """The files that the notice lists, folders by their files."""
-    notice = shipped("corpus/NOTICE.md").read_text(encoding="utf-8")
-    listed = re.findall(r"^\* (?:every file of )?`([^`]+)`", notice, re.MULTILINE)
+    notice = shipped("corpus/NOTICE.md").read_text(encoding="utf-8").split("## Sources")[0]
+    listed = re.findall(r"^\* [^`]*`([^`]+)`", notice, re.MULTILINE)
     return [
         str(file.relative_to(TOP))
         for path in listed
