@@ -36,6 +36,7 @@ ROWS = {"long": 300_000, "short": 150}  # bytes
 ROW_MEGABYTES = 200
 BOMB_BYTES = 10_000_000_000
 MEMBER = 100_000_000
+BLOCK = 100_000  # bytes: a longer row is made of whole sentences
 
 # verb -> its arguments; IN is the input, OUT what is written, N a size of a sample
 VERBS = {
@@ -85,6 +86,18 @@ def measured(command: list[str], **more: Any) -> Used:
     return Used(usage.ru_maxrss / 1024, time.perf_counter() - start, code, said.strip())
 
 
+def apart(function: Callable[..., Any], *arguments: Any) -> None:
+    """Call a function in a process of its own.
+
+    The peak of a command is at least that of the process that starts it.
+    """
+    process = os.fork()
+    if not process:
+        function(*arguments)
+        os._exit(0)
+    assert os.waitpid(process, 0)[1] == 0, arguments
+
+
 def arguments_of(verb: str, read: Path, output: Path, size: int = 1000) -> list[str]:
     """Return the command line of a verb, after what an earlier call wrote is gone."""
     for left in output.parent.glob(f"{output.name}*"):
@@ -101,26 +114,33 @@ def command_of(verb: str, read: Path, output: Path, size: int = 1000) -> list[st
 
 
 def rows_of(length: int, total: int) -> Iterator[str]:
-    """Yield rows of about `length` bytes, `total` in all: sentences that ship, and numbers."""
+    """Yield rows of about `length` bytes, `total` in all: the same words in the same order, whatever the length."""
     sentences = shipped("corpus/bench-es.txt").read_text(encoding="utf-8").split("\n")
-    draw, made = random.Random(length), 0
-    while made < total:
-        row = list[str]()
-        size = 0
-        while size < length:
-            words = f"{draw.choice(sentences)} {draw.randrange(10**6)}"
-            words = words.encode()[: length - size].decode(errors="ignore") or "."
-            row.append(words)
-            size += len(words.encode()) + 1
-        made += size
-        yield " ".join(row)
+    draw, size, row = random.Random(0), 0, list[str]()
+    for _ in range(total // 50):  # sentences are longer
+        words = f"{draw.choice(sentences)} {draw.randrange(10**6)}"
+        total -= len(words.encode()) + 1
+        for part in [words] if length > BLOCK else words.split(" "):
+            row.append(part)
+            size += len(part.encode()) + 1
+            if size >= length:
+                yield " ".join(row)
+                row, size = [], 0
+        if total <= 0:
+            break
+    yield " ".join(row) or "."
 
 
 def written(folder: Path, form: str, name: str, total: int) -> Path:
     """Return a file of rows, made unless it is there."""
     path = folder / f"{name}-{total // 10**6}.{form}"
-    if path.exists():
-        return path
+    if not path.exists():
+        apart(write_rows, path, form, name, total)
+    return path
+
+
+def write_rows(path: Path, form: str, name: str, total: int) -> None:
+    """Write a file of rows."""
     partial = path.with_suffix(".partial")
     rows = rows_of(ROWS[name], total)
     if form == "parquet":
@@ -139,7 +159,7 @@ def written(folder: Path, form: str, name: str, total: int) -> Path:
         with open(partial, "w", encoding="utf-8") as file:
             file.write("id,text\n" * (form == "csv"))
             file.writelines(lines[form](number, row) + "\n" for number, row in enumerate(rows))
-    return partial.rename(path)
+    partial.rename(path)
 
 
 def measure_rows(folder: Path, total: int, verbs: list[str], forms: list[str]) -> None:
@@ -162,18 +182,28 @@ def measure_rows(folder: Path, total: int, verbs: list[str], forms: list[str]) -
             print(f"{verb:20}{form:>8}{peaks[0]:9.0f}{peaks[1]:9.0f}{ratio:7.2f}   {seconds}", flush=True)
 
 
+def write_row(path: Path, kind: str) -> None:
+    """Write one row of 200 MB."""
+    total = ROW_MEGABYTES * 10**6
+    row = " ".join(rows_of(total, total)) if kind == "words" else "ñandú" * (total // 7)
+    path.write_text(row + "\n", encoding="utf-8")
+
+
 def measure_row(folder: Path, verbs: list[str]) -> None:
     """Print the peaks of one row of 200 MB: of words, and of one word."""
-    total = ROW_MEGABYTES * 10**6
-    for name, row in (("words", " ".join(rows_of(total, total))), ("word", "ñandú" * (total // 7))):
-        path = folder / f"one-{name}.txt"
-        path.write_text(row + "\n", encoding="utf-8")
+    for kind in ("words", "word"):
+        path = folder / f"one-{kind}.txt"
+        if not path.exists():
+            apart(write_row, path, kind)
         for verb in verbs:
-            used = measured([*SPANISH_TOK, *arguments_of(verb, path, folder / "out", 1)])
-            print(
-                f"{verb:20}{name:>8}{used.megabytes:9.0f}   {used.seconds:.0f} s  {used.status} {used.said[-300:]}",
-                flush=True,
-            )
+            used = measured(command_of(verb, path, folder / "out", 1))
+            told = f"{used.seconds:.0f} s  {used.status} {used.said[-300:]}"
+            print(f"{verb:20}{kind:>8}{used.megabytes:9.0f}   {told}", flush=True)
+
+
+def write_bomb(path: Path, byte: bytes, compress: Callable[[bytes], bytes]) -> None:
+    """Write a bomb: files may have many members."""
+    path.write_bytes(compress(byte * MEMBER) * (BOMB_BYTES // MEMBER))
 
 
 def measure_bombs(folder: Path, verbs: list[str], only: list[str], kinds: list[str]) -> None:
@@ -185,8 +215,7 @@ def measure_bombs(folder: Path, verbs: list[str], only: list[str], kinds: list[s
                 continue
             path = folder / f"bomb-{name}"
             if not path.exists():
-                member = compress(byte * MEMBER)  # files may have many
-                path.write_bytes(member * (BOMB_BYTES // MEMBER))
+                apart(write_bomb, path, byte, compress)
             for verb in verbs:
                 for form in kinds:
                     if verb in LINES and form != "text":

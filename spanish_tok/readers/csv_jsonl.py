@@ -25,6 +25,7 @@ from spanish_tok.readers.options import FileReport, Location, ReadOptions, inval
 from spanish_tok.readers.streams import open_text
 from spanish_tok.readers.validation import batch_of
 
+BATCH_BYTES = 2 << 20  # of texts: as strings of Python, and once more as a column
 LONGEST_FIELD = 2**31 - 1  # characters; the csv module's own limit is 131,072
 BLANKS = 1 << 16  # bytes in which the first character of JSON is looked for
 
@@ -204,7 +205,7 @@ def _batches(
                 raise malformed_row(path, report.rows + read, record.fault)
             else:
                 report.rejected += 1
-            if read == BATCH_ROWS or size >= options.block_bytes:
+            if read == BATCH_ROWS or size >= min(options.block_bytes, BATCH_BYTES):
                 ended = False
                 break
         report.rows += read

@@ -36,7 +36,7 @@ METADATA_KEY = b"spanish-tok"
 RECORD_BYTES = 16  # that a record counts beside its text, so that empty records fill a shard too
 ROW_GROUP = 1 << 16
 LONG_RECORD = 32 << 20  # bytes of text, from which on a shard is written in the way that takes least memory
-MOST_IDS = 60_000_000  # of a record: Arrow takes 16 bytes an id while it writes one row of Parquet
+MOST_IDS = 65_000_000  # of a record: Arrow takes 16 bytes an id while it writes one row of Parquet
 TEXTS = pa.schema([pa.field("id", pa.string()), pa.field("text", pa.large_string(), nullable=False)])
 
 
