@@ -100,16 +100,16 @@ class Jobs:
 
     def call(self, job: str, output: Path) -> list[str]:
         """Return the program that does a job."""
-        text = str(self.folder / "text.txt")
+        text, one = str(self.folder / "text.txt"), ["--threads", "1"]  # several wait for each other, busily
         calls = {
             "sample": ["sample", text, "--size", "60000", "--at-most"],
             "shard": ["shard", text, "--shard-bytes", "300000"],
             "count": ["count", text],
             "train": ["train", text, "--set", "seeds=50000"],
-            "pretrain": ["pretrain", str(self.folder / "tokens"), "--set", f"model={self.folder / 'small'}",
+            "pretrain": ["pretrain", str(self.folder / "tokens"), *one, "--set", f"model={self.folder / 'small'}",
                          "--set", "batch_size=2", "--set", "input_length=64", "--set", "steps=60", "--set", "warmup=5",
                          "--set", "save_every=7", "--set", "validate_every=20"],
-            "finetune": ["finetune", str(self.folder / "records.jsonl"), "--model", str(self.folder / "model"),
+            "finetune": ["finetune", str(self.folder / "records.jsonl"), *one, "--model", str(self.folder / "model"),
                          "--task", "summarization", "--epochs", "2", "--input-tokens", "32", "--target-tokens", "8",
                          "--batch-size", "8", "--set", "save_every=4"],
         }  # fmt: skip
