@@ -46,7 +46,7 @@ def trained(start: Path, options: Any, training: list[str], held_out: list[str])
     """Return (step, bits per byte) before training and at each checkpoint."""
     output = start.parent / f"{start.name}-run"
     st.pretrain(
-        texts=training, output=output, tokenizer=start, start=str(start), steps=options.steps, batch_size=16,
+        texts=training, output=output, tokenizer=start, start=str(start), steps=options.steps, batch_size=8,
         input_length=256, held_out=0.0, warmup=options.steps // 10, learning_rate=options.learning_rate,
         save_every=options.every, keep=options.steps,
     )  # fmt: skip
@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=8000)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--every", type=int, default=50)
-    parser.add_argument("--learning-rate", type=float, default=0.02)
+    parser.add_argument("--learning-rate", type=float, default=0.005)
     parser.add_argument("--text", nargs="+", required=True)
     parser.add_argument("--megabytes", type=int, default=20)
     parser.add_argument("--output", type=Path, help="draw OUTPUT.png and OUTPUT.svg")

@@ -7,6 +7,7 @@ fingerprint and the SHA-256 of the files; a folder that transformers wrote has n
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,7 @@ WEIGHTS = "model.safetensors"
 WEIGHTS_INT8 = "model-int8.safetensors"  # under another name, because no other library reads the scales
 MANIFEST = "model.json"
 RESTORER = "restorer.json"  # of a folder that restores accents: an encoder alone, which is no T5
+HUB = re.compile(r"[\w-]+/[\w.-]+")  # the name of a model of the Hub, which may be a path, too
 FORMAT = 1
 SHAPE = {"format": object, "vocabulary": str, "files": {str: str}, "notes?": dict}  # of model.json
 
@@ -180,7 +182,8 @@ def check_model_folder(folder: Path) -> None:
 
     It names the checkpoint of a training, and a preset of KerasHub."""
     if not folder.is_dir():
-        raise SpanishTokError(f"{folder} is not a folder", "Give the folder of a model.")
+        hub = f" Of the Hub: hf download {folder} --local-dir FOLDER." if HUB.fullmatch(str(folder)) else ""
+        raise SpanishTokError(f"{folder} is not a folder", f"Give the folder of a model.{hub}")
     if not (folder / CONFIG).exists() and (saved := sorted(folder.glob("checkpoint-*"))):
         raise SpanishTokError(f"{folder} is the folder of a training, not of a model", f"Give {saved[-1]}.")
     refuse_keras(folder)

@@ -15,7 +15,13 @@ from spanish_tok.t5.foreign.kinds import KINDS, check_kind
 from spanish_tok.t5.presets import PRESETS
 from spanish_tok.vocab.foreign import refuse_keras
 
-FEED_FORWARDS = ("relu", "gated-gelu", "gated-silu")
+# feed_forward_proj -> names of its activation; transformers writes one of them as dense_act_fn, which it obeys
+ACTIVATIONS = {
+    "relu": ("relu",),
+    "gated-gelu": ("gelu_new", "gelu_pytorch_tanh"),
+    "gated-silu": ("silu", "swish"),
+}
+FEED_FORWARDS = tuple(ACTIVATIONS)
 # what transformers and CTranslate2 want to read beside our fields
 FIXED = {
     "architectures": ["T5ForConditionalGeneration"],
@@ -193,6 +199,8 @@ class T5Config:
         if missing:
             raise SpanishTokError(f"The configuration lacks {', '.join(missing)}", "Give a T5's config.json.")
         entries.setdefault("num_decoder_layers", entries["num_layers"])
+        form = entries.setdefault("feed_forward_proj", "relu" if kind == "t5" else "gated-gelu")
+        _check_activation(form, values.get("dense_act_fn"))
         scaled = _scales(kind, values)
         tied = entries.setdefault("tie_word_embeddings", kind != "mt5") and (scaled or kind != "t5")
         left_out = {*own, "scale_decoder_outputs", *FIXED, "dtype", "torch_dtype"}
@@ -232,6 +240,19 @@ class T5Config:
     def spanish_tiny(cls, **options: Any) -> "T5Config":
         """T5-Spanish-Efficient-TINY: 7,176,896 parameters with 5,000 ids."""
         return cls.preset("spanish-tiny", **options)
+
+
+def _check_activation(form: Any, stated: Any) -> None:
+    """Raise SpanishTokError for another activation than the feed-forward has here.
+
+    transformers obeys dense_act_fn, whatever feed_forward_proj says.
+    """
+    known = ACTIVATIONS.get(str(form), ())
+    if stated is not None and known and stated not in known:
+        raise SpanishTokError(
+            f"dense_act_fn is {stated!r}, and feed_forward_proj {form!r}",
+            f"Only {known[0]} is computed for it.",
+        )
 
 
 def _scales(kind: str, values: Mapping[str, Any]) -> bool:

@@ -3,9 +3,10 @@
 Its ids here, in its own libraries, and in transformers.
 
 Other libraries differ where a text has characters that the vocabulary lacks (transformers 5 leaves byte pieces out),
-so they are compared on texts without.
+where it spells a special token out, and around tokens that somebody added, so they are compared on texts without.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,8 +23,10 @@ def foreign_checks(tokenizer: Tokenizer, folder: Path, texts: Sequence[str]) -> 
     """
     vocabulary = tokenizer.vocabulary
     assert vocabulary.foreign
-    odd = {vocabulary.unknown, *vocabulary.foreign.byte_of}
-    encoded = {text: tokenizer.encode(text) for text in texts}
+    odd = {vocabulary.unknown, *vocabulary.foreign.byte_of, *vocabulary.foreign.matched}
+    names = (vocabulary.pieces[number].removeprefix("▁") for number in sorted(vocabulary.special_ids))
+    special = re.compile("|".join(map(re.escape, filter(None, names))))
+    encoded = {text: tokenizer.encode(text) for text in texts if not special.search(text)}
     plain = [text for text, ids in encoded.items() if not odd.intersection(ids)]
     sentinels = [(k, vocabulary.sentinel_id(k)) for k in range(vocabulary.sentinels)]
     checks = [

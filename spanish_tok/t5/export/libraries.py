@@ -5,14 +5,18 @@ transformers' folder, CTranslate2's, ONNX graphs, llama.cpp's GGUF, KerasHub's p
 
 import os
 import shutil
+import tempfile
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import shipped, write_json
 from spanish_tok.files.outputs import check_folder, whole_folder
 from spanish_tok.readers.options import Location
 from spanish_tok.t5.checkpoint import CONFIG, GENERATION, Checkpoint, generation_config
+from spanish_tok.t5.foreign.names import HEAD, SHARED
 from spanish_tok.t5.safetensors import Precision
 
 FORMS = ("transformers", "ctranslate2", "onnx", "gguf", "keras", "int8")
@@ -64,7 +68,7 @@ def export(
     elif form == "transformers":
         to_transformers(checkpoint, output, precision or "float32", force=force)
     else:
-        to_ctranslate2(checkpoint, folder, output, precision or "float32")
+        to_ctranslate2(checkpoint, output, precision or "float32")
     return output
 
 
@@ -79,36 +83,54 @@ def to_transformers(checkpoint: Checkpoint, output: Path, precision: str, *, for
     checkpoint.save(output, precisions[precision], force=force)
 
 
-def to_ctranslate2(checkpoint: Checkpoint, folder: Path, output: Path, precision: str) -> None:
+def to_ctranslate2(checkpoint: Checkpoint, output: Path, precision: str) -> None:
     """Write CTranslate2's model.bin by its own converter.
 
-    It reads the folder through transformers.
+    It reads a folder through transformers: a copy without the rows that have no id, which it would name twice. Whether
+    outputs are scaled it takes from an entry that transformers 5 changes, so that is set here.
     """
     _need("export", "ctranslate2", "transformers")
     from ctranslate2.converters import TransformersConverter
-    from ctranslate2.specs.model_spec import ACCEPTED_MODEL_TYPES
+    from ctranslate2.specs.model_spec import ACCEPTED_MODEL_TYPES, OPTIONAL
 
     if precision not in ACCEPTED_MODEL_TYPES:
         raise SpanishTokError(
             f"CTranslate2 has no precision {precision!r}", f"Give one of {', '.join(ACCEPTED_MODEL_TYPES)}."
         )
     c = checkpoint.config
-    if not (c.tie_word_embeddings and c.scaled):
-        raise SpanishTokError(
-            "CTranslate2's converter ties and scales every T5's output layer", "Export a tied model."
-        )
-    if c.biased_everywhere or c.feed_forward_proj == "gated-silu":
-        raise SpanishTokError(
-            f"CTranslate2's converter knows no {'umT5' if c.biased_everywhere else c.feed_forward_proj}",
-            "Decode it here, on the CPU backend.",
-        )
-    converter = TransformersConverter(os.fspath(folder), low_cpu_mem_usage=True)
-    try:
-        converter.convert(os.fspath(output), quantization=precision)
-        checkpoint.vocabulary.write_into(output)
-    except BaseException:
-        shutil.rmtree(output, ignore_errors=True)
-        raise
+
+    class Converter(TransformersConverter):  # type: ignore[misc]
+        """The converter, which is told whether outputs are scaled."""
+
+        def _load(self) -> Any:
+            spec = super()._load()
+            spec.decoder.scale_outputs = c.d_model**-0.5 if c.scaled else OPTIONAL
+            return spec
+
+    with tempfile.TemporaryDirectory() as copy:
+        without_spare_rows(checkpoint).write_into(copy)
+        try:
+            Converter(copy, low_cpu_mem_usage=True).convert(os.fspath(output), quantization=precision)
+            checkpoint.vocabulary.write_into(output)
+        except ValueError as error:  # of an earlier version that knows no umT5
+            shutil.rmtree(output, ignore_errors=True)
+            raise SpanishTokError(
+                f"CTranslate2's converter refuses the model ({error})", "pip install -U ctranslate2"
+            ) from None
+        except BaseException:
+            shutil.rmtree(output, ignore_errors=True)
+            raise
+
+
+def without_spare_rows(checkpoint: Checkpoint) -> Checkpoint:
+    """Return a model without the rows of embedding and output layer that have no id."""
+    ids = len(checkpoint.vocabulary)
+    cut = {name: checkpoint.tensors[name][:ids] for name in (SHARED, HEAD) if name in checkpoint.tensors}
+    return replace(
+        checkpoint,
+        config=replace(checkpoint.config, vocab_size=ids),
+        tensors={**checkpoint.tensors, **cut},
+    )
 
 
 def to_onnx(checkpoint: Checkpoint, output: Path, precision: str) -> None:

@@ -93,8 +93,15 @@ def transplant(
             bar.note("vectors")
             ordinary = [n for n in kept if n not in new.special_ids]
             found = mixtures(read_vectors(vectors, new.pieces), missing, ordinary)
+            if missing and not found:
+                raise SpanishTokError(
+                    f"{vectors} has no vector of a new piece, or of none that both vocabularies have",
+                    "Train vectors on text that the new vocabulary cut.",
+                )
             mixed = {n: (np.array([kept[int(one)] for one in shared]), w) for n, (shared, w) in found.items()}
-        averaged = {n: recipe for n in missing if n not in mixed and (recipe := _mean_of(new.pieces[n], old))}
+        averaged = {
+            n: recipe for n in missing if n not in mixed and (recipe := _mean_of(text_of(new, n), old))
+        }
         recipes |= mixed | averaged
         bar.note("writing")
         with whole_folder(output) as partial:
@@ -107,14 +114,26 @@ def transplant(
 
 
 def kept_rows(old: Vocabulary, new: Vocabulary) -> dict[int, int]:
-    """Return, for each new id whose piece or role the old vocabulary has, the old id."""
+    """Return, for each new id whose piece or role the old vocabulary has, the old id.
+
+    A special of the same name is the same one; text and specials never stand for one another.
+    """
     roles = {new.pad: old.pad, new.eos: old.eos, new.unknown: old.unknown}
     roles |= {new.sentinel_id(k): old.sentinel_id(k) for k in range(min(new.sentinels, old.sentinels))}
-    ids = {piece: n for n, piece in enumerate(old.pieces) if n not in old.special_ids}
+    ids = {(piece, n in old.special_ids): n for n, piece in enumerate(old.pieces)}
     pieces = {
-        n: ids[piece] for n, piece in enumerate(new.pieces) if piece in ids and n not in new.special_ids
+        n: ids[key] for n, piece in enumerate(new.pieces) if (key := (piece, n in new.special_ids)) in ids
     }
     return pieces | roles
+
+
+def text_of(vocabulary: Vocabulary, number: int) -> str:
+    """Return the piece whose rows an id begins with.
+
+    It is the id's own, or for an ASCII byte its character; "" for any other byte.
+    """
+    byte = vocabulary.foreign.byte_of.get(number) if vocabulary.foreign else None
+    return vocabulary.pieces[number] if byte is None else chr(byte) if 32 < byte < 127 else ""
 
 
 def _mean_of(piece: str, old: Tokenizer) -> Recipe | None:

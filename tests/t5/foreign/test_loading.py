@@ -274,6 +274,16 @@ def test_configs_of_every_age() -> None:
     assert config.to_dict()["task_specific_params"] == {"summarization": {"prefix": "summarize: "}}
 
 
+def test_missing_entries_are_those_of_the_kind() -> None:
+    import transformers
+
+    sizes = {"vocab_size": 100, "d_model": 8, "d_kv": 4, "d_ff": 8, "num_layers": 1, "num_heads": 2}
+    for kind, form in (("t5", "relu"), ("mt5", "gated-gelu"), ("umt5", "gated-gelu")):
+        config = T5Config.from_dict({**sizes, "model_type": kind})
+        assert config.feed_forward_proj == form
+        assert getattr(transformers, f"{kind.upper()}Config")(**sizes).feed_forward_proj == form
+
+
 def _config(**values: Any) -> Callable[[Path], None]:
     def spoil(folder: Path) -> None:
         config = json.loads((folder / "config.json").read_text())
@@ -337,6 +347,10 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "no tokenizer": (_no_tokenizer, "holds no vocabulary"),
     "activation": (_config(feed_forward_proj="gated-relu"), "feed_forward_proj is 'gated-relu'"),
+    "another activation": (
+        _config(dense_act_fn="gelu"),
+        "dense_act_fn is 'gelu', and feed_forward_proj 'relu'",
+    ),
     "eos": (_config(eos_token_id="fin"), "eos_token_id is 'fin'"),
 }
 

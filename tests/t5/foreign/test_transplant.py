@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import spanish_tok as st
 from spanish_tok.t5.checkpoint import Checkpoint
 from spanish_tok.t5.foreign.focus import read_vectors, sparsemax
+from spanish_tok.text.table import spanish_table
 
 torch = pytest.importorskip("torch")
 
@@ -102,6 +104,44 @@ def test_focus_mixes_the_rows_of_nearby_pieces(folder_of: Folders, tmp_path: Pat
     ids = old.encode_continued("ciones")
     mean = theirs.tensors["shared.weight"][ids].mean(axis=0)
     assert np.allclose(ours.tensors["shared.weight"][new.vocabulary.pieces.index("ciones")], mean, atol=1e-6)
+
+
+def test_bytes_begin_as_their_characters_and_specials_go_by_name(folder_of: Folders, tmp_path: Path) -> None:
+    st.transplant(folder_of("t5"), tmp_path / "bytes", vocab=folder_of("mt5"))
+    before, after = Checkpoint.load(folder_of("t5")), Checkpoint.load(tmp_path / "bytes")
+    old, new = st.Tokenizer(before.vocabulary), st.Tokenizer(after.vocabulary)
+    theirs, ours = before.tensors["shared.weight"], after.tensors["shared.weight"]
+    row = ours[new.vocabulary.pieces.index("<0x61>")]
+    assert np.allclose(row, theirs[old.encode_continued("a")].mean(axis=0), atol=1e-6)
+    assert np.array_equal(
+        ours[new.vocabulary.pieces.index("<0xF0>")], ours[new.vocabulary.pieces.index("<0xF1>")]
+    )
+    shipped = st.Vocabulary.load()
+    scores = dict(zip(shipped.pieces[3:4900], shipped.scores[3:4900], strict=True))
+    several, one = (
+        st.Vocabulary.build(scores, sentinels=10, table=spanish_table(), specials=specials)
+        for specials in (["<es>", "<en>"], ["<en>"])
+    )
+    sizes: dict[str, Any] = {
+        "d_model": 8,
+        "d_kv": 4,
+        "d_ff": 8,
+        "num_heads": 2,
+        "num_layers": 1,
+        "num_decoder_layers": 1,
+    }
+    st.T5(st.T5Config(vocab_size=len(several), **sizes)).save(tmp_path / "model", several)
+    one.save(tmp_path / "other")
+    st.transplant(tmp_path / "model", tmp_path / "out", vocab=tmp_path / "other")
+    theirs, ours = (Checkpoint.load(tmp_path / name).tensors["shared.weight"] for name in ("model", "out"))
+    assert np.array_equal(ours[one.pieces.index("<en>")], theirs[several.pieces.index("<en>")])
+
+
+def test_vectors_that_help_no_piece_are_refused(folder_of: Folders, tmp_path: Path) -> None:
+    (tmp_path / "v.txt").write_text("nadie 1 2\n", encoding="utf-8")
+    with pytest.raises(st.SpanishTokError, match=r"v\.txt has no vector of a new piece"):
+        st.transplant(folder_of("t5"), tmp_path / "out", vectors=tmp_path / "v.txt")
+    assert not (tmp_path / "out").exists()
 
 
 def test_damaged_vectors_are_named(tmp_path: Path) -> None:
