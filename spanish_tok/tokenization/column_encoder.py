@@ -187,7 +187,9 @@ def new_table() -> NDArray[np.uint64]:
 
     It belongs to this process alone: one that is forked from it has a copy.
     """
-    private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+    private: dict[str, Any] = {}
+    if hasattr(mmap, "MAP_PRIVATE"):
+        private["flags"] = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
     memory = mmap.mmap(-1, KNOWN_SETS * LINE, **private)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         with suppress(OSError):
