@@ -13,14 +13,14 @@ First the tokens of held-out text. Then a T5-tiny for each vocabulary and seed, 
 text (half of each corpus), by `pretrain` with its shipped recipe; its figure is bits per byte of the same masked words.
 DIR takes vocabularies and checkpoints, `--results` the figures: a file for the tokens, and one for each vocabulary and
 seed. Run again after an interruption, it goes on; the second command prints the tables of what is there. `--only NAME`
-leaves the other vocabularies out. `--text MB` trains sentencepiece and tokenizers on an even sample of so much, and
-`--limit RECORDS` reads no more of each corpus.
+leaves the other vocabularies out, `--set` changes the recipe, `--text MB` trains sentencepiece and tokenizers on an
+even sample of so much, and `--limit RECORDS` reads no more of each corpus.
 """
 
 import argparse
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,15 @@ def measure_tokens(paths: Mapping[str, Path], held_out: Texts) -> dict[str, Any]
     return figures
 
 
-def measure_model(name: str, path: Path, texts: pa.Array, held_out: Texts, seed: int, folder: Path) -> Any:
+def measure_model(
+    name: str,
+    path: Path,
+    texts: pa.Array,
+    held_out: Texts,
+    seed: int,
+    changes: Sequence[str],
+    folder: Path,
+) -> Any:
     """Return bits per byte of each held-out text, after one pass of T5-tiny over `texts`.
 
     The folder takes the checkpoints. Every vocabulary has its specials and sentinels where the shipped one has them,
@@ -82,7 +90,7 @@ def measure_model(name: str, path: Path, texts: pa.Array, held_out: Texts, seed:
     lists = coder.adapter.encode_column(texts)
     ids = lists.flatten().to_numpy().astype(np.uint16)
     offsets = np.concatenate([[0], np.cumsum(pc.list_value_length(lists).to_numpy())]).astype(np.int64)
-    options = options_of(ids, offsets, seed)
+    options = options_of(ids, offsets, seed).with_strings(changes)
     begun = time.perf_counter()
     done = pretrain(TokenArrays(ids, offsets), folder, tokenizer=Tokenizer.load(), threads=1, options=options)
     seconds = time.perf_counter() - begun
@@ -143,6 +151,7 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME")
+    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="of the recipe")
     parser.add_argument("--text", type=float, default=0, help="MB for sentencepiece and tokenizers; 0: all")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of sentencepiece")
     parser.add_argument("--limit", type=int, default=0, help="records of each corpus that are read; 0: all")
@@ -160,7 +169,7 @@ def main() -> None:
     for seed, name in [] if arguments.tokens_only else runs:
         file = file_of(name, arguments.megabytes, seed)
         folder = arguments.output / file.removesuffix(".json")
-        make = partial(measure_model, name, paths[name], texts, held_out, seed, folder)
+        make = partial(measure_model, name, paths[name], texts, held_out, seed, arguments.set, folder)
         kept(arguments.results / file, make)
     print(summary(arguments.results, arguments.megabytes))
 
