@@ -1,12 +1,18 @@
 """The model against its peers, in one run.
 
-Greedy decoding of 128 tokens, and a training step.
+Greedy decoding of 128 tokens, a training step, and a step of pretraining, compiled.
 
     python benchmarks/t5.py --model DIR [--texts FILE.parquet ...] [--threads 1]
+    python benchmarks/t5.py --pretraining [--device cuda] [--threads 2]
 
 DIR is a model folder; without --texts random ids are read. Seconds are of the processor, all threads together, the
 best of several runs, contenders taking turns; all write exactly 128 tokens, so that lengths are equal. With --texts
 the greedy ids of all are compared on 200 real inputs, which may end by themselves.
+
+--pretraining times whole steps of the default recipe's model without dropout, in bfloat16 where that is native: batches
+made by threads, loss, gradients, clipping, AdamW; seconds of the clock. On a CPU 32 sequences of 256 ids, the aim is
+1.3 times the eager step and 1.25 times transformers'; on a graphics card 256 of them, 3 million tokens a second and 5
+times transformers'.
 """
 
 import argparse
@@ -25,9 +31,15 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from machine import describe
 
-from spanish_tok import GenerateOptions, Generator, T5Config
+from spanish_tok import GenerateOptions, Generator, PretrainOptions, SpanCorruption, T5Config
+from spanish_tok.parallel.threads import Ahead, thread_pool
 from spanish_tok.t5.export.libraries import export
 from spanish_tok.t5.model import T5
+from spanish_tok.training.compiled_step import BatchShape, CompiledStep
+from spanish_tok.training.losses import loss_of as loss_of_batch
+from spanish_tok.training.optimizers import autocast, optimizer_for
+from spanish_tok.training.packing import PackedBatches
+from spanish_tok.training.span_corruption import Batch
 
 Rows = list[list[int]]
 NEW = 128
@@ -175,15 +187,95 @@ def bench_training(runs: int) -> None:
             )
 
 
+def batches_of(rows: int, steps: int) -> PackedBatches:
+    """Batches of random ids in records like those of a corpus, 60 ids each, packed and masked by the default recipe."""
+    recipe = PretrainOptions()
+    tokens = rows * recipe.input_length * steps * 2
+    ids = np.random.default_rng(0).integers(3, 4900, tokens).astype(np.uint16)
+    offsets = np.append(np.arange(0, tokens, 60), tokens)
+    corruption = SpanCorruption(4999, rate=recipe.masking_rate, mean_span=recipe.mean_span)
+    records = np.arange(offsets.size - 1)
+    return PackedBatches(ids, offsets, records, corruption, recipe.input_length, rows)
+
+
+def bench_pretraining(device: str, runs: int) -> None:
+    """Time steps of pretraining: compiled, eager, and transformers'."""
+    import transformers
+
+    rows, steps = (256, 20) if device.startswith("cuda") else (32, 2)
+    batches = batches_of(rows, 40 * (runs + 1))
+    config = T5Config.spanish_tiny(dropout_rate=0.0)
+    within = autocast("auto", device)
+    compiled = CompiledStep(T5(config).to(device).train(), BatchShape.of(batches), within)
+    eager = T5(config).to(device).train()
+    theirs = transformers.T5ForConditionalGeneration(transformers.T5Config(**config.to_dict()))
+    theirs = theirs.to(device).train()
+
+    def differentiated(loss: Callable[[Batch], Any]) -> Callable[[Batch], None]:
+        def differentiate(batch: Batch) -> None:
+            with within():
+                found = loss(batch)
+            found.backward()
+
+        return differentiate
+
+    def loss_of_theirs(batch: Batch) -> Any:
+        ids, labels = (torch.from_numpy(array).to(device) for array in (batch.inputs, batch.labels))
+        return theirs(input_ids=ids, attention_mask=(ids != 0).long(), labels=labels).loss
+
+    models: dict[str, tuple[Any, Callable[[Batch], Any]]] = {
+        "spanish-tok, compiled": (compiled.model, compiled.differentiate),
+        "spanish-tok, eager": (eager, differentiated(partial(loss_of_batch, eager))),
+        PEER: (theirs, differentiated(loss_of_theirs)),
+    }
+    optimizers = {name: optimizer_for(PretrainOptions(), model) for name, (model, _) in models.items()}
+    best = dict.fromkeys(models, float("inf"))
+    tokens = 0
+    for run in range(runs + 1):
+        for name, (model, differentiate) in models.items():
+            begun, tokens = time.perf_counter(), 0
+            with thread_pool(4) as pool:
+                batch_of = Ahead(batches.batch, pool, end=batches.batches_per_epoch, most=8)
+                for step in range(run * steps, (run + 1) * steps):
+                    batch = batch_of(step)
+                    tokens += int((batch.inputs != 0).sum() + (batch.targets != 0).sum())
+                    model.zero_grad()
+                    differentiate(batch)
+                    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0).item()
+                    optimizers[name].step()
+                if device.startswith("cuda"):
+                    torch.cuda.synchronize()
+            if run:
+                best[name] = min(best[name], time.perf_counter() - begun)
+            elif name.endswith("compiled"):
+                print(
+                    f"compiling took {time.perf_counter() - begun:.0f} s; fault: {compiled.fault}", flush=True
+                )
+    for name, took in best.items():
+        print(
+            f"pretrain, {rows} x 256 {name:<22}{tokens / took:>11,.0f} tokens/s {best[PEER] / took:>7.2f} x "
+            f"{best['spanish-tok, eager'] / took:>7.2f} x eager",
+            flush=True,
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("--model", required=True, type=Path)
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--pretraining", action="store_true")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--texts", nargs="*", default=[])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--runs", type=int, default=3)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     print(describe("spanish-tok", "torch", "transformers", "ctranslate2"), f"{arguments.threads} thread(s)")
+    if arguments.pretraining:
+        torch.set_flush_denormal(True)
+        bench_pretraining(arguments.device, arguments.runs)
+        return
+    if not arguments.model:
+        parser.error("give --model DIR, or --pretraining")
     with tempfile.TemporaryDirectory() as work:
         decode = decoders(arguments.model, Path(work), arguments.threads)
         rows = inputs(arguments.texts, Generator.load(arguments.model).tokenizer, 200)

@@ -22,32 +22,39 @@ from spanish_tok.cli.options import (
 )
 
 
-def _show_recipe(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+def _show_recipe(context: click.Context, _: click.Parameter, wanted: str | None) -> None:
     if wanted:
-        click.echo(st.shipped_recipe(), nl=False)
+        click.echo(st.shipped_recipe(wanted), nl=False)
         context.exit()
 
 
 @click.command()
 @click.argument("shards", type=FOLDER)
 @click.option("--output", required=True, type=FOLDER, help="Folder to write, or to resume in.")
-@click.option("--recipe", type=FOLDER, help="TOML file; default: the shipped one.")
+@click.option(
+    "--recipe",
+    default="default",
+    show_default=True,
+    help="default, gpu (for a graphics card), or a TOML file.",
+)
 @set_option("PretrainOptions")
 @vocab_option
 @threads_option
 @click.option("--device", default="cpu", show_default=True, help="cpu, or cuda for one GPU.")
 @click.option(
     "--show-recipe",
-    is_flag=True,
+    is_flag=False,
+    flag_value="default",
+    metavar="[default|gpu]",
     is_eager=True,
     expose_value=False,
     callback=_show_recipe,
-    help="Print the shipped recipe, which explains every entry.",
+    help="Print a shipped recipe; the default one explains every entry.",
 )
 def pretrain(
     shards: Path,
     output: Path,
-    recipe: Path | None,
+    recipe: str,
     assignments: tuple[str, ...],
     vocab: Path | None,
     **resources: Any,
@@ -57,7 +64,7 @@ def pretrain(
     Writes checkpoints, a log (log.csv) and the loss curve (loss.png, loss.svg). If it is interrupted, run it again: it
     resumes from the newest checkpoint, and its losses are those of a run that was not interrupted.
     """
-    options = st.PretrainOptions.load(recipe) if recipe else st.PretrainOptions()
+    options = st.PretrainOptions.load(recipe)
     result = st.pretrain(
         shards, output, tokenizer=vocab, options=options.with_strings(assignments), progress=True, **resources
     )  # fmt: skip

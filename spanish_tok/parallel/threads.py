@@ -55,6 +55,30 @@ def thread_pool(workers: int) -> Iterator[ThreadPoolExecutor]:
             raise
 
 
+class Ahead(Generic[Result]):
+    """A function of whole numbers below `end`, computed by threads before it is asked for the next ones.
+
+    What it raises is raised where that number is asked for. Numbers are to be asked for in rising order.
+
+    >>> with thread_pool(2) as pool:
+    ...     squares = Ahead(lambda number: number**2, pool, end=4, most=2)
+    ...     [squares(number) for number in range(4)]
+    [0, 1, 4, 9]
+    """
+
+    def __init__(
+        self, function: Callable[[int], Result], pool: ThreadPoolExecutor, *, end: int, most: int
+    ) -> None:
+        self._function, self._pool, self._end, self._most = function, pool, end, most
+        self._waiting: dict[int, Future[Result]] = {}
+
+    def __call__(self, number: int) -> Result:
+        wanted = range(number, max(min(number + self._most + 1, self._end), number + 1))
+        waiting = {n: future for n, future in self._waiting.items() if n in wanted}
+        self._waiting = {n: waiting.get(n) or self._pool.submit(self._function, n) for n in wanted}
+        return self._waiting.pop(number).result()
+
+
 class Shared(Generic[Item]):
     """An iterator for several threads, each item to one of them.
 

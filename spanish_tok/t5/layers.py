@@ -51,7 +51,7 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not self.rate:
             return x
-        if x.device.type != "cpu" or x.dtype != torch.float32:
+        if x.device.type != "cpu" or x.dtype != torch.float32 or torch.compiler.is_compiling():
             return F.dropout(x, self.rate)
         dropped: Tensor = _Drop.apply(x, self.rate)  # type: ignore[no-untyped-call]
         return dropped
@@ -101,8 +101,10 @@ class Attention(nn.Module):
         """
         source = x if source is None else source
         q, k, v = (self._heads(matrix(y)) for matrix, y in ((self.q, x), (self.k, source), (self.v, source)))
-        if self.training and self.config.dropout_rate:
-            scores = q @ k.transpose(2, 3)
+        if self.training and (self.config.dropout_rate or torch.compiler.is_compiling()):
+            scores = q @ k.transpose(
+                2, 3
+            )  # a compiler fuses these; with a bias that learns torch's own does not
             mixed = self.dropout((scores if bias is None else scores + bias).softmax(-1)) @ v
         else:
             mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=1.0)
@@ -115,19 +117,22 @@ class Attention(nn.Module):
 
     def position_bias(self, queries: int, keys: int, bidirectional: bool) -> Tensor:
         """Return the bias by relative position, (1, heads, queries, keys)."""
-        config = self.config
-        bucket_of_distance = buckets(
-            queries,
-            keys,
-            bidirectional,
-            config.relative_attention_num_buckets,
-            config.relative_attention_max_distance,
-        )
-        weight = self.relative_attention_bias.weight
-        device = weight.device
-        pairs = torch.arange(keys, device=device) - torch.arange(queries, device=device)[:, None]
-        bucket = torch.tensor(bucket_of_distance, device=device)[pairs + queries - 1]
-        return F.embedding(bucket, weight).permute(2, 0, 1)[None]
+        config, weight = self.config, self.relative_attention_bias.weight
+        shape = config.relative_attention_num_buckets, config.relative_attention_max_distance
+        numbers = bucket_numbers(queries, keys, bidirectional, *shape, weight.device)
+        return F.embedding(numbers, weight).permute(2, 0, 1)[None]
+
+
+def bucket_numbers(
+    queries: int, keys: int, bidirectional: bool, count: int, furthest: int, device: torch.device
+) -> Tensor:
+    """Return the bucket of each query and key, int64 (queries, keys).
+
+    A compiled step holds them as a constant, see training/compiled_step.py.
+    """
+    numbers = torch.tensor(buckets(queries, keys, bidirectional, count, furthest), device=device)
+    pairs = torch.arange(keys, device=device) - torch.arange(queries, device=device)[:, None]
+    return numbers[pairs + queries - 1]
 
 
 class FeedForward(nn.Module):

@@ -35,6 +35,17 @@ from spanish_tok.training.state import (
 ADVICE = "Try a lower learning rate or a longer warm-up."
 
 
+class DivergedError(SpanishTokError):
+    """A training whose loss is no number, or far above what it was.
+
+    `step` is the first step, from 1, whose batch is not to be taken again.
+    """
+
+    def __init__(self, step: int, problem: str) -> None:
+        super().__init__(problem, ADVICE)
+        self.step = step
+
+
 class StepFigures(Protocol):
     """What the log holds of every step.
 
@@ -149,11 +160,13 @@ class TrainingLoop(ABC, Generic[R]):
 
         The KeyboardInterrupt then says what was saved.
         """
-        bar.advance(self.state.step)
+        shown = self.state.step
+        bar.advance(shown)
         with claim(self.folder):
             try:
                 for figures in self.steps():
-                    bar.advance()
+                    bar.advance(figures.step - shown)
+                    shown = figures.step
                     bar.note(self.note(figures))
                 self.log.draw()
                 self.finish()
@@ -228,10 +241,10 @@ class TrainingLoop(ABC, Generic[R]):
 
     def _refuse_nan(self, loss: float, norm: float, rate: float) -> None:
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise SpanishTokError(
-                f"At step {self.state.step + 1} the loss is {loss}, the norm of the gradient {norm}, the learning "
-                f"rate {rate:g}",
-                ADVICE,
+            step = self.state.step + 1
+            raise DivergedError(
+                step,
+                f"At step {step} the loss is {loss}, the norm of the gradient {norm}, the learning rate {rate:g}",
             )
 
 

@@ -62,15 +62,18 @@ class ScaledAdamW(torch.optim.Optimizer):
         mean, square = state["exp_avg"], state["exp_avg_sq"]
         mean.lerp_(gradient, 1 - first)
         square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
-        step = group["lr"] * self._size(parameter, group) * (1 - second**steps) ** 0.5 / (1 - first**steps)
-        parameter.addcdiv_(mean, square.sqrt().add_(group["eps"]), value=-step)
+        step = mean / square.sqrt().add_(group["eps"])
+        rate = group["lr"] * (1 - second**steps) ** 0.5 / (1 - first**steps)
+        parameter.sub_(step.mul_(self._size(parameter, group) * rate))
         if group["weight_decay"]:
             parameter.mul_(1 - group["lr"] * group["weight_decay"])
 
-    def _size(self, parameter: torch.Tensor, group: dict[str, Any]) -> float:
-        """Return what the step of a parameter is in proportion to."""
-        smallest: float = group["smallest_size"]
-        return max(smallest, _rms(parameter))
+    def _size(self, parameter: torch.Tensor, group: dict[str, Any]) -> torch.Tensor:
+        """Return what the step of a parameter is in proportion to.
+
+        As a tensor without dimensions: a graphics card is not waited for.
+        """
+        return parameter.square().mean().sqrt().clamp_(min=group["smallest_size"])
 
 
 class ScaledMuon(ScaledAdamW):
@@ -95,13 +98,14 @@ class ScaledMuon(ScaledAdamW):
         step = orthogonal(gradient.lerp(momentum, MOMENTUM))
         if group["weight_decay"]:
             parameter.mul_(1 - group["lr"] * group["weight_decay"])
-        parameter.add_(step, alpha=-group["lr"] * size * max(parameter.shape) ** 0.5)
+        parameter.sub_(step.mul_(size * (group["lr"] * max(parameter.shape) ** 0.5)))
 
-    def _size(self, parameter: torch.Tensor, group: dict[str, Any]) -> float:
+    def _size(self, parameter: torch.Tensor, group: dict[str, Any]) -> torch.Tensor:
         state = self.state[parameter]
         if "size" not in state:
-            state["size"] = torch.tensor(super()._size(parameter, group))
-        return float(state["size"])
+            state["size"] = super()._size(parameter, group)
+        size: torch.Tensor = state["size"]
+        return size
 
 
 def orthogonal(matrix: torch.Tensor) -> torch.Tensor:
@@ -121,11 +125,6 @@ def orthogonal(matrix: torch.Tensor) -> torch.Tensor:
         products = torch.addmm(products, products, products, beta=NEWTON[1], alpha=NEWTON[2])
         wide = torch.addmm(wide, products, wide, beta=NEWTON[0])
     return (wide if matrix.shape[0] <= matrix.shape[1] else wide.T).to(matrix.dtype)
-
-
-def _rms(parameter: torch.Tensor) -> float:
-    size: float = parameter.square().mean().sqrt().item()
-    return size
 
 
 class Choice(Protocol):

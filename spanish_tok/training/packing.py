@@ -91,12 +91,13 @@ class PackedBatches:
     def _epoch(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the records in the order of an epoch, and where each begins.
 
-        That is in the epoch's long sequence; the last result is cached.
+        That is in the epoch's long sequence. The last two epochs are cached: at the end of one, threads ask for both.
         """
-        kept: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = self.__dict__.setdefault("_kept", {})
+        kept: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = self.__dict__.get("_kept", {})
         if epoch not in kept:
             order = np.random.default_rng((self.corruption.seed, epoch)).permutation(self.records)
             lengths = self.offsets[order + 1] - self.offsets[order] + 1 - self.closing
-            kept.clear()
-            kept[epoch] = order, np.concatenate([[0], np.cumsum(lengths)])
+            begins = np.concatenate([[0], np.cumsum(lengths)])
+            kept = dict([*kept.items(), (epoch, (order, begins))][-2:])
+            self.__dict__["_kept"] = kept  # as a whole: another thread may read it
         return kept[epoch]

@@ -14,6 +14,8 @@ from spanish_tok.errors import SpanishTokError
 from spanish_tok.options import assigned, changed, check_seed, from_toml
 
 SHIPPED = Path(__file__).with_name("pretrain.toml")  # the defaults, each explained
+NAMED = {"default": SHIPPED, "gpu": Path(__file__).with_name("pretrain-gpu.toml")}  # recipes that ship
+WORTH_COMPILING = 5_000_000  # tokens: from here on the time that compiling takes comes back
 ADVICE = f"The shipped recipe explains every entry: {SHIPPED}"
 OLD_ENTRIES = {"aim_attention": "locality_init"}  # entry of recipes and training.json -> the field
 
@@ -25,7 +27,7 @@ class PretrainOptions:
     `spanish-tok pretrain --show-recipe` prints pretrain.toml, which explains each field. model: a preset of
     T5Config, or a folder with config.json. start: a model folder whose weights to start from. locality_init: random
     weights attend to tokens nearby and alike (`aim_attention` in recipes). Lengths are in
-    ids, `warmup` and `..._every` in steps, `held_out`, `masking_rate`, `dropout` and `cooldown` are shares.
+    ids, `warmup` and `..._every` in steps, `held_out`, `masking_rate`, `dropout`, `cooldown` and `average` are shares.
 
     >>> PretrainOptions(steps=500).steps
     500
@@ -49,7 +51,9 @@ class PretrainOptions:
     steps: int = 6000
     warmup: int = 300
     cooldown: float = 0.25
+    average: float = 0.0
     precision: Literal["auto", "bf16", "fp32"] = "auto"
+    compile: Literal["auto", "on", "off"] = "auto"
     validate_every: int = 500
     validation_records: int = 500
     save_every: int = 100
@@ -61,7 +65,7 @@ class PretrainOptions:
         _require(
             self.learning_rate > 0, "learning_rate", self.learning_rate, "must be greater than 0 to learn"
         )
-        for name in ("held_out", "dropout", "cooldown"):
+        for name in ("held_out", "dropout", "cooldown", "average"):
             _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "must be from 0 to below 1")
         for name, choices in _choices().items():
             _require(getattr(self, name) in choices, name, getattr(self, name), f"must be one of {choices}")
@@ -72,11 +76,14 @@ class PretrainOptions:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "PretrainOptions":
-        """Read a recipe from a TOML file; entries that it leaves out have their defaults.
+        """Read a recipe: "default", "gpu", or a TOML file; entries that it leaves out have their defaults.
 
         Raises SpanishTokError that names the file and the entry.
+
+        >>> PretrainOptions.load("gpu").optimizer
+        'muon'
         """
-        return from_toml(cls, path, old_names=OLD_ENTRIES)
+        return from_toml(cls, recipe_file(path), old_names=OLD_ENTRIES)
 
     @classmethod
     def of(cls, entries: Mapping[str, Any]) -> "PretrainOptions":
@@ -128,17 +135,36 @@ class PretrainOptions:
 
         0 but for "wsd": a run that has not come further can be given more steps, as if they had been planned.
         """
-        return fall_of(self.steps, self.cooldown) if self.schedule == "wsd" else 0
+        falling = max(self.cooldown, self.average)
+        return math.floor(self.steps - falling * self.steps) if self.schedule == "wsd" else 0
+
+    @property
+    def averaged_from(self) -> int:
+        """After how many steps the weights are averaged; at the last one, if they are not."""
+        return self.steps - math.ceil(self.average * self.steps)
 
 
-def fall_of(steps: int, cooldown: float) -> int:
-    """Return after how many steps the fall of the last share `cooldown` begins."""
-    return math.floor(steps - cooldown * steps)
+def shipped_recipe(name: str = "default") -> str:
+    """Return the text of a recipe that ships, "default" or "gpu": every entry explained.
+
+    Raises SpanishTokError for another name.
+    """
+    if name not in NAMED:
+        raise SpanishTokError(f"There is no recipe {name!r}", f"Choose from {', '.join(NAMED)}.")
+    return NAMED[name].read_text(encoding="utf-8")
 
 
-def shipped_recipe() -> str:
-    """Return the text of pretrain.toml: the defaults, each explained."""
-    return SHIPPED.read_text(encoding="utf-8")
+def recipe_file(name: str | os.PathLike[str]) -> Path:
+    """Return the file of a recipe: one that ships by its name, else the path itself.
+
+    Raises SpanishTokError for what is neither.
+    """
+    found = NAMED.get(str(name), Path(name))
+    if not found.exists():
+        raise SpanishTokError(
+            f"There is no recipe {str(name)!r}", f"Give {', '.join(NAMED)}, or a TOML file."
+        )
+    return found
 
 
 def _require(holds: bool, name: str, value: Any, rule: str) -> None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.options import FieldsAlone, check_seed
+from spanish_tok.training.seeds import seeds_of
 from spanish_tok.vocab.ids import MOST_IDS, check_offsets, ids_array
 from spanish_tok.vocab.vocabulary import EOS, PAD, Vocabulary
 
@@ -167,7 +168,7 @@ class SpanCorruption(FieldsAlone):
         inputs = np.full((rows, longest + 2), PAD, np.int64)
         targets = np.full((rows, 2 * longest + 2), PAD, np.int64)
         sizes = np.zeros((rows, 2), np.int64)
-        seeds = np.array([_seed_of(self.seed, epoch, record) for record in records], np.uint64)
+        seeds = seeds_of(self.seed, epoch, records)
         corrupt_rows(tokens, offsets, self._options, seeds, inputs, targets, sizes)
         input_width, target_width = sizes.max(axis=0, initial=0)
         return Batch(inputs[:, :input_width], targets[:, :target_width])
@@ -260,16 +261,6 @@ def _record_of(item: Mapping[str, Any]) -> int:
     ids = ids_array(item["input_ids"], MOST_IDS)
     kind = np.uint16 if ids.max(initial=0) < 1 << 16 else np.uint32
     return int.from_bytes(blake2b(ids.astype(kind).tobytes(), digest_size=8).digest(), "little")
-
-
-def _seed_of(seed: int, epoch: int, record: int) -> int:
-    """Return 64 bits that depend on all three numbers, also on small ones.
-
-    By NumPy's SeedSequence.
-    """
-    if min(epoch, record) < 0:
-        raise SpanishTokError(f"Epoch {epoch} or record {record} is below 0", "Give numbers from 0 up.")
-    return int(np.random.SeedSequence((seed, epoch, record)).generate_state(1, np.uint64)[0])
 
 
 def padded(rows: Sequence[Sequence[int]]) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ and the random state) and training.json. It is written under another name and re
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,8 @@ NOTES = {name.removesuffix("?"): shape for name, shape in shape_of(TrainingState
     "records": COUNT,
     "tokens_per_epoch": COUNT,
     "start?": (dict, None),
+    "compiled?": bool,
+    "returns?": [{"step": COUNT, "back_to": COUNT, "why": str}],
 }
 
 
@@ -82,10 +84,11 @@ def save_checkpoint(
     vocabulary: Vocabulary,
     reached: TrainingState,
     notes: dict[str, Any],
+    save_more: Callable[[Path], None] = lambda _: None,
 ) -> Path:
     """Write checkpoint-STEP into `folder`.
 
-    It appears when all its files are on disk.
+    It appears when all its files are on disk; `save_more` writes others into it.
     """
     final = folder / f"{PREFIX}{reached.step:07d}"
     partial = folder / f".{final.name}.partial"
@@ -96,6 +99,7 @@ def save_checkpoint(
         tensors = _flat(optimizer) | random_state(model)
         write_tensors(partial / STATE, {name: tensor.cpu().numpy() for name, tensor in tensors.items()})
         write_json(partial / PROGRESS, {**asdict(reached), **notes})
+        save_more(partial)
         shutil.rmtree(final, ignore_errors=True)
         os.replace(partial, final)
     finally:
@@ -123,12 +127,26 @@ def newest_checkpoint(folder: Path, fits: Callable[[Path], bool] = lambda _: Tru
     return max(filter(fits, _checkpoints(folder)), default=None)
 
 
+def checkpoint_at(folder: Path, step: int) -> Path | None:
+    """Return the checkpoint of a step; None if there is none."""
+    path = folder / f"{PREFIX}{step:07d}"
+    return path if path in _checkpoints(folder) else None
+
+
+def remove_newer(folder: Path, step: int) -> None:
+    """Remove the checkpoints behind a step, and leave that of the step."""
+    for path in _checkpoints(folder):
+        if path.name > f"{PREFIX}{step:07d}":
+            shutil.rmtree(path)
+
+
 def remove_older(
-    folder: Path, keep: int, always: int = 0, fits: Callable[[Path], bool] = lambda _: True
+    folder: Path, keep: int, always: Collection[int] = (), fits: Callable[[Path], bool] = lambda _: True
 ) -> None:
-    """Remove all that fit but the newest `keep`, and the step `always`."""
+    """Remove all that fit but the newest `keep`, and those of the steps `always`."""
+    kept = {f"{PREFIX}{step:07d}" for step in always}
     for old in sorted(filter(fits, _checkpoints(folder)))[:-keep]:
-        if old.name != f"{PREFIX}{always:07d}":
+        if old.name not in kept:
             shutil.rmtree(old)
 
 
