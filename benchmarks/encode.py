@@ -11,7 +11,7 @@ memory: Arrow for ours, Python strings, made before, for the others. Seconds are
 20 s runs once. "cold" is the first pass of a process (compiled code on disk, no word known yet, memory for the
 ids included), "warm" the second. Ids are compared with sentencepiece's record by record. The variants, so that
 a table of known words alone cannot win: one word in five replaced by 7 to 11 random letters; all in upper case;
-all decomposed (NFD). `--beside` measures another of our vocabularies in the same run, such as models/es-tiny.
+all decomposed (NFD). `--beside` measures another of our vocabularies in the same run.
 """
 
 import argparse

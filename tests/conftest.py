@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import settings
 
-from spanish_tok import Tokenizer, normalize, normalize_column
+from spanish_tok import Tokenizer, Vocabulary, normalize, normalize_column
 from spanish_tok.files import shipped
 from spanish_tok.progress import Progress
+from spanish_tok.text.table import spanish_table
 from tests.chromium import browser as browser
 
 settings.register_profile("spanish-tok", deadline=None)  # the first example compiles
@@ -54,6 +55,16 @@ def corpus(shared: Path) -> pa.ChunkedArray:
     """The text of all records of the real corpus."""
     files = sorted((shared / "corpus").glob("*.parquet"))
     return pa.concat_tables([pq.read_table(file, columns=["text"]) for file in files])["text"]
+
+
+@pytest.fixture(scope="session")
+def shadowed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped vocabulary with a piece, "▁os", that no text can reach: its parts together are more probable."""
+    one = Vocabulary.load()
+    scores = dict(zip(one.pieces[3:-100], one.scores[3:-100], strict=True)) | {"▁os": -30.0}
+    folder = tmp_path_factory.mktemp("shadowed") / "vocabulary"
+    Vocabulary.build(scores, 100, spanish_table(), one.notes).save(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 
 import spanish_tok as st
-from spanish_tok.files import shipped
 from spanish_tok.measure.figures.groups import groups_of, ratio_of
 from tests.cli.test_cli import complaint, run
 
@@ -109,8 +108,10 @@ def test_what_has_no_groups_is_refused(records: Path, tmp_path: Path) -> None:
         groups_of(pa.chunked_array([[str(n) for n in range(101)]]), "n")
 
 
-def test_groups_and_pieces_are_in_the_json_and_the_page(records: Path, tmp_path: Path) -> None:
-    first = str(shipped("models/es-tiny"))
+def test_groups_and_pieces_are_in_the_json_and_the_page(
+    records: Path, shadowed: Path, tmp_path: Path
+) -> None:
+    first = str(shadowed)
     page = tmp_path / "a.html"
     done = run(
         "compare", first, "--text", str(records), "--group", "país", "--json", "-", "--html", str(page)
