@@ -83,6 +83,8 @@ class Attention(nn.Module):
         self.config = config
         self.dropout = Dropout(config)
         self.positions = positions
+        # (queries, keys, bidirectional) -> buckets, for a compiled step, which cannot make them; see compiled_step.py
+        self.buckets_ahead: dict[tuple[int, int, bool], Tensor] = {}
         self.q = nn.Linear(config.d_model, config.inner, bias=False)
         self.k = nn.Linear(config.d_model, config.inner, bias=False)
         self.v = nn.Linear(config.d_model, config.inner, bias=False)
@@ -119,17 +121,16 @@ class Attention(nn.Module):
         """Return the bias by relative position, (1, heads, queries, keys)."""
         config, weight = self.config, self.relative_attention_bias.weight
         shape = config.relative_attention_num_buckets, config.relative_attention_max_distance
-        numbers = bucket_numbers(queries, keys, bidirectional, *shape, weight.device)
+        numbers = self.buckets_ahead.get((queries, keys, bidirectional))
+        if numbers is None:
+            numbers = bucket_numbers(queries, keys, bidirectional, *shape, weight.device)
         return F.embedding(numbers, weight).permute(2, 0, 1)[None]
 
 
 def bucket_numbers(
     queries: int, keys: int, bidirectional: bool, count: int, furthest: int, device: torch.device
 ) -> Tensor:
-    """Return the bucket of each query and key, int64 (queries, keys).
-
-    A compiled step holds them as a constant, see training/compiled_step.py.
-    """
+    """Return the bucket of each query and key, int64 (queries, keys)."""
     numbers = torch.tensor(buckets(queries, keys, bidirectional, count, furthest), device=device)
     pairs = torch.arange(keys, device=device) - torch.arange(queries, device=device)[:, None]
     return numbers[pairs + queries - 1]

@@ -111,13 +111,26 @@ class CompiledStep:
         if self._loss is not None:
             return self._differentiated(padded)
         try:
-            torch.compiler.assume_constant_result(bucket_numbers)  # type: ignore[no-untyped-call]
+            self._make_buckets()
             self._loss = torch.compile(self.model.loss_of_all, dynamic=False, fullgraph=True)
             return self._differentiated(padded)
         except Exception as error:  # whatever a compiler, its files and its programs may raise
             self.fault = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             self.model.zero_grad()
             return None
+
+    def _make_buckets(self) -> None:
+        """Make the buckets of this shape, which NumPy does and no compiler."""
+        config, device = self.model.config, self.model.shared.weight.device
+        limits = config.relative_attention_num_buckets, config.relative_attention_max_distance
+        for stack, length in (
+            (self.model.encoder, self.shape.inputs),
+            (self.model.decoder, self.shape.targets),
+        ):
+            key = (length, length, not stack.decoder)
+            numbers = bucket_numbers(*key, *limits, device)
+            for block in stack.block:
+                block.layer[0].inner.buckets_ahead[key] = numbers  # type: ignore[index, union-attr]
 
     def _differentiated(self, batch: Batch) -> torch.Tensor:
         device = self.model.shared.weight.device
