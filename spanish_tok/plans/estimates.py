@@ -193,7 +193,7 @@ def _pretraining(building: Building) -> float | None:
     if not find_spec("torch"):
         return None
     from spanish_tok.t5.model import torch_device
-    from spanish_tok.training.pretrain import Pretraining
+    from spanish_tok.training.pretraining_loop import Pretraining
 
     options = building.options("pretrain")
     tokenizer = Tokenizer.load()
