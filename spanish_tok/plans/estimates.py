@@ -188,14 +188,16 @@ def _model_bytes(building: Building) -> float:
 def _pretraining(building: Building) -> float | None:
     """Return the seconds of all steps, measured on some of them.
 
-    The ids are random. None without PyTorch.
+    The ids are random, and nothing is compiled: a compiled step takes less. None without PyTorch.
     """
     if not find_spec("torch"):
         return None
     from spanish_tok.t5.model import torch_device
     from spanish_tok.training.pretraining_loop import Pretraining
 
-    options = building.options("pretrain")
+    options = replace(
+        building.options("pretrain"), compile="off"
+    )  # compiling takes longer than an estimate may
     tokenizer = Tokenizer.load()
     length, rows = options.input_length, 8 * options.batch_size
     draw = np.random.default_rng(0)
