@@ -35,10 +35,10 @@ from spanish_tok import GenerateOptions, Generator, PretrainOptions, SpanCorrupt
 from spanish_tok.parallel.threads import Ahead, thread_pool
 from spanish_tok.t5.export.libraries import export
 from spanish_tok.t5.model import T5
-from spanish_tok.training.compiled_step import BatchShape, CompiledStep
 from spanish_tok.training.losses import loss_of as loss_of_batch
 from spanish_tok.training.optimizers import autocast, optimizer_for
 from spanish_tok.training.packing import PackedBatches
+from spanish_tok.training.pretraining.compiled_step import BatchShape, CompiledStep
 from spanish_tok.training.span_corruption import Batch
 
 Rows = list[list[int]]

@@ -27,7 +27,7 @@ from spanish_tok.text.alphabet import SPANISH
 from spanish_tok.tokenization.tokenizer import Tokenizer
 from spanish_tok.training.bits_per_byte import mask_words
 from spanish_tok.training.pretrain_options import PretrainOptions
-from spanish_tok.training.pretraining_loop import Pretraining
+from spanish_tok.training.pretraining.loop import Pretraining
 from spanish_tok.vocab.counts.table import Counts
 from spanish_tok.vocab.formats import UNK
 from spanish_tok.vocab.trainer import train

@@ -193,7 +193,7 @@ def _pretraining(building: Building) -> float | None:
     if not find_spec("torch"):
         return None
     from spanish_tok.t5.model import torch_device
-    from spanish_tok.training.pretraining_loop import Pretraining
+    from spanish_tok.training.pretraining.loop import Pretraining
 
     options = replace(
         building.options("pretrain"), compile="off"

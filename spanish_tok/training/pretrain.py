@@ -16,7 +16,7 @@ from spanish_tok.tokenization.tokenizer import Tokenizer
 from spanish_tok.tokenization.verbs import tokenizer_of
 from spanish_tok.training.loop import check_folder_of_training
 from spanish_tok.training.pretrain_options import PretrainOptions
-from spanish_tok.training.pretraining_loop import Pretraining
+from spanish_tok.training.pretraining.loop import Pretraining
 from spanish_tok.training.state import TrainingState
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.options import FieldsAlone, check_seed
-from spanish_tok.training.seeds import seeds_of
+from spanish_tok.training.masks.seeds import seeds_of
 from spanish_tok.vocab.ids import MOST_IDS, check_offsets, ids_array
 from spanish_tok.vocab.vocabulary import EOS, PAD, Vocabulary
 

@@ -26,7 +26,7 @@ from spanish_tok.tasks.task import Task
 from spanish_tok.text.alphabets import alphabet_table
 from spanish_tok.tokenization.libraries import load_adapter
 from spanish_tok.training.loop import STATE
-from spanish_tok.training.pretraining_loop import Pretraining
+from spanish_tok.training.pretraining.loop import Pretraining
 from spanish_tok.vocab.counts.runs import count_runs
 from tests.fuzz.mutations import (
     Change,

@@ -11,8 +11,8 @@ from spanish_tok import Tokenizer
 from spanish_tok.files import shipped
 from spanish_tok.shards.reader import TokenArrays
 from spanish_tok.shards.writer import shard
+from spanish_tok.training.masks.seeds import seeds_of
 from spanish_tok.training.pretrain_options import PretrainOptions
-from spanish_tok.training.seeds import seeds_of
 from spanish_tok.training.span_corruption import Batch
 from spanish_tok.vocab.vocabulary import PAD
 
@@ -20,15 +20,15 @@ torch = pytest.importorskip("torch")
 
 from spanish_tok.t5.config import T5Config  # noqa: E402
 from spanish_tok.t5.model import T5  # noqa: E402
-from spanish_tok.training.compiled_step import (  # noqa: E402
+from spanish_tok.training.losses import loss_of  # noqa: E402
+from spanish_tok.training.optimizers import autocast  # noqa: E402
+from spanish_tok.training.pretraining.compiled_step import (  # noqa: E402
     BatchShape,
     CompiledStep,
     has_compiler,
     worth_compiling,
 )
-from spanish_tok.training.losses import loss_of  # noqa: E402
-from spanish_tok.training.optimizers import autocast  # noqa: E402
-from spanish_tok.training.pretraining_loop import Pretraining  # noqa: E402
+from spanish_tok.training.pretraining.loop import Pretraining  # noqa: E402
 
 needs_a_compiler = pytest.mark.skipif(not has_compiler("cpu"), reason="there is no C++ compiler here")
 SIZES = {"num_layers": 1, "num_decoder_layers": 1, "d_model": 32, "d_ff": 32, "num_heads": 2, "d_kv": 8}

@@ -40,7 +40,7 @@ from spanish_tok.training.optimizers import (  # noqa: E402
     autocast,
     optimizer_for,
 )
-from spanish_tok.training.pretraining_loop import Pretraining  # noqa: E402
+from spanish_tok.training.pretraining.loop import Pretraining  # noqa: E402
 from spanish_tok.training.start import config_of, model_of  # noqa: E402
 
 SMALL = changed(
@@ -245,7 +245,7 @@ def test_it_learns_and_a_flat_loss_stops_it(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("spanish_tok.training.pretraining_loop.FLAT_AFTER", 60)
+    monkeypatch.setattr("spanish_tok.training.pretraining.loop.FLAT_AFTER", 60)
     recipe = replace(SMALL, model=small_model, steps=60, save_every=100, validate_every=100, dropout=0.0)
     learning = trained(arrays, tokenizer, recipe, tmp_path / "learning")
     rows = list(learning.steps())

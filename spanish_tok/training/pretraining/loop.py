@@ -13,8 +13,6 @@ from spanish_tok.errors import SpanishTokError
 from spanish_tok.parallel.threads import Ahead, available_cores, thread_pool
 from spanish_tok.t5.model import T5
 from spanish_tok.tokenization.tokenizer import Tokenizer
-from spanish_tok.training.average import WeightMean
-from spanish_tok.training.compiled_step import BatchShape, CompiledStep, worth_compiling
 from spanish_tok.training.held_out import Validation, split
 from spanish_tok.training.log import Log, PretrainStep
 from spanish_tok.training.loop import DivergedError, TrainingLoop
@@ -22,6 +20,8 @@ from spanish_tok.training.losses import loss_of, scorer_of
 from spanish_tok.training.optimizers import autocast, optimizer_for
 from spanish_tok.training.packing import PackedBatches, closing_of
 from spanish_tok.training.pretrain_options import PretrainOptions
+from spanish_tok.training.pretraining.average import WeightMean
+from spanish_tok.training.pretraining.compiled_step import BatchShape, CompiledStep, worth_compiling
 from spanish_tok.training.span_corruption import Batch, SpanCorruption
 from spanish_tok.training.start import model_of
 from spanish_tok.training.state import (

@@ -1,0 +1,1 @@
+"""Pretraining in parts: its loop, the compiled step, averaged weights."""
