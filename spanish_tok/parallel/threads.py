@@ -56,7 +56,9 @@ def thread_pool(workers: int) -> Iterator[ThreadPoolExecutor]:
 
 
 class Ahead(Generic[Result]):
-    """A function of whole numbers below `end`, computed by threads before it is asked for the next ones.
+    """A function of whole numbers, computed ahead by threads.
+
+    The numbers are below `end`; `most` of them are computed before they are asked for.
 
     What it raises is raised where that number is asked for. Numbers are to be asked for in rising order.
 

@@ -167,9 +167,9 @@ class T5(nn.Module):
         return nats if reduction == "none" else getattr(nats, reduction)()
 
     def loss_of_all(self, input_ids: Tensor, labels: Tensor, attention_mask: Tensor) -> Tensor:
-        """Return the mean of `loss`; the shapes on the way depend on the shapes of the arguments alone.
+        """Return the mean of `loss`, in a form that compiles once.
 
-        So it compiles once. The scores of labels that are -100 are computed, too.
+        Shapes on the way depend on those of the arguments alone; scores of labels that are -100 are computed, too.
         """
         logits = self.logits(self._decode(input_ids, labels, attention_mask, None))
         return F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED)

@@ -76,7 +76,9 @@ class PretrainOptions:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "PretrainOptions":
-        """Read a recipe: "default", "gpu", or a TOML file; entries that it leaves out have their defaults.
+        """Read a recipe: "default", "gpu", or a TOML file.
+
+        Entries that it leaves out have their defaults.
 
         Raises SpanishTokError that names the file and the entry.
 
@@ -140,12 +142,12 @@ class PretrainOptions:
 
     @property
     def averaged_from(self) -> int:
-        """After how many steps the weights are averaged; at the last one, if they are not."""
+        """After how many steps the weights are averaged; the last, if never."""
         return self.steps - math.ceil(self.average * self.steps)
 
 
 def shipped_recipe(name: str = "default") -> str:
-    """Return the text of a recipe that ships, "default" or "gpu": every entry explained.
+    """Return the text of a recipe that ships, "default" or "gpu".
 
     Raises SpanishTokError for another name.
     """

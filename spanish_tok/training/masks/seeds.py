@@ -19,9 +19,9 @@ LEFT, RIGHT = np.uint32(0xCA01F9DD), np.uint32(0x4973F715)
 
 
 def seeds_of(seed: int, epoch: int, records: Sequence[int]) -> NDArray[np.uint64]:
-    """Return 64 bits for each record, which depend on all three numbers, also on small ones.
+    """Return 64 bits for each record, which depend on all three numbers.
 
-    Those of `numpy.random.SeedSequence((seed, epoch, record)).generate_state(1, numpy.uint64)`.
+    Also on small ones: those of `numpy.random.SeedSequence((seed, epoch, record)).generate_state(1, numpy.uint64)`.
 
     Raises SpanishTokError for an epoch or a record below 0.
 

@@ -1,4 +1,4 @@
-"""The mean of a model's weights over its last steps, which fills better than the last weights alone.
+"""The mean of a model's weights over its last steps.
 
 Izmailov et al. 2018, https://arxiv.org/abs/1803.05407.
 """
@@ -16,7 +16,7 @@ MEAN = "mean.safetensors"  # in a checkpoint, once steps are averaged
 class WeightMean:
     """The mean of the weights after each step behind `begin`, in float32.
 
-    It goes on from that of a checkpoint which began at the same step. `count` is how many steps are in it.
+    It resumes that of a checkpoint which began at the same step. `count` is how many steps are in it.
     """
 
     def __init__(self, begin: int, checkpoint: Path | None = None) -> None:

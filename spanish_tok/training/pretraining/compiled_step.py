@@ -56,7 +56,9 @@ class BatchShape:
         return self.rows * (self.inputs + self.targets)
 
     def padded(self, batch: Batch) -> Batch | None:
-        """Return a batch with `<pad>` at its ends, also as whole rows; None if it does not fit.
+        """Return a batch with `<pad>` at its ends, also as whole rows.
+
+        None if it does not fit.
 
         >>> shape = BatchShape(rows=2, inputs=3, targets=2)
         >>> shape.padded(Batch(np.array([[7, 1]]), np.array([[9, 1]]))).inputs.tolist()
@@ -74,21 +76,29 @@ def _padded(ids: NDArray[np.int64], rows: int, width: int) -> NDArray[np.int64] 
 
 
 def worth_compiling(options: PretrainOptions, shape: BatchShape, device: str) -> bool:
-    """Whether a new training compiles its step: as its recipe says, or by its length and by what is here."""
+    """Whether a new training compiles its step.
+
+    As its recipe says, or by its length and by what is here.
+    """
     if options.compile == "auto":
         return options.steps * shape.tokens >= WORTH_COMPILING and has_compiler(device)
     return options.compile == "on"
 
 
 def has_compiler(device: str) -> bool:
-    """Whether what torch.compile needs is here: a C++ compiler, or Triton for a graphics card."""
+    """Whether what torch.compile needs is here.
+
+    A C++ compiler, or Triton for a graphics card.
+    """
     if device.startswith("cuda"):
         return importlib.util.find_spec("triton") is not None
     return shutil.which(os.environ.get("CXX") or CXX) is not None
 
 
 class CompiledStep:
-    """The loss of a model on batches of one shape, and its gradients, compiled at the first call.
+    """The loss of a model on batches of one shape, with gradients, compiled.
+
+    At the first call.
 
     `fault` is what torch said where that failed.
     """

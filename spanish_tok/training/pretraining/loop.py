@@ -1,4 +1,7 @@
-"""What pretraining puts into the training loop: batches, validation, checkpoints, and what a fault leads to."""
+"""What pretraining puts into the training loop.
+
+Batches, validation, checkpoints, and what a fault leads to.
+"""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -140,11 +143,16 @@ class Pretraining(TrainingLoop[PretrainStep]):
 
     @property
     def _passed_over(self) -> int:
-        """How many batches faults have cost: the batch of a step has a number higher by them."""
+        """How many batches faults have cost.
+
+        The batch of a step has a number higher by them.
+        """
         return sum(one["step"] - one["back_to"] for one in self.returns)
 
     def _go_back(self, fault: DivergedError) -> None:
-        """Go on from the best checkpoint, behind the batches up to a fault, at half the rate.
+        """Resume at the best checkpoint, at half the rate.
+
+        Batches up to the fault are passed over.
 
         The best is that of the lowest held-out loss; without one, the newest. Raises the fault itself where there is
         no checkpoint, and after three returns.
@@ -165,7 +173,7 @@ class Pretraining(TrainingLoop[PretrainStep]):
 
     @property
     def _best(self) -> tuple[float, int]:
-        """The lowest held-out loss so far, and its step; infinity and 0 before the first one."""
+        """The lowest held-out loss so far, and its step; infinity and 0 before."""
         validated = [
             (row.validation_loss, row.step) for row in self.log.rows if row.validation_loss is not None
         ]
@@ -175,7 +183,10 @@ class Pretraining(TrainingLoop[PretrainStep]):
         return self._ahead(self.state.step + self._passed_over)
 
     def differentiate(self, batch: Batch) -> torch.Tensor:
-        """Add the gradients of a batch, by the compiled step where there is one; return its loss."""
+        """Add the gradients of a batch, by the compiled step if there is one.
+
+        Returns its loss.
+        """
         if self._compiled:
             if (loss := self._compiled.differentiate(batch)) is not None:
                 return loss
@@ -215,7 +226,7 @@ class Pretraining(TrainingLoop[PretrainStep]):
             self.save()
 
     def finish(self) -> None:
-        """Write the last checkpoint, and the mean of the last weights as a model of its own."""
+        """Write the last checkpoint, and the averaged model."""
         final = self.save()
         if self._mean.count:
             self.averaged.save(
