@@ -59,6 +59,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> PretrainOptions:
         validation_records=3,
         save_every=30,
         seed=3,
+        compile="auto",
     )
 
 
@@ -165,7 +166,8 @@ def test_where_nothing_compiles_it_is_said_once_and_losses_are_eager_ones(
 
 def test_auto_compiles_long_trainings_where_a_compiler_is(monkeypatch: pytest.MonkeyPatch) -> None:
     shape = BatchShape(rows=8, inputs=256, targets=103)
-    long, short = PretrainOptions(), PretrainOptions(steps=1700)
+    long = PretrainOptions(compile="auto")
+    short = replace(long, steps=1700)
     assert (long.steps * shape.tokens, short.steps * shape.tokens) == (17_232_000, 4_882_400)
     assert worth_compiling(short, shape, "cpu") is False
     assert worth_compiling(replace(short, compile="on"), shape, "cpu") is True

@@ -9,6 +9,7 @@ import importlib.util
 import os
 import shutil
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -123,7 +124,9 @@ class CompiledStep:
         try:
             self._make_buckets()
             self._loss = torch.compile(self.model.loss_of_all, dynamic=False, fullgraph=True)
-            return self._differentiated(padded)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a compiler's own are no news of this training
+                return self._differentiated(padded)
         except Exception as error:  # whatever a compiler, its files and its programs may raise
             self.fault = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             self.model.zero_grad()
