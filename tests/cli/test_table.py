@@ -22,6 +22,7 @@ from spanish_tok.tasks.bundle import TaskBundle
 # verb -> a call that is right; IN is read (- is standard input), OUT is written, MODEL and TASK are folders of models
 CALLS = {
     "demo": "demo --t5 --text IN --output OUT",
+    "build": "build files-tiny IN --output OUT",
     "recipes": "recipes",
     "sample": "sample IN --size 1 --at-most --no-clean --output OUT",
     "clean": "clean IN --output OUT",
@@ -58,6 +59,7 @@ RECORDS = (
 )  # files of records
 LINES = ("restore", "normalize", "tokenize", "encode", "decode", "generate")  # a text a line
 ROWS = ("finetune", "predict", "evaluate")  # of named columns
+RESUMING = ("sample", "clean", "shard")
 FOLDERS = ("verify", "pretrain", "export")
 TEXT = [*RECORDS, *LINES, *ROWS]
 READING = [*TEXT, *FOLDERS, "transplant"]
@@ -86,14 +88,17 @@ def content_of(verb: str) -> bytes:
 
 # fault -> the verbs it can befall, and what stands in the file then; None for no file
 FAULTS: dict[str, tuple[Any, Callable[[str], bytes | None]]] = {
-    "missing": ([verb for verb in READING if "IN" in CALLS[verb]], lambda _: None),
+    "missing": (["build", *(verb for verb in READING if "IN" in CALLS[verb])], lambda _: None),
     "binary": (READING, lambda _: b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 99),
     "noise": (READING, lambda _: bytes((7 * place * place + place) % 251 for place in range(9000))),
     "utf-16": (TEXT, lambda verb: content_of(verb).decode().encode("utf-16-le")),
-    "empty": ([*RECORDS, *ROWS, *FOLDERS, "transplant"], lambda _: b""),
-    "blank": ([*RECORDS, *ROWS], lambda _: b"\n\n\n"),
+    "empty": ([*RECORDS, "finetune", "evaluate", *FOLDERS, "transplant"], lambda _: b""),
+    "blank": (["demo", "train", "trim", "bench", "compare", "finetune", "evaluate"], lambda _: b"\n\n\n"),
     "cut": (TEXT, lambda verb: gzip.compress(content_of(verb) * 99)[:-20]),
-    "not UTF-8": (TEXT, lambda verb: content_of(verb).replace(b"o", b"\xf1", 1).replace(b"5", b"\xf1", 1)),
+    "not UTF-8": (
+        [verb for verb in TEXT if verb != "predict"],
+        lambda verb: content_of(verb).replace(b"o", b"\xf1", 1).replace(b"5", b"\xf1", 1),
+    ),
     "long row": (TEXT, content_of),
     "no codec": (TEXT, content_of),
     "no option": (list(CALLS), content_of),
@@ -142,7 +147,7 @@ def called(verb: str, fault: str, folder: Path, models: dict[str, Path]) -> Resu
 
 def test_every_verb_is_in_the_table() -> None:
     assert set(CALLS) == set(VERBS)
-    assert set(READING) | {"recipes"} == set(VERBS)
+    assert set(READING) | {"build", "recipes"} == set(VERBS)
 
 
 @pytest.mark.parametrize("verb", QUICK)
@@ -162,7 +167,9 @@ def test_a_fault_is_one_line(
     assert done.exit_code == STATUS.get(fault, 2), (done.exit_code, done.output)
     assert done.stderr.startswith("spanish-tok: ")
     assert done.stderr.count("\n") == 1, done.stderr
-    assert not (tmp_path / "salida").exists()
+    if verb in RESUMING and (tmp_path / "salida").exists():  # the same call resumes there
+        assert not (tmp_path / "salida" / "manifest.json").exists()
+        shutil.rmtree(tmp_path / "salida")
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith("entrada")] == []
 
 

@@ -31,7 +31,7 @@ def read_vectors(path: Location, pieces: Sequence[str]) -> dict[int, Floats]:
     """
     ids = {piece: token_id for token_id, piece in enumerate(pieces)}
     vectors: dict[int, Floats] = {}
-    length = 0
+    line = length = 0
     try:
         with open(path, encoding="utf-8") as file:
             for line, row in enumerate(file, 1):
@@ -46,11 +46,14 @@ def read_vectors(path: Location, pieces: Sequence[str]) -> dict[int, Floats]:
                     vectors[ids[piece]] = vector
     except OSError as error:
         raise SpanishTokError(f"{path} cannot be read ({error.strerror})", "Check the path.") from None
-    except ValueError:
+    except ValueError as error:
+        line += isinstance(error, UnicodeDecodeError)  # of the line that is read next
         raise SpanishTokError(
             f"{path}, line {line}: it is not a piece and {length or 'its'} numbers",
             "Give word2vec's text form.",
         ) from None
+    if not length:
+        raise SpanishTokError(f"{path} holds no vectors", "Give word2vec's text form.")
     return vectors
 
 

@@ -14,7 +14,7 @@ from spanish_tok.files.outputs import as_list, check_new_file, check_new_folder,
 from spanish_tok.options import changed
 from spanish_tok.progress import Bar, ProgressOption, progress_of
 from spanish_tok.readers.inputs import InputOption, Inputs, inputs_of
-from spanish_tok.readers.options import FileReport, Location, ReadOptions
+from spanish_tok.readers.options import FileReport, Location, ReadOptions, tell_lost
 from spanish_tok.t5.foreign.kept_pieces import kept_pieces
 from spanish_tok.t5.foreign.piece_counts import PieceCounts
 from spanish_tok.t5.foreign.source import ModelSource
@@ -99,9 +99,13 @@ def trim(
     if counts is not None:
         piece_counts = PieceCounts.of_table(tokenizer, counts)
     else:
-        inputs = inputs_of(input, reading, texts=texts)
+        inputs, reports = inputs_of(input, reading, texts=texts), list[FileReport]()
         with progress_of(progress).phase("counting pieces", inputs.guessed_rows()) as bar:
-            piece_counts = PieceCounts.of_texts(tokenizer, _columns(inputs, bar))
+            piece_counts = PieceCounts.of_texts(tokenizer, _columns(inputs, reports, bar))
+        inputs.check(reports)
+        tell_lost(reports, progress_of(progress))
+        if not piece_counts.uses.any():
+            raise SpanishTokError(f"{inputs.called} holds no word", "Give text that the model will read.")
     if save_counts is not None:
         piece_counts.save(save_counts)
     characters = tokenizer.normalize(_text_of(keep_characters)) if keep_characters is not None else ""
@@ -129,8 +133,9 @@ def _text_of(path: Location) -> str:
         raise SpanishTokError(f"{path} is not UTF-8", "Give a text file of characters.") from None
 
 
-def _columns(inputs: Inputs, bar: Bar) -> Iterator[Any]:
+def _columns(inputs: Inputs, reports: list[FileReport], bar: Bar) -> Iterator[Any]:
     for item in inputs.items:
-        for batch in item.read(FileReport(item.name)):
+        reports.append(FileReport(item.name))
+        for batch in item.read(reports[-1]):
             bar.advance(batch.num_rows)
             yield batch.column("text")
