@@ -340,7 +340,7 @@ def test_a_foreign_tokenizer_is_read_from_its_file(
     assert foreign.decode(codec.encode("mañana fría")) == "mañana fría"
     assert foreign.size == codec.size
     (tmp_path / "tokenizer.json").write_text("{")
-    with pytest.raises(SpanishTokError, match=r"tokenizer\.json cannot be loaded"):
+    with pytest.raises(SpanishTokError, match=r"tokenizer\.json is not valid JSON"):
         Tokenizer.load(tmp_path)
 
 
