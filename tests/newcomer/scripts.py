@@ -31,9 +31,9 @@ def script_of(blocks: list[Block]) -> str:
         elif block.language == "python":
             parts.append(f"python - <<'END-OF-FILE'\n{block.text}END-OF-FILE")
         elif block.language == "pycon":
-            parts.append(
-                f"cat > shown.txt <<'END-OF-FILE'\n{block.text}END-OF-FILE\npython -m doctest shown.txt"
-            )
+            parts.append(f"cat >> shown.txt <<'END-OF-FILE'\n{block.text}END-OF-FILE")  # names are shared
+    if any(block.language == "pycon" for block in blocks):
+        parts.append("python -m doctest shown.txt")
     return "\n".join(parts) + "\n"
 
 
