@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.options import assigned, changed, check_seed, from_toml
+from spanish_tok.training.masks.denoisers import KINDS
 
 SHIPPED = Path(__file__).with_name("pretrain.toml")  # the defaults, each explained
 NAMED = {"default": SHIPPED, "gpu": Path(__file__).with_name("pretrain-gpu.toml")}  # recipes that ship
@@ -28,6 +29,7 @@ class PretrainOptions:
     T5Config, or a folder with config.json. start: a model folder whose weights to start from. locality_init: random
     weights attend to tokens nearby and alike (`aim_attention` in recipes). Lengths are in
     ids, `warmup` and `..._every` in steps, `held_out`, `masking_rate`, `dropout`, `cooldown` and `average` are shares.
+    `spans` to `gap_sentences` are the weights of the denoisers.
 
     >>> PretrainOptions(steps=500).steps
     500
@@ -42,6 +44,11 @@ class PretrainOptions:
     batch_size: int = 8
     masking_rate: float = 0.25
     mean_span: float = 3.0
+    spans: float = 1.0
+    prefix: float = 0.0
+    long_spans: float = 0.0
+    recurring_spans: float = 0.0
+    gap_sentences: float = 0.0
     held_out: float = 0.01
     optimizer: Literal["adamw", "muon", "adafactor"] = "adamw"
     learning_rate: float = 0.02
@@ -69,8 +76,11 @@ class PretrainOptions:
             _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "must be from 0 to below 1")
         for name, choices in _choices().items():
             _require(getattr(self, name) in choices, name, getattr(self, name), f"must be one of {choices}")
-        for name in ("validation_records", "weight_decay"):
+        for name in ("validation_records", "weight_decay", *KINDS):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "must be 0 or more")
+        _require(
+            any(getattr(self, name) for name in KINDS), "spans", 0.0, "must be above 0, or another denoiser"
+        )
         check_seed(self.seed)
         _require(0 <= self.warmup < self.steps, "warmup", self.warmup, f"must be below steps, {self.steps}")
 

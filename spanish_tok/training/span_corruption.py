@@ -158,8 +158,6 @@ class SpanCorruption(FieldsAlone):
 
         Raises SpanishTokError for offsets that are out of order or range.
         """
-        from spanish_tok.kernels.span_corruption import corrupt_rows
-
         rows = len(records)
         check_offsets(offsets, tokens.size)
         if offsets.size != rows + 1:
@@ -168,10 +166,15 @@ class SpanCorruption(FieldsAlone):
         inputs = np.full((rows, longest + 2), PAD, np.int64)
         targets = np.full((rows, 2 * longest + 2), PAD, np.int64)
         sizes = np.zeros((rows, 2), np.int64)
-        seeds = seeds_of(self.seed, epoch, records)
-        corrupt_rows(tokens, offsets, self._options, seeds, inputs, targets, sizes)
+        self._corrupt(tokens, offsets, seeds_of(self.seed, epoch, records), inputs, targets, sizes)
         input_width, target_width = sizes.max(axis=0, initial=0)
         return Batch(inputs[:, :input_width], targets[:, :target_width])
+
+    def _corrupt(self, tokens: NDArray[Any], offsets: NDArray[np.int64], *rows: NDArray[Any]) -> None:
+        """Corrupt rows with their seeds into inputs and targets; see the kernel."""
+        from spanish_tok.kernels.span_corruption import corrupt_rows
+
+        corrupt_rows(tokens, offsets, self._options, *rows)
 
     @cached_property
     def _options(self) -> tuple[float, float, int, int, int, int]:

@@ -20,6 +20,7 @@ from spanish_tok.training.held_out import Validation, split
 from spanish_tok.training.log import Log, PretrainStep
 from spanish_tok.training.loop import DivergedError, TrainingLoop
 from spanish_tok.training.losses import loss_of, scorer_of
+from spanish_tok.training.masks.denoisers import KINDS, Denoisers
 from spanish_tok.training.optimizers import autocast, optimizer_for
 from spanish_tok.training.packing import PackedBatches, closing_of
 from spanish_tok.training.pretrain_options import PretrainOptions
@@ -77,19 +78,21 @@ class Pretraining(TrainingLoop[PretrainStep]):
         self.tokenizer, self.options, self._tell = tokenizer, options, tell
         closing = closing_of(ids, offsets)
         parts = split(ids, offsets, tokenizer, options.held_out, closing)
-        corruption = SpanCorruption.of(
-            tokenizer.vocabulary, rate=options.masking_rate, mean_span=options.mean_span, seed=options.seed
-        )
+        masks: Any = {"rate": options.masking_rate, "mean_span": options.mean_span, "seed": options.seed}
+        spans = SpanCorruption.of(tokenizer.vocabulary, **masks)
+        weights: Any = {kind: getattr(options, kind) for kind in KINDS}
+        others = any(weights[kind] for kind in KINDS[1:])
+        mixed = Denoisers.of(tokenizer.vocabulary, **masks, **weights) if others else spans
 
-        def packed(records: NDArray[np.int64]) -> PackedBatches:
+        def packed(records: NDArray[np.int64], corruption: SpanCorruption) -> PackedBatches:
             return PackedBatches(
                 ids, offsets, records, corruption, options.input_length, options.batch_size, closing
             )
 
-        self.batches = packed(parts.training)
+        self.batches = packed(parts.training, mixed)
         self.validation = None
         if parts.held_out.size:
-            self.validation = Validation(packed(parts.held_out), tokenizer, options.validation_records)
+            self.validation = Validation(packed(parts.held_out, spans), tokenizer, options.validation_records)
         self._start = notes_at(Path(options.start)) if options.start else {}
         torch.manual_seed(options.seed)
         model = model_of(options, tokenizer.vocabulary).to(device)
