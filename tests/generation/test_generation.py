@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +14,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra t5")
 
 from spanish_tok import GenerateOptions, Generator, SpanishTokError, T5Config, Tokenizer, Vocabulary  # noqa: E402
+from spanish_tok.files import shipped  # noqa: E402
 from spanish_tok.generation.beam_search import search  # noqa: E402
 from spanish_tok.generation.prompts import Prompt  # noqa: E402
 from spanish_tok.generation.sampling import draw  # noqa: E402
+from spanish_tok.t5.checkpoint import Checkpoint  # noqa: E402
 from spanish_tok.t5.model import T5  # noqa: E402
 from spanish_tok.t5.torch_backend import TorchBackend  # noqa: E402
 from spanish_tok.tasks.choices import TargetTrie  # noqa: E402
@@ -146,6 +149,62 @@ def test_no_ngram_is_written_twice(generator: Generator) -> None:
         assert len(set(ngrams)) == len(ngrams)
     repeated = generator.write_ids(rows, replace(options, no_repeat_ngram_size=0))
     assert any(len({one.ids[at : at + 3] for at in range(62)}) < 62 for one in repeated)
+
+
+def five_hundred(generator: Generator) -> Rows:
+    """Real sentences that ship, each with a gap in another place."""
+    lines = [line for line in shipped("corpus/bench-es.txt").read_text(encoding="utf-8").splitlines() if line]
+    rows = []
+    for number in range(500):
+        words = lines[number % len(lines)].split()
+        words[(number // len(lines) * 3 + 2) % len(words)] = "<extra_id_0>"
+        rows.append(list(Prompt.parse(" ".join(words), generator.tokenizer).ids))
+    return rows
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"no_repeat_ngram_size": 4, "min_new_tokens": 24},
+        {"no_repeat_ngram_size": 2, "repetition_penalty": 1.3},
+        {"num_beams": 2, "no_repeat_ngram_size": 3, "num_return_sequences": 2},
+    ],
+)
+def test_rules_on_500_inputs_of_the_shipped_model_are_those_of_transformers(
+    rules: dict[str, Any], tmp_path: Path
+) -> None:
+    import transformers
+
+    Checkpoint.load(shipped("models/es-tiny")).save(tmp_path / "model")
+    generator = Generator.load(tmp_path / "model", "torch")
+    theirs = transformers.AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "model").eval()
+    rows = five_hundred(generator)
+    found = generator.write_ids(rows, GenerateOptions(max_new_tokens=32, **rules))
+    expected = [
+        ids
+        for first in range(0, 500, 50)
+        for ids in generated(theirs, rows[first : first + 50], max_new_tokens=32, **rules)[0]
+    ]
+    assert len(expected) == 500 * rules.get("num_return_sequences", 1)
+    assert sum(list(one.ids) != ids for one, ids in zip(found, expected, strict=True)) <= 2  # ties
+
+
+@pytest.mark.slow
+def test_no_four_tokens_recur_in_500_continuations_and_it_costs_a_tenth_at_most() -> None:
+    generator = Generator.load()
+    rows = five_hundred(generator)
+    seconds = {}
+    for size in (0, 4):
+        options = GenerateOptions(max_new_tokens=128, min_new_tokens=128, no_repeat_ngram_size=size)
+        generator.write_ids(rows[:40], options)  # compiled, and warm
+        begun = time.process_time()
+        found = list(generator.write_ids(rows, options))
+        seconds[size] = time.process_time() - begun
+    for one in found:
+        assert len(one.ids) == 128
+        assert len({one.ids[at : at + 4] for at in range(125)}) == 125
+    assert seconds[0] / seconds[4] >= 0.9
 
 
 @pytest.mark.parametrize("beams", [1, 2])
