@@ -1,4 +1,4 @@
-"""Which tokens of a row are asked for: prefixes, recurring spans, gap sentences.
+"""Choose tokens to ask for: ends of records, recurring spans, gap sentences.
 
 Each kernel writes `owners`: int64[tokens], 0 for a token that stays, else the number of its span, from 1. `</s>` parts
 the records of a row: no span covers it. A span does not touch another one. Tests hold each to a slow twin.
@@ -14,7 +14,10 @@ LONGEST = 10  # tokens of a recurring span
 
 @kernel
 def is_free(owners, row, eos, begin, end):
-    """Whether [begin, end) and the tokens beside it are in no span, and it holds no `</s>`."""
+    """Return whether a span may be at [begin, end).
+
+    It and the tokens beside it are in no span, and it holds no `</s>`.
+    """
     free = True
     for i in range(max(begin - 1, 0), min(end + 1, row.size)):
         free &= owners[i] == 0 and (row[i] != eos or not begin <= i < end)
@@ -30,9 +33,9 @@ def claim(owners, begin, end, span):
 
 @kernel
 def mask_tails(row, eos, rate, sentinels, owners):
-    """Ask for the rest of each record from its beginning: its last tokens, a share `rate`; returns how many spans.
+    """Ask for the rest of each record from its beginning.
 
-    Records of one token stay.
+    That is its last tokens, a share `rate`. Records of one token stay. Returns how many spans there are.
     """
     span, begin = 0, 0
     for i in range(row.size + 1):
@@ -47,9 +50,10 @@ def mask_tails(row, eos, rate, sentinels, owners):
 
 @kernel
 def whole_words(row, eos, here, there, longest, joins):
-    """How many tokens from `here` on are those from `there` on, `there` < `here`, and end where words end in both.
+    """Return how many tokens from `here` on are those from `there` on.
 
-    They do not overlap, hold no `</s>`, and are `longest` at most.
+    `there` < `here`, and words end behind them in both places. They do not overlap, hold no `</s>`, and are
+    `longest` at most.
     """
     length, whole = 0, 0
     while (
@@ -68,11 +72,11 @@ def whole_words(row, eos, here, there, longest, joins):
 
 @kernel
 def mask_recurring(row, eos, longest, budget, spans, owners, joins, frequent):
-    """Ask for spans that occurred before in their record: Splinter's recurring spans (Ram et al. 2021).
+    """Ask for spans that occurred before in their record.
 
-    From left to right, each as long as it can be, up to `longest` tokens; whole words that are not all `frequent`. The
-    first occurrence stays. joins: bool[ids], ids that go on in the word before. Up to `budget` tokens in `spans`
-    spans; returns (tokens, spans).
+    These are Splinter's recurring spans (Ram et al. 2021). From left to right, each as long as it can be, up to
+    `longest` tokens; whole words that are not all `frequent`. The first occurrence stays. joins: bool[ids], ids
+    that continue a word. Up to `budget` tokens in `spans` spans; returns (tokens, spans).
     """
     masked, span, begin, here = 0, 0, 0, 0
     while here < row.size and span < spans:
@@ -97,7 +101,10 @@ def mask_recurring(row, eos, longest, budget, spans, owners, joins, frequent):
 
 @kernel
 def sentence_end(row, eos, ends, begin):
-    """Return where the sentence that begins at `begin` ends: behind a token of `ends`, or before `</s>`."""
+    """Return where the sentence that begins at `begin` ends.
+
+    That is behind a token of `ends`, or before `</s>`.
+    """
     i = begin
     while i < row.size and row[i] != eos:
         i += 1
@@ -108,9 +115,10 @@ def sentence_end(row, eos, ends, begin):
 
 @kernel
 def overlap(row, begin, end, first, last, counts):
-    """ROUGE-1 F of the tokens [begin, end) with the others of their record [first, last), from 0 to 1.
+    """Return the overlap of a sentence with the rest of its record, from 0 to 1.
 
-    counts: int64[ids], zeros, and zeros again at the end.
+    That is ROUGE-1 F of the tokens [begin, end) with the others of [first, last). counts: int64[ids], zeros, and
+    zeros again at the end.
     """
     for i in range(first, last):
         if i < begin or i >= end:
@@ -127,10 +135,11 @@ def overlap(row, begin, end, first, last, counts):
 
 @kernel
 def mask_sentences(row, eos, ends, budget, spans, owners, counts):
-    """Ask for the sentences that say most of the rest of their record: PEGASUS's gap sentences (Zhang et al. 2020).
+    """Ask for the sentences that say most of the rest of their record.
 
-    A sentence's score is its overlap with the rest; the best ones first (the earlier of two alike), as far as `budget`
-    tokens and `spans` spans allow; one sentence of each record stays. Returns (tokens, spans).
+    These are PEGASUS's gap sentences (Zhang et al. 2020). A sentence's score is its overlap with the rest; the best
+    ones first (the earlier of two alike), as far as `budget` tokens and `spans` spans allow; one sentence of each
+    record stays. Returns (tokens, spans).
     """
     masked, span = 0, 0
     while span < spans:
@@ -163,14 +172,20 @@ def mask_sentences(row, eos, ends, budget, spans, owners, counts):
 
 @kernel
 def mask_more(row, eos, masked, budget, mean_span, span, spans, state, owners):
-    """Ask for random spans beside those there are, until `budget` tokens or `spans` spans; returns how many spans.
+    """Ask for random spans beside those there are, until `budget` tokens.
 
-    Lengths are 1 to 2 x mean_span - 1 tokens, all alike; places that are not free are drawn again, 20 times a span.
+    Lengths are 1 to 2 x mean - 1 tokens, all equally likely: the mean is `mean_span`, or more where few of `spans`
+    are left; the last one takes what is left. Places that are not free are drawn again, 20 times a span. Returns
+    how many spans there are.
     """
     attempts = 20 * spans
     while masked < budget and span < spans and attempts > 0:
         attempts -= 1
-        length = min(1 + np.int64(next_random(state) * (2 * mean_span - 1)), budget - masked)
+        left = budget - masked
+        mean = max(mean_span, left / (spans - span))
+        length = min(1 + np.int64(next_random(state) * (2 * mean - 1)), left)
+        if span == spans - 1:
+            length = left
         begin = np.int64(next_random(state) * row.size)
         if begin + length <= row.size and is_free(owners, row, eos, begin, begin + length):
             span += 1
@@ -181,7 +196,10 @@ def mask_more(row, eos, masked, budget, mean_span, span, spans, state, owners):
 
 @kernel
 def write_masked(row, owners, first_sentinel, step, eos, inputs, targets):
-    """Write inputs and targets of a row; sentinels in order of appearance. Returns their lengths."""
+    """Write inputs and targets of a row, sentinels in order of appearance.
+
+    Returns their lengths.
+    """
     written, answered, sentinel, last = 0, 0, first_sentinel, 0
     for i in range(row.size):
         if owners[i] == 0:
@@ -200,11 +218,12 @@ def write_masked(row, owners, first_sentinel, step, eos, inputs, targets):
 
 @kernel
 def denoise_rows(tokens, offsets, options, long_span, shares, tables, seeds, inputs, targets, sizes):
-    """Corrupt the rows tokens[offsets[r]:offsets[r + 1]], each by a denoiser that its seed chooses.
+    """Corrupt rows of tokens, each by a denoiser that its seed chooses.
 
-    Into inputs[r] and targets[r], their lengths into sizes[r]; options as in corrupt_row. shares: float64[5], sums of
-    the shares of spans, prefixes, long spans of `long_span` tokens, recurring spans and gap sentences. tables:
-    bool[3, ids], ids that end a sentence, that go on in a word, that are frequent.
+    The rows tokens[offsets[r]:offsets[r + 1]] go into inputs[r] and targets[r], their lengths into sizes[r];
+    options as in corrupt_row. shares: float64[5], sums of the shares of spans, prefixes, long spans of `long_span`
+    tokens, recurring spans and gap sentences. tables: bool[3, ids], ids that end a sentence, that continue a word,
+    that are frequent.
     """
     rate, mean_span, first_sentinel, sentinels, step, eos = options
     long_options = (rate, long_span, first_sentinel, sentinels, step, eos)

@@ -78,8 +78,9 @@ class PretrainOptions:
             _require(getattr(self, name) in choices, name, getattr(self, name), f"must be one of {choices}")
         for name in ("validation_records", "weight_decay", *KINDS):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "must be 0 or more")
+        weight = sum(getattr(self, name) for name in KINDS)
         _require(
-            any(getattr(self, name) for name in KINDS), "spans", 0.0, "must be above 0, or another denoiser"
+            0 < weight < math.inf, "spans", self.spans, f"and the weights of {KINDS[1:]} add up to {weight}"
         )
         check_seed(self.seed)
         _require(0 <= self.warmup < self.steps, "warmup", self.warmup, f"must be below steps, {self.steps}")

@@ -26,6 +26,7 @@ from spanish_tok.shards.reader import TokenArrays, load_shards
 from spanish_tok.t5.checkpoint import Checkpoint
 from spanish_tok.training.held_out import split
 from spanish_tok.training.pretrain_options import PretrainOptions
+from spanish_tok.training.span_corruption import SpanCorruption
 from spanish_tok.training.state import newest_checkpoint
 from spanish_tok.vocab.counts.runs import count_runs
 from spanish_tok.vocab.vocabulary import EOS
@@ -274,6 +275,10 @@ def test_a_nan_stops_it(arrays: TokenArrays, tokenizer: Tokenizer, small_model: 
         ("schritte", "3", "has no 'schritte'"),
         ("held_out", "1", "from 0 to below 1"),
         ("precision", "fp16", "is not one of auto, bf16, fp32"),
+        ("spans", "0", "add up to 0"),
+        ("prefix", "-1", "must be 0 or more"),
+        ("gap_sentences", "nan", "gap_sentences"),
+        ("long_spans", "inf", "long_spans"),
     ],
 )
 def test_impossible_recipes_are_refused(entry: str, value: str, message: str) -> None:
@@ -353,6 +358,38 @@ def test_muon_trains_and_resumes_with_its_first_sizes(
     assert resumed.state.step == 8
     resumed.run()
     assert [row.loss for row in resumed.log.rows] == [row.loss for row in whole.log.rows]
+
+
+def test_a_mixture_of_denoisers_trains_and_resumes(
+    arrays: TokenArrays, tokenizer: Tokenizer, small_model: str, tmp_path: Path
+) -> None:
+    recipe = replace(SMALL, model=small_model, steps=8, recurring_spans=1.0, prefix=1.0, gap_sentences=0.5)
+    trained(arrays, tokenizer, recipe, tmp_path / "whole").run()
+    half = trained(arrays, tokenizer, recipe, tmp_path / "half")
+    for figures in half.steps():
+        if figures.step == 4:
+            break
+    half.save()
+    resumed = trained(arrays, tokenizer, recipe, tmp_path / "half")
+    assert resumed.state.step == 4
+    resumed.run()
+    assert losses(tmp_path / "half") == losses(tmp_path / "whole")
+    with pytest.raises(SpanishTokError, match="differs in prefix"):
+        trained(arrays, tokenizer, replace(recipe, prefix=2.0), tmp_path / "half")
+
+
+def test_spans_alone_are_the_batches_of_every_version(
+    arrays: TokenArrays, tokenizer: Tokenizer, small_model: str, tmp_path: Path
+) -> None:
+    plain, heavier, mixed = (
+        trained(arrays, tokenizer, replace(SMALL, model=small_model, **weights), tmp_path / str(number))
+        for number, weights in enumerate([{}, {"spans": 3.0}, {"prefix": 1.0}])
+    )
+    corruption = SpanCorruption.of(tokenizer.vocabulary, rate=0.25, mean_span=3.0, seed=3)
+    assert plain.batches.corruption == heavier.batches.corruption == corruption
+    assert mixed.batches.corruption != corruption
+    assert mixed.validation
+    assert mixed.validation.batches.corruption == corruption  # losses of recipes can be compared
 
 
 def test_more_steps_of_wsd_resume_before_the_fall(

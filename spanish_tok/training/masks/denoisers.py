@@ -1,4 +1,4 @@
-"""Mixtures of denoisers: span corruption, and four other ways to ask for a part of a text.
+"""Mixtures of denoisers: span corruption and four other ways to ask for text.
 
 Prefixes and long spans are UL2's (Tay et al. 2022), recurring spans Splinter's (Ram et al. 2021), gap sentences
 PEGASUS's (Zhang et al. 2020). Which one a row gets depends on (seed, epoch, record) alone, as the masks do.
@@ -53,7 +53,10 @@ class Denoisers(SpanCorruption):
 
     @classmethod
     def of(cls, vocabulary: Vocabulary, **options: Any) -> "Denoisers":
-        """Denoisers with the sentinels and pieces of a vocabulary; see `SpanCorruption.of`."""
+        """Return denoisers with the sentinels and pieces of a vocabulary.
+
+        Raises as `SpanCorruption.of` does.
+        """
         found = super().of(vocabulary, pieces=tuple(vocabulary.pieces), **options)
         assert isinstance(found, Denoisers)
         return found
@@ -61,9 +64,10 @@ class Denoisers(SpanCorruption):
     def _corrupt(self, tokens: NDArray[Any], offsets: NDArray[np.int64], *rows: NDArray[Any]) -> None:
         from spanish_tok.kernels.denoisers import denoise_rows
 
-        if tokens.max(initial=0) >= len(self.pieces):
+        lowest, highest = tokens.min(initial=0), tokens.max(initial=0)
+        if lowest < 0 or highest >= len(self.pieces):  # they are places in tables
             raise SpanishTokError(
-                f"The ids go up to {tokens.max()}, the vocabulary to {len(self.pieces) - 1}",
+                f"The ids go from {lowest} to {highest}, the vocabulary's from 0 to {len(self.pieces) - 1}",
                 "Give ids of this vocabulary.",
             )
         long_span = LONG * float(self.mean_span)
@@ -75,7 +79,7 @@ class Denoisers(SpanCorruption):
 
     @cached_property
     def _tables(self) -> NDArray[np.bool_]:
-        """bool[3, ids]: ids that end a sentence, that go on in a word, that are frequent."""
+        """bool[3, ids]: ids that end a sentence, that continue a word, that are frequent."""
         words = [piece.removeprefix("\u2581") for piece in self.pieces]
         ends = [piece.endswith(ENDS) for piece in self.pieces]
         joins = [piece == word and word[:1].isalnum() for piece, word in zip(self.pieces, words, strict=True)]

@@ -78,11 +78,11 @@ class Pretraining(TrainingLoop[PretrainStep]):
         self.tokenizer, self.options, self._tell = tokenizer, options, tell
         closing = closing_of(ids, offsets)
         parts = split(ids, offsets, tokenizer, options.held_out, closing)
-        masks: Any = {"rate": options.masking_rate, "mean_span": options.mean_span, "seed": options.seed}
-        spans = SpanCorruption.of(tokenizer.vocabulary, **masks)
+        draws: Any = {"rate": options.masking_rate, "mean_span": options.mean_span, "seed": options.seed}
+        spans = SpanCorruption.of(tokenizer.vocabulary, **draws)
         weights: Any = {kind: getattr(options, kind) for kind in KINDS}
         others = any(weights[kind] for kind in KINDS[1:])
-        mixed = Denoisers.of(tokenizer.vocabulary, **masks, **weights) if others else spans
+        mixed = Denoisers.of(tokenizer.vocabulary, **draws, **weights) if others else spans
 
         def packed(records: NDArray[np.int64], corruption: SpanCorruption) -> PackedBatches:
             return PackedBatches(
