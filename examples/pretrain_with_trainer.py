@@ -42,6 +42,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     tokenizer = Tokenizer.load()
+    tokenizer.vocabulary.save(arguments.output)  # first: the folder must hold nothing else
     lines = arguments.text.read_text(encoding="utf-8").splitlines()
     records = [{"input_ids": tokenizer.encode(line), "record": k} for k, line in enumerate(lines) if line]
     collator = SpanCollator(SpanCorruption.of(tokenizer.vocabulary))
@@ -65,7 +66,6 @@ def main() -> None:
     )
     trainer.train()
     trainer.save_model(str(arguments.output))
-    tokenizer.vocabulary.save(arguments.output)
 
 
 if __name__ == "__main__":
