@@ -80,7 +80,10 @@ class PretrainOptions:
             _require(getattr(self, name) >= 0, name, getattr(self, name), "must be 0 or more")
         weight = sum(getattr(self, name) for name in KINDS)
         _require(
-            0 < weight < math.inf, "spans", self.spans, f"and the weights of {KINDS[1:]} add up to {weight}"
+            0 < weight < math.inf,
+            "spans",
+            self.spans,
+            f"and the other denoisers' weights add up to {weight:g}",
         )
         check_seed(self.seed)
         _require(0 <= self.warmup < self.steps, "warmup", self.warmup, f"must be below steps, {self.steps}")

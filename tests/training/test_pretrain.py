@@ -381,9 +381,10 @@ def test_a_mixture_of_denoisers_trains_and_resumes(
 def test_spans_alone_are_the_batches_of_every_version(
     arrays: TokenArrays, tokenizer: Tokenizer, small_model: str, tmp_path: Path
 ) -> None:
+    recipe = replace(SMALL, model=small_model)
     plain, heavier, mixed = (
-        trained(arrays, tokenizer, replace(SMALL, model=small_model, **weights), tmp_path / str(number))
-        for number, weights in enumerate([{}, {"spans": 3.0}, {"prefix": 1.0}])
+        trained(arrays, tokenizer, one, tmp_path / str(number))
+        for number, one in enumerate([recipe, replace(recipe, spans=3.0), replace(recipe, prefix=1.0)])
     )
     corruption = SpanCorruption.of(tokenizer.vocabulary, rate=0.25, mean_span=3.0, seed=3)
     assert plain.batches.corruption == heavier.batches.corruption == corruption
