@@ -278,7 +278,7 @@ def test_a_nan_stops_it(arrays: TokenArrays, tokenizer: Tokenizer, small_model: 
         ("spans", "0", "add up to 0"),
         ("prefix", "-1", "must be 0 or more"),
         ("gap_sentences", "nan", "gap_sentences"),
-        ("long_spans", "inf", "long_spans"),
+        ("long_spans", "inf", "add up to inf"),
     ],
 )
 def test_impossible_recipes_are_refused(entry: str, value: str, message: str) -> None:
