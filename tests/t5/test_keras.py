@@ -96,7 +96,7 @@ def greedy(backend: str, rows: list[list[int]], steps: int, folder: Path, ask: A
 @pytest.fixture(scope="module")
 def real(corpus: pa.ChunkedArray) -> list[list[int]]:
     """200 real inputs of several lengths with a gap at the end."""
-    tokenizer = Tokenizer.load()
+    tokenizer = Tokenizer.load(shipped("models/es-tiny"))
     texts = [corpus[n * 997].as_py()[:300] for n in range(200)]
     return [
         [*tokenizer.encode(text)[: 10 + n % 50], tokenizer.vocabulary.sentinel_id(0), 1]
@@ -157,7 +157,7 @@ def test_both_tokenizers_give_our_ids(preset: Path, ask: Any, corpus: pa.Chunked
     texts = [*TEXTS, *WORDS, "", " ", *(corpus[n * 331].as_py()[:400] for n in range(500))]
     texts = [text for text in texts if "\0" not in text]
     found = ask("tensorflow", "tokenize", preset, texts=np.array(texts))
-    tokenizer = Tokenizer.load()
+    tokenizer = Tokenizer.load(shipped("models/es-tiny"))  # the model's own vocabulary
     for way in ("inside", "outside"):
         ends = np.cumsum(found[f"{way}_lengths"])[:-1]
         rows = [row.tolist() for row in np.split(found[way], ends)]

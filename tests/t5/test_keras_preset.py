@@ -110,8 +110,8 @@ TRAINERS: dict[str, Callable[[Path], Any]] = {
     "Predictor.load": lambda folder: st.Predictor.load(folder),
     "evaluate": lambda folder: st.evaluate(texts=[{"text": "a", "label": "b"}], model=folder),
     "finetune": lambda folder: st.finetune(texts=[{"text": "a"}], task="summarization", model=folder),
-    "pretrain": lambda folder: st.pretrain(texts=["hola " * 99], model=str(folder), steps=1),
-    "start": lambda folder: st.pretrain(texts=["hola " * 99], start=str(folder), steps=1),
+    "pretrain": lambda folder: st.pretrain(texts=["hola " * 99], model=str(folder), steps=1, warmup=0),
+    "start": lambda folder: st.pretrain(texts=["hola " * 99], start=str(folder), steps=1, warmup=0),
 }
 
 
