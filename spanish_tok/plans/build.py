@@ -63,7 +63,7 @@ def build(
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
-    >>> steps = {"count": {}, "train": {"size": 200}}
+    >>> steps = {"count": {}, "train": {"size": 195}}
     >>> _ = (folder / "es.txt").write_text("el perro y la perra\\nlos perros y las perras\\n" * 9)
     >>> result = build(Plan("propio", "El mío", (str(folder / "es.txt"),), steps=steps), folder / "out")
     >>> [(step.name, step.state) for step in result.steps], sorted(path.name for path in result.folder.iterdir())

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import sha256_of_file
+from spanish_tok.files.outputs import as_list
 from spanish_tok.readers.datasets import Dataset, is_recipe, load_recipe
 from spanish_tok.readers.hub import HubSet, read_hub_set
 from spanish_tok.readers.in_memory import read_texts, sha256_of_texts, text_column
@@ -231,7 +232,11 @@ def inputs_of(
     if input is None:
         column = text_column(texts)
         return Inputs((Input(source or IN_MEMORY, IN_MEMORY, options, texts=column),), options.rows)
-    names = [input] if isinstance(input, str | os.PathLike) else list(input)
+    if not (isinstance(input, str | os.PathLike) or hasattr(input, "__iter__")):
+        raise SpanishTokError(
+            f"The input is of the type {type(input).__name__}", "Give a path, or a list of paths."
+        )
+    names = as_list(input)
     if not names:
         raise SpanishTokError("Nothing to read is given", "Give files, or a recipe: `spanish-tok recipes`.")
     if len(names) == 1 and is_recipe(str(names[0])):

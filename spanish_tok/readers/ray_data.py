@@ -9,7 +9,7 @@ and the rest stays the same: the choice of columns, nulls, rejected rows, errors
 * JSON lines: of Ray Data's two readers the one by Arrow; the other (lines=True) turns texts into numbers. Refused are
   files where a line is not one object, a text is not a string, or an id is neither a string nor, in the whole file,
   a whole number of 64 bits.
-* Text and JSON lines are given to the reader in blocks of whole lines, and refused if they are not UTF-8.
+* Text and JSON lines are read as a whole, and refused if they are not UTF-8.
 * TSV and CSV: none. Ray Data has no reader of our TSV, and its reader of CSV turns texts into numbers and "NA" into
   a null if a whole column looks like it.
 
@@ -39,10 +39,10 @@ from spanish_tok.readers.columns import table_batches
 from spanish_tok.readers.opening.buffered import Peeked
 from spanish_tok.readers.opening.compression import MAGIC_BYTES, SUFFIXES, compression_of
 from spanish_tok.readers.opening.encoding import HEAD, encoding_of
+from spanish_tok.readers.opening.lines import Lines
 from spanish_tok.readers.opening.remote import is_remote, open_remote
 from spanish_tok.readers.options import FileReport, Location, ReadOptions
 from spanish_tok.readers.streams import open_raw, open_text, size_of
-from spanish_tok.readers.tsv import whole_rows
 
 TURN_BYTES = 8 << 20  # bytes of row groups, uncompressed, that are read in one turn
 
@@ -56,9 +56,9 @@ def read_text(path: Location, options: ReadOptions, report: FileReport) -> Itera
     Raises SpanishTokError for a file that Ray Data does not read as it is.
     """
     _check_plain(path, options)
-    source = _source(_Text, path)
-    source.blocks = _Blocks(path, options, report)
+    source = _source(_Text, path, encoding="utf-8-sig")
     for table in _tables(source, path):
+        report.unterminated = table.num_rows > 0 and not source.ended
         yield from table_batches(table, path, replace(options, id="id", text="text"), report)
 
 
@@ -69,7 +69,6 @@ def read_jsonl(path: Location, options: ReadOptions, report: FileReport) -> Iter
     """
     _check_plain(path, options)
     source = _source(_JsonLines, path)
-    source.blocks = _Blocks(path, options, report)
     source.columns = options.id, options.text
     for table in _tables(source, path):
         yield from table_batches(table, path, options, report)
@@ -115,50 +114,38 @@ class _Parquet(ParquetFileReader):  # type: ignore[misc]
         return {"fragment_scan_options": options, "use_threads": False} | ahead
 
 
-class _Blocks:
-    """The lines of a file in blocks, as our own reader cuts them."""
-
-    def __init__(self, path: Location, options: ReadOptions, report: FileReport) -> None:
-        self._path, self._options, self._report = path, options, report
-
-    def of(self, file: pa.NativeFile) -> Iterator[bytes]:
-        """Yield blocks of whole lines. Raises SpanishTokError for a line that is too long."""
-        state = FileReport(self._report.name)
-        for block in whole_rows(file, self._options, str(self._path), state):
-            yield block.tobytes()
-            self._report.unterminated = state.unterminated
-
-
 class _Text(TextDatasource):  # type: ignore[misc]
     """The reader of `ray.data.read_text`, for files that it reads as they are."""
 
-    blocks: _Blocks
+    ended: bool  # with a newline
 
     def _read_stream(self, f: pa.NativeFile, path: str) -> Iterator[pa.Table]:
-        for data in self.blocks.of(f):
-            ends = [f"U+{ord(end):04X}" for end in OTHER_ENDS if end.encode() in data]
-            ends += ["a bare U+000D"] if data.count(b"\r") > data.count(b"\r\n") else []
-            if ends:
-                raise ValueError(f"it ends lines at {' and '.join(ends)}, too")
-            yield from super()._read_stream(pa.BufferReader(data), path)
+        data = f.readall()
+        ends = [f"U+{ord(end):04X}" for end in OTHER_ENDS if end.encode() in data]
+        ends += ["a bare U+000D"] if data.count(b"\r") > data.count(b"\r\n") else []
+        if ends:
+            raise ValueError(f"it ends lines at {' and '.join(ends)}, too")
+        self.ended = data.endswith(b"\n")
+        yield from super()._read_stream(pa.BufferReader(data), path)
 
 
 class _JsonLines(ArrowJSONDatasource):  # type: ignore[misc]
     """The reader of `ray.data.read_json`, for files of one object a line."""
 
-    blocks: _Blocks
     columns: tuple[str, str]
 
     def _read_stream(self, f: pa.NativeFile, _: str) -> Iterator[pa.Table]:
-        for data in self.blocks.of(f):
-            lines = data.count(b"\n")
-            between = data.count(b"}\n{") + data.count(b"}\r\n{")
-            ends = data.startswith(b"{") and data.endswith((b"}\n", b"}\r\n"))
-            table = self._parsed(data) if ends and between == lines - 1 else None
-            if table is None or table.num_rows != lines:
-                raise ValueError("a line is not one object")
-            table.validate(full=True)  # raises for halves of surrogate pairs
-            yield table
+        data = f.readall()
+        if not data:
+            return
+        lines = data.count(b"\n") + (not data.endswith(b"\n"))
+        between = data.count(b"}\n{") + data.count(b"}\r\n{")
+        ends = data.startswith(b"{") and data.endswith((b"}", b"}\n", b"}\r\n"))
+        table = self._parsed(data) if ends and between == lines - 1 else None
+        if table is None or table.num_rows != lines:
+            raise ValueError("a line is not one object")
+        table.validate(full=True)  # raises for halves of surrogate pairs
+        yield table
 
     def _parsed(self, data: bytes) -> pa.Table:
         """Return the columns of ids, as strings or 64-bit integers, and of texts."""
@@ -173,7 +160,6 @@ class _JsonLines(ArrowJSONDatasource):  # type: ignore[misc]
         schema = pa.schema(zip(self.columns, (identity, pa.string()), strict=True))
         ways = pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
         self.arrow_json_args = {"parse_options": ways}
-        self.read_options.block_size = len(data)
         (table,) = self._read_with_pyarrow_read_json(data)
         return table
 
@@ -201,6 +187,8 @@ def _check_plain(path: Location, options: ReadOptions) -> None:
     """Raise SpanishTokError for a file that only our opener reads.
 
     It has another encoding, or a compression without its suffix.
+
+    And for a row that is too long; Ray Data's readers would hold all of it.
     """
     with open_raw(path) as raw:
         compressed = compression_of(Peeked(raw).peek(MAGIC_BYTES)) is not None
@@ -208,6 +196,9 @@ def _check_plain(path: Location, options: ReadOptions) -> None:
         odd = encoding_of(stream.peek(HEAD), str(path), options.encoding) or options.encoding
         if odd or compressed != (Path(path).suffix.lower() in SUFFIXES):
             raise _refused(path, f"it is {odd}" if odd else "it is compressed, and its name does not say so")
+        if compressed or (size_of(path) or 0) > options.max_row_bytes:
+            for _ in Lines(stream, str(path), options.max_row_bytes):
+                pass
 
 
 def _refused(path: Location, reason: object) -> SpanishTokError:
@@ -229,15 +220,12 @@ def _source(kind: Any, path: Location, **options: Any) -> Any:
     return kind(name, filesystem=filesystem, **options)
 
 
-def _tables(source: Any, path: Location) -> Iterator[pa.Table]:
-    """Yield the tables of a source; raise SpanishTokError for whatever goes wrong."""
+def _tables(source: Any, path: Location) -> list[pa.Table]:
+    """Return all tables of a source; raise SpanishTokError for whatever goes wrong."""
     try:
-        for task in source.get_read_tasks(1):
-            yield from (table for table in task() if table.num_columns)
-    except SpanishTokError:
-        raise
+        return [table for task in source.get_read_tasks(1) for table in task() if table.num_columns]
     except Exception as error:  # of Arrow, of Ray, of Python
-        raise _refused(path, (str(error).splitlines() or [type(error).__name__])[0]) from error
+        raise _refused(path, str(error).splitlines()[0]) from error
 
 
 def _together(footer: pq.FileMetaData, groups: list[int]) -> Iterator[list[int]]:

@@ -292,8 +292,10 @@ def test_damaged_dictionaries_views_and_lists_are_refused(tokenizer: Tokenizer) 
     assert tokenizer.decode_column(lists([0, 1, 3], [5, 6, 7])).to_pylist() == tokenizer.decode([[5], [6, 7]])
 
 
-def test_text_that_is_not_utf_8_is_read_as_unknown_characters(tokenizer: Tokenizer) -> None:
-    """The kernels take each wrong byte for U+FFFD, which normalizes to a space or nothing; they read nothing else."""
+def test_text_that_is_not_utf_8_is_refused_by_row(tokenizer: Tokenizer) -> None:
+    """Arrow does not check what its producer wrote; a row that is not UTF-8 is named, in a whole column or a slice."""
     column = strings([0, 4, 9], b"ho\xffa\xf0\x9f\x98\x20\xc3")
-    text = ["ho\ufffda", "\ufffd\ufffd\ufffd \ufffd"]
-    assert tokenizer.encode_column(column).to_pylist() == tokenizer.encode(text)
+    with pytest.raises(SpanishTokError, match="Row 0 of the column is not valid UTF-8"):
+        tokenizer.encode_column(column)
+    with pytest.raises(SpanishTokError, match="is not valid UTF-8"):
+        tokenizer.encode_column(column.slice(1))

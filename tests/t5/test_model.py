@@ -215,13 +215,13 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (_tensors(lambda t: t.pop(NORM)), "lacks " + NORM),
     "unexpected": (_tensors(lambda t: t.update(extra=np.ones(1, np.float32))), "unexpected extra"),
     "nan": (_tensors(lambda t: t.update({NORM: np.full(32, np.nan, np.float32)})), NORM + ".* not finite"),
-    "integers": (_tensors(lambda t: t.update({NORM: np.ones(32, np.int32)})), NORM + " holds int32"),
+    "integers": (_tensors(lambda t: t.update({NORM: np.ones(32, np.int32)})), NORM + " is of type I32"),
     "cut off": (_cut, "model.safetensors is damaged or cut off"),
     "flipped": (_flip, "model.safetensors is not as it was written"),
     "vocabulary": (_other_vocabulary, "vocabulary beside .* is not the one"),
     "no vocabulary": (lambda f: (f / "manifest.json").unlink(), "holds no vocabulary"),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "model.safetensors is missing"),
-    "no config": (lambda f: (f / "config.json").unlink(), "config.json is missing"),
+    "no config": (lambda f: (f / "config.json").unlink(), "without its config.json"),
     "manifest": (lambda f: (f / "model.json").write_text("[]"), "it is a list, not an object"),
 }
 

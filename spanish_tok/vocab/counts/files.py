@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.files.outputs import check_file
+from spanish_tok.files.outputs import as_list, check_file
 from spanish_tok.parallel.local import Local
 from spanish_tok.parallel.ray_engine import Ray
 from spanish_tok.progress import Progress, ProgressOption, progress_of
@@ -134,7 +134,11 @@ def _entries(locations: Any, reading: ReadOptions, texts: Any) -> list[list[Any]
     """Return the entries of the input as they were given, each in a list of its own."""
     if isinstance(locations, str | os.PathLike):
         locations = [locations]
-    entries = [] if locations is None or isinstance(locations, Inputs) else [[entry] for entry in locations]
+    entries = (
+        []
+        if locations is None or isinstance(locations, Inputs)
+        else [[entry] for entry in as_list(locations)]
+    )
     return entries if entries and texts is None else [[inputs_of(locations, reading, texts=texts)]]
 
 
