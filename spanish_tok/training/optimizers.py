@@ -62,9 +62,16 @@ class ScaledAdamW(torch.optim.Optimizer):
         mean, square = state["exp_avg"], state["exp_avg_sq"]
         mean.lerp_(gradient, 1 - first)
         square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
-        step = mean / square.sqrt().add_(group["eps"])
-        rate = group["lr"] * (1 - second**steps) ** 0.5 / (1 - first**steps)
-        parameter.sub_(step.mul_(self._size(parameter, group) * rate))
+        size, root = self._size(parameter, group), square.sqrt().add_(group["eps"])
+        if (
+            parameter.device.type == "cpu"
+        ):  # in the order of operations that every version had: the same bytes
+            least = max(group["smallest_size"], size.item())
+            rate = group["lr"] * least * (1 - second**steps) ** 0.5 / (1 - first**steps)
+            parameter.addcdiv_(mean, root, value=-rate)
+        else:
+            rate = group["lr"] * (1 - second**steps) ** 0.5 / (1 - first**steps)
+            parameter.sub_((mean / root).mul_(size * rate))
         if group["weight_decay"]:
             parameter.mul_(1 - group["lr"] * group["weight_decay"])
 
