@@ -12,14 +12,13 @@ Options(size=8000, shrink=0.75)
 """
 
 import os
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, fields, replace
-from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.files import read_toml
 
 Options = TypeVar("Options")
 
@@ -98,13 +97,7 @@ def from_toml(
     old_names: entries that older files hold -> the fields they became. Raises SpanishTokError that names the file and
     the entry.
     """
-    try:
-        entries = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SpanishTokError(f"{path} does not exist", "Check the path.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SpanishTokError(f"{path} is not valid TOML ({error})", "Correct it.") from None
-    entries = {(old_names or {}).get(name, name): value for name, value in entries.items()}
+    entries = {(old_names or {}).get(name, name): value for name, value in read_toml(path).items()}
     needed = [name for name, field in _fields(kind).items() if _is_required(field)]
     if missing := [name for name in needed if name not in entries]:
         raise SpanishTokError(f"{path} lacks {', '.join(missing)}", "Add them.")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,6 +70,19 @@ def read_json(path: str | os.PathLike[str], shape: Shape = object) -> Any:
     except OSError as error:
         raise SpanishTokError(f"{path} cannot be read ({error.strerror})", "Check the path.") from None
     return parse_json(content, str(path), shape)
+
+
+def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises SpanishTokError that names the file, if it is missing or not TOML.
+    """
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SpanishTokError(f"{path} does not exist", "Check the path.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SpanishTokError(f"{path} is not valid TOML ({error})", "Correct it.") from None
 
 
 def parse_json(content: str | bytes, name: str, shape: Shape = object) -> Any:

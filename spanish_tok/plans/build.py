@@ -81,21 +81,21 @@ def build(
         return estimate_build(building, steps, waiting)
     check_extras([step for step in steps if not _is_done(step, keys[step], record, folder)])
     with claim(folder):
-        results = [_do(step, building, keys[step], record) for step in steps]
+        results = [_do(step, building, keys, record) for step in steps]
         result = BuildResult(folder, plan, tuple(results))
         result.to_html(folder / PAGE)
     return result
 
 
-def _do(step: str, building: Building, key: str, record: dict[str, Any]) -> StepResult:
+def _do(step: str, building: Building, keys: Mapping[str, str], record: dict[str, Any]) -> StepResult:
     """Do a step and record it, or skip it where it is done."""
-    folder = building.folder
+    folder, key = building.folder, keys[step]
     if _is_done(step, key, record, folder) and not record["stale"]:
         building.shown.tell(f"{step}: done before")
         done = record["steps"][step]
         return StepResult(step, "skipped", done["seconds"], done["figures"])
     if record["begun"] != {"step": step, "key": key}:
-        _remove_what_follows(step, building, record)
+        _remove_what_follows(step, folder, keys, record)
         record["begun"] = {"step": step, "key": key}
         _write(folder, record)
     building.shown.tell(f"{step} ...")
@@ -108,21 +108,21 @@ def _do(step: str, building: Building, key: str, record: dict[str, Any]) -> Step
     return StepResult(step, "done", seconds, figures)
 
 
-def _remove_what_follows(step: str, building: Building, record: dict[str, Any]) -> None:
+def _remove_what_follows(step: str, folder: Path, keys: Mapping[str, str], record: dict[str, Any]) -> None:
     """Remove what a step, and those that follow from it, wrote under another key.
 
     What is to be removed is written down first: a call after a kill removes the rest.
     """
-    keys, done = building.keys(), record["steps"]
+    done = record["steps"]
     later = list(STEPS)[list(STEPS).index(step) + 1 :]
     outdated = [step, *(name for name in later if name in done and done[name]["key"] != keys.get(name))]
     for name in outdated:
         record["steps"].pop(name, None)
     record["stale"] = sorted({*record["stale"], *(path for name in outdated for path in OUTPUTS[name])})
     record["begun"] = None
-    _write(building.folder, record)
+    _write(folder, record)
     for name in record["stale"]:
-        path = building.folder / name
+        path = folder / name
         if path.is_dir():
             shutil.rmtree(path)
         else:

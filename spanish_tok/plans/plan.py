@@ -15,7 +15,6 @@
 A table is a step. A step whose table is missing is left out, and the next one takes what came before it.
 """
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -25,6 +24,7 @@ from typing import Any
 from spanish_tok.corpus.cleaning import CleanOptions
 from spanish_tok.corpus.pipeline import SampleOptions
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.files import read_toml
 from spanish_tok.options import assigned, changed
 from spanish_tok.readers.datasets import is_recipe
 from spanish_tok.readers.opening.remote import is_remote
@@ -127,12 +127,7 @@ class Plan:
             meant = f"Did you mean {close[0]}? " if close else ""
             names = ", ".join(shipped_plans())
             raise SpanishTokError(f"There is no plan {str(plan)!r}", f"{meant}Give {names}, or a TOML file.")
-        try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise SpanishTokError(f"{path} does not exist", "Check the path.") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SpanishTokError(f"{path} is not valid TOML ({error})", "Correct it.") from None
+        content = read_toml(path)
         try:
             return _plan_of(content, path)
         except SpanishTokError as error:
