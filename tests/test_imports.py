@@ -134,3 +134,16 @@ def test_what_ships_is_found(where: str, installed: Path, tmp_path: Path) -> Non
         "['mmarco-es', 'mmarco-es-queries', 'sentences-es']",
         "5000 la capital de",
     ]
+
+
+def test_the_verbs_of_the_core_load_without_torch() -> None:
+    """A verb whose extra is not installed is a MissingExtra, which fails on use."""
+    verbs = ["bench", "build", "clean", "compare", "count", "demo", "encode", "generate", "normalize"]
+    verbs += ["restore", "sample", "shard", "train", "verify"]
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import spanish_tok as st\n"
+        f"print([verb for verb in {verbs!r} if type(getattr(st, verb)).__name__ == 'MissingExtra'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
@@ -27,10 +27,12 @@ from spanish_tok.text.alphabet import SPANISH
 from spanish_tok.tokenization.tokenizer import Tokenizer
 from spanish_tok.training.bits_per_byte import mask_words
 from spanish_tok.training.pretrain_options import PretrainOptions
-from spanish_tok.training.pretraining.loop import Pretraining
 from spanish_tok.vocab.counts.table import Counts
 from spanish_tok.vocab.formats import UNK
 from spanish_tok.vocab.trainer import train
+
+if TYPE_CHECKING:
+    from spanish_tok.training.pretraining.loop import Pretraining
 
 SHOWN = ("¡Qué mañana tan FRÍA!", "El 21½ % de la cigüeña… hola😀mundo", "Man\u0303ana: N\u0303ANDU\u0301")
 
@@ -194,7 +196,9 @@ def _fitted(
 
 def _training(
     texts: Sequence[str], tokenizer: Tokenizer, recipe: PretrainOptions, folder: Path
-) -> Pretraining:
+) -> "Pretraining":
+    from spanish_tok.training.pretraining.loop import Pretraining  # PyTorch: the other demo does without
+
     rows = tokenizer.encode_column(list(texts))
     offsets = np.asarray(rows.offsets, np.int64)
     return Pretraining(np.asarray(rows.values, np.uint16), offsets, tokenizer, recipe, folder)
