@@ -1,7 +1,6 @@
 """The verbs that measure: bench, compare."""
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,6 @@ import click
 
 import spanish_tok as st
 from spanish_tok.cli.options import FOLDER, force_option, reading, reads_files, vocab_option
-from spanish_tok.files.outputs import check_new_file
 
 TEXT = click.option(
     "--text", "texts", multiple=True, type=click.Path(), metavar="FILE",
@@ -63,10 +61,9 @@ def bench(
 
     FILES are more files of text, so that `--text *.parquet` works.
     """
-    _check((json_file, html_file), [*texts, *files], force)
     result = st.bench(
         vocab, [*texts, *files] or None, reading=reading(options), model=model, against=against,
-        compare=others, megabytes=megabytes, progress=True,
+        compare=others, megabytes=megabytes, html=html_file, json=_named(json_file), progress=True, force=force,
     )  # fmt: skip
     _show(result, json_file, html_file)
 
@@ -108,30 +105,23 @@ def compare(
 
     VOCAB is a folder or file: ours, any spiece.model, any tokenizer.json. One alone is compared with the shipped one.
     """
-    _check((json_file, html_file), [*texts, *vocabularies], force)
     result = st.compare(
         list(vocabularies), list(texts) or None, group=group, lexicon=lexicon, reading=reading(options),
-        megabytes=megabytes, progress=True,
+        megabytes=megabytes, html=html_file, json=_named(json_file), progress=True, force=force,
     )  # fmt: skip
     _show(result, json_file, html_file)
 
 
-def _check(outputs: Iterable[str | Path | None], inputs: list[str | Path], force: bool) -> None:
-    for output in outputs:
-        check_new_file(output, inputs, force=force)
+def _named(json_file: str | None) -> str | None:
+    """Return the file of figures, None where they are printed."""
+    return None if json_file == "-" else json_file
 
 
 def _show(result: "st.Bench | st.Comparison", json_file: str | None, html_file: Path | None) -> None:
-    """Write the files, then show the figures.
-
-    So a reader who leaves early, as `| head` does, costs no file.
-    """
+    """Show the figures; the files are written before, so that `| head` costs none."""
     if html_file:
-        result.to_html(html_file)
         click.echo(f"The report: {html_file}", err=True)
     if json_file == "-":
         click.echo(json.dumps(result.to_dict(), ensure_ascii=False, indent=2))
         return
-    if json_file:
-        result.to_json(json_file)
     result.show()

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from spanish_tok.files import shipped
-from spanish_tok.files.outputs import as_list, check_new_file
+from spanish_tok.files.outputs import as_list
 from spanish_tok.measure import compare as comparing
 from spanish_tok.measure.figures.quality import measure_quality, slices, word_counts
 from spanish_tok.measure.figures.round_trip import check_round_trip
 from spanish_tok.measure.figures.speed import SAMPLE_BYTES, measure_speed
 from spanish_tok.measure.figures.texts import check_words, sampled, size_of, texts_of
+from spanish_tok.measure.html import ReportFiles
 from spanish_tok.measure.peers import chosen_peers, describe
 from spanish_tok.measure.presentation import Bench
 from spanish_tok.measure.tables import plain_name
@@ -47,6 +48,8 @@ def bench(
     against: Sequence[str] = (),
     compare: Sequence[Location] = (),
     megabytes: float = 400,
+    html: Location | None = None,
+    json: Location | None = None,
     progress: ProgressOption = None,
     force: bool = False,
 ) -> Bench:
@@ -57,11 +60,11 @@ def bench(
     vocabulary: a folder; by default that of the model, else the shipped one. input, texts: what to read, as for
     `count`, at most `megabytes` of it; the 200 sentences that ship by default. against: peers for the figures of
     speed, by default all that are installed. compare: other vocabularies to put beside it. output: a file for the
-    report (.html) or the figures (.json); `force` replaces one.
+    report (.html) or the figures (.json); html, json: the same, by any name. `force` replaces one.
 
     Raises SpanishTokError for a damaged folder, a peer that is not installed, and a file without text.
     """
-    check_new_file(output, as_list(input), force=force)
+    files = ReportFiles(output, html, json, [*as_list(input)], force=force)
     start = time.perf_counter()
     folder = Path(vocabulary) if vocabulary else _vocabulary_of(model)
     name = plain_name(str(folder)) if vocabulary or model else SHIPPED
@@ -102,8 +105,7 @@ def bench(
             [folder if vocabulary or model else None, *compare], texts=text.column, progress=progress
         )
         result = replace(result, comparison=beside)
-    if output is not None:
-        result.write(output)
+    files.write(result)
     return result
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
-from spanish_tok.files.outputs import as_list, check_new_file
+from spanish_tok.files.outputs import as_list
 from spanish_tok.measure.comparison import MOST_WORDS, Compared, Comparison
 from spanish_tok.measure.figures.groups import Groups, groups_of, measure_groups
 from spanish_tok.measure.figures.morphemes import Lexicon, load_lexicon, measure_morphemes
@@ -25,6 +25,7 @@ from spanish_tok.measure.figures.quality import (
     word_counts,
 )
 from spanish_tok.measure.figures.texts import Texts, check_words, sampled, size_of, texts_of
+from spanish_tok.measure.html import ReportFiles
 from spanish_tok.measure.tables import plain_name
 from spanish_tok.progress import ProgressOption, progress_of
 from spanish_tok.readers.inputs import InputOption, inputs_of
@@ -47,6 +48,8 @@ def compare(
     lexicon: Location | None = None,
     reading: ReadOptions | None = None,
     megabytes: float = 16,
+    html: Location | None = None,
+    json: Location | None = None,
     progress: ProgressOption = None,
     force: bool = False,
 ) -> Comparison:
@@ -58,12 +61,14 @@ def compare(
     one is compared with. input, texts: what to read, as for `count`; at most `megabytes` of it are compared. group: a
     column of the files, such as a variety of Spanish: what each of its groups costs is shown too. lexicon: a file of
     words and their morphemes, `casas<TAB>casa+s`: how often pieces end where morphemes do. output: a file for the
-    report (.html) or the figures (.json); `force` replaces one.
+    report (.html) or the figures (.json); html, json: the same, by any name. `force` replaces one.
 
     Every library gets the text twice: as this package normalizes it, the same characters for all, and as it was
     given, where each normalizes by itself. Raises SpanishTokError for what cannot be loaded or read.
     """
-    check_new_file(output, as_list(input), force=force)
+    files = ReportFiles(
+        output, html, json, [*as_list(input), *filter(None, as_list(vocabularies))], force=force
+    )
     morphemes = load_lexicon(lexicon) if lexicon is not None else None
     locations = as_list(vocabularies)
     if not locations:
@@ -93,8 +98,7 @@ def compare(
     differing, shown = cut_differently(adapters, words.slice(0, MOST_WORDS))
     live = next((str(path) for path in paths if path and (path / "manifest.json").exists()), None)
     result = Comparison(text.source, len(raw), size_of(raw), compared, differing, shown, group, live)
-    if output is not None:
-        result.write(output)
+    files.write(result)
     return result
 
 

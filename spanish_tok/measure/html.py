@@ -20,6 +20,7 @@ from typing import Any, TextIO
 from spanish_tok._version import __version__
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import atomic_path, write_json
+from spanish_tok.files.outputs import Location, check_new_file
 from spanish_tok.measure.svg import Plot
 from spanish_tok.measure.tables import Card, ReportTable, Verdict, print_tables, print_verdicts
 from spanish_tok.tokenization.compiler import compile_vocabulary
@@ -83,10 +84,48 @@ class Reported:
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the report or the figures, as the suffix of the path says: .html or .json."""
-        suffix = Path(path).suffix
-        if suffix not in (".html", ".json"):
-            raise SpanishTokError(f"{path} is neither .html nor .json", "Give one of these suffixes.")
-        (self.to_html if suffix == ".html" else self.to_json)(path)
+        (self.to_html if kind_of(path) == ".html" else self.to_json)(path)
+
+
+class ReportFiles:
+    """The files that a verb writes its result to, checked before the work.
+
+    output: a page or figures, as the suffix says; html: a page; json: figures. inputs: what is read. Raises
+    SpanishTokError for another suffix, and for a file that cannot be written or, without `force`, is there.
+    """
+
+    def __init__(
+        self,
+        output: Location | None,
+        html: Location | None,
+        json: Location | None,
+        inputs: Sequence[Location],
+        *,
+        force: bool,
+    ) -> None:
+        is_page = output is not None and kind_of(output) == ".html"
+        self.pages = [path for path in (html, output if is_page else None) if path is not None]
+        self.figures = [path for path in (json, None if is_page else output) if path is not None]
+        for path in (*self.pages, *self.figures):
+            check_new_file(path, inputs, force=force)
+
+    def write(self, result: Reported) -> None:
+        """Write a result to each of them."""
+        for path in self.pages:
+            result.to_html(path)
+        for path in self.figures:
+            result.to_json(path)
+
+
+def kind_of(path: Location) -> str:
+    """Return the suffix of a report, .html or .json.
+
+    Raises SpanishTokError for any other.
+    """
+    suffix = Path(path).suffix
+    if suffix not in (".html", ".json"):
+        raise SpanishTokError(f"{path} is neither .html nor .json", "Give one of these suffixes.")
+    return suffix
 
 
 def report_page(

@@ -4,7 +4,6 @@ This is the bulk side of a Tokenizer.
 """
 
 import mmap
-from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -19,7 +18,15 @@ from spanish_tok.kernels.text.decode import decode_records
 from spanish_tok.kernels.text.encode import encode_records
 from spanish_tok.parallel.threads import available_cores, map_in_order
 from spanish_tok.text.alphabet import SPACE_MARK
-from spanish_tok.text.arrow import Column, bytes_and_offsets, check_arrow, ids_kind, text_array, text_chunks
+from spanish_tok.text.arrow import (
+    Column,
+    bytes_and_offsets,
+    check_arrow,
+    check_utf8,
+    ids_kind,
+    text_array,
+    text_chunks,
+)
 from spanish_tok.tokenization.compiler import CompiledVocabulary, compile_vocabulary
 from spanish_tok.tokenization.engines import engine_of
 from spanish_tok.vocab.vocabulary import EOS, Vocabulary
@@ -54,11 +61,18 @@ class ColumnEncoder:
 
         A null counts as an empty text. The result does not depend on `threads` (all cores by default).
         """
-        work: Callable[[pa.LargeStringArray, bool], pa.ListArray]
         work = self._encode if self._compiled else self._encode_by_sentencepiece
-        slices = [part for chunk in text_chunks(column) for part in _slices(chunk)]
+        slices = [part for chunk in text_chunks(column, check_bytes=False) for part in _slices(chunk)]
+        firsts = np.cumsum([0, *map(len, slices)])  # the number of each slice's first row
+
+        def encode_slice(number: int) -> pa.ListArray:
+            check_utf8(
+                slices[number], int(firsts[number])
+            )  # here, so that encoding finds the bytes in the cache
+            return work(slices[number], append_eos)
+
         workers = min(threads or available_cores(), len(slices))
-        lists = list(map_in_order(lambda part: work(part, append_eos), slices, workers))
+        lists = list(map_in_order(encode_slice, range(len(slices)), workers))
         if isinstance(column, pa.ChunkedArray):
             return pa.chunked_array(lists, self.kind)
         return lists[0] if len(lists) == 1 else pa.concat_arrays(lists)

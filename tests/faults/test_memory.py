@@ -1,7 +1,6 @@
 """Rows B2 and E5: memory is bounded by bytes, whatever the rows. `benchmarks/memory.py` has the whole table."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,16 +19,24 @@ CALLS = {
     "encode": "encode IN",
 }
 
+PROGRAM = """
+import sys
+from spanish_tok.__main__ import run
+from tests.memory import peak
+try:
+    run()
+finally:
+    print(peak(), file=sys.stderr)
+"""
+
 
 def peak_of(verb: str, read: Path, output: Path) -> float:
     """Return the peak memory of a call in a process of its own, in MB."""
     words = {"IN": str(read)}
     call = [words.get(word, word.replace("OUT", str(output))) for word in CALLS[verb].split()]
-    with subprocess.Popen([sys.executable, "-m", "spanish_tok", *call], stdout=subprocess.DEVNULL) as process:
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    return usage.ru_maxrss / 1024
+    command = [sys.executable, "-c", PROGRAM, *call]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=True)
+    return int(done.stderr.split()[-1]) / 1024
 
 
 def rows_file(folder: Path, form: str, length: int) -> Path:

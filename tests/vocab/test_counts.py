@@ -227,10 +227,11 @@ def test_ctrl_c_ends_the_counting_of_an_endless_text() -> None:
 
 
 HOSTILE = """
-import resource, sys
+import sys
 from spanish_tok import count_runs
+from tests.memory import peak
 count_runs(["calentar"])
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 text = sys.argv[1]
 if text == "one run":
     column = ["a" * 100_000_000]
@@ -240,7 +241,7 @@ else:
     column = ["".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=20_000_000))]
 counts = count_runs(column, threads=1)
 held = sum(map(len, column))
-grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 - 2 * held
+grown = (peak() - before) * 1024 - 2 * held
 print(len(counts), counts.total, counts.cut, int(counts.table.nbytes), grown)
 """
 

@@ -264,14 +264,15 @@ def test_an_mt5_of_5000_rows(tmp_path: Path) -> None:
 
 
 TRIM = """
-import resource, sys
+import sys
 import numba, pyarrow.compute, pyarrow.parquet, sentencepiece
 import spanish_tok as st
 from spanish_tok.t5.foreign import trim
 from spanish_tok.tokenization import column_encoder
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+from tests.memory import peak
+before = peak()
 print(st.trim(sys.argv[1], sys.argv[2], input=sys.argv[3:], size=30_000, multiple=8))
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1000)
+print((peak() - before) // 1000)
 """
 
 
