@@ -142,3 +142,15 @@ def test_item_1_rows_of_a_file_say_so_in_finetune(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": strings([b"a\xf1o"])}), path)
     (row,) = read_rows(path, ["text"])
     assert (row.values, row.repaired) == ({"text": "año"}, True)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_row_is_counted_over_chunks_and_slices(threads: int) -> None:
+    wrong = strings([b"uno", b"a\xf1o"])
+    with pytest.raises(st.SpanishTokError, match="Row 3 of the column is not valid UTF-8"):
+        st.Tokenizer.load().encode_column(pa.chunked_array([["dos", "tres"], wrong]), threads=threads)
+    with pytest.raises(st.SpanishTokError, match="Row 3 of the column is not valid UTF-8"):
+        normalize_column(pa.chunked_array([["dos", "tres"], wrong]))
+    many = strings([*[b"palabra " * 1000] * 1500, b"a\xf1o"])  # three slices
+    with pytest.raises(st.SpanishTokError, match="Row 1500 of the column is not valid UTF-8"):
+        st.Tokenizer.load().encode_column(many, threads=threads)

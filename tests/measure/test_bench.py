@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+import spanish_tok as st
 from spanish_tok import GenerateOptions, Generator, SpanishTokError, Tokenizer, normalize, normalize_column
 from spanish_tok.measure.bench import bench
 from spanish_tok.measure.compare import compare
@@ -257,6 +258,18 @@ def test_bench_for_people_and_for_programs(tmp_path: Path, folder: Path, foreign
     assert all(
         table in page for table in ("Round trips", "Quality", "Speed", "Tokens a record", "On the raw text")
     )
+
+
+def test_outputs_are_checked_before_the_work_and_written_by_any_name(tmp_path: Path, folder: Path) -> None:
+    page, figures = tmp_path / "página", tmp_path / "cifras"
+    st.compare(folder, texts=["Hola, niño."], html=page, json=figures)
+    assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert json.loads(figures.read_text(encoding="utf-8"))["vocabularies"]
+    verbs: list[Any] = [st.compare, st.bench]
+    for verb in verbs:
+        for wrong in ({"output": tmp_path / "x.txt"}, {"html": page}, {"json": figures}):
+            with pytest.raises(st.SpanishTokError, match=r"neither \.html nor|exists already"):
+                verb(tmp_path / "nothing", texts=["Hola."], **wrong)
 
 
 def test_compare_on_the_command_line(tmp_path: Path, foreign: Path) -> None:
