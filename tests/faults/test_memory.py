@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ CALLS = {
     "sample": "sample IN --size 100000 --at-most --rule long=0 --output OUT --threads 2",
     "clean": "clean IN --rule long=0 --output OUT --threads 2",
     "shard": "shard IN --output OUT --threads 2",
+    "normalize": "normalize IN",
     "encode": "encode IN",
 }
 
@@ -53,8 +55,14 @@ def rows_file(folder: Path, form: str, length: int) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", ["txt", "jsonl"])
-@pytest.mark.parametrize("verb", ["count", "sample", "clean", "shard"])
+@pytest.mark.parametrize(
+    ("verb", "form"),
+    [
+        *product(["count", "sample", "clean", "shard"], ["txt", "jsonl"]),
+        ("normalize", "txt"),
+        ("encode", "txt"),
+    ],
+)
 def test_B2_E5_long_rows_take_the_memory_of_short_ones(verb: str, form: str, tmp_path: Path) -> None:
     peak_of(verb, rows_file(tmp_path, "txt", 1_000_000), tmp_path / "first")  # compiles
     long, short = (

@@ -600,6 +600,7 @@ def test_E5_long_texts_are_normalized_and_encoded_as_short_ones(
     (tmp_path / "x.txt").write_text(text + "\n", encoding="utf-8")
     monkeypatch.setattr("spanish_tok.text.table.LONG", 7)
     monkeypatch.setattr("spanish_tok.tokenization.verbs.LONG", 7)
+    monkeypatch.setattr("spanish_tok.tokenization.verbs.PART", 9)
     assert st.normalize(text) == normalized
     for eos in (False, True):
         st.encode(files=tmp_path / "x.txt", output=tmp_path / "ids", append_eos=eos)

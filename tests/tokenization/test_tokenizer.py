@@ -25,6 +25,7 @@ from spanish_tok.measure.verify import AWKWARD, sample_sentences
 from spanish_tok.text.alignment import changes
 from spanish_tok.text.alphabet import SPANISH
 from spanish_tok.text.table import spanish_table
+from spanish_tok.tokenization.verbs import parts_of
 from spanish_tok.vocab.formats import EOS
 from tests.conftest import TOP
 
@@ -346,3 +347,12 @@ def test_two_processes_of_other_libraries_print_no_warning(
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "40"
     assert "arning" not in done.stderr
+
+
+@given(st.text(st.sampled_from("aZñ1½ \u00a0\t\n\u0301\u0303\ufeff\u200d.—😀"), max_size=60))
+def test_the_parts_of_a_long_text_have_its_ids(text: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("spanish_tok.tokenization.verbs.PART", 5)
+        parts = list(parts_of(text))
+    assert "".join(parts) == text
+    assert [token for part in parts for token in SHIPPED.encode(part)] == SHIPPED.encode(text)
