@@ -289,6 +289,19 @@ def _plain(name: str, value: Any, default: Any) -> Any:
     return int(parsed) if isinstance(default, int) and parsed.is_integer() else parsed
 
 
+def with_plain_numbers(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config.json's content with the numbers that it gives as text; transformers 5 reads no text there.
+
+    >>> with_plain_numbers({"d_model": "512", "eos_token_id": [1, 106], "initializer_factor": "1.0", "my": "7"})
+    {'d_model': 512, 'eos_token_id': [1, 106], 'initializer_factor': 1.0, 'my': '7'}
+    """
+    defaults = {f.name: f.default for f in fields(T5Config)} | {"initializer_factor": 1.0, "n_positions": 512}
+    return {
+        name: _plain(name, value, defaults[name]) if name in defaults and not isinstance(value, list) else value
+        for name, value in values.items()
+    }
+
+
 _SIZES = (
     "vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_decoder_layers", "num_heads",
     "relative_attention_num_buckets", "relative_attention_max_distance",

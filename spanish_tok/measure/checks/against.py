@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.measure.checks.results import Check
+from spanish_tok.measure.checks.trimmed_files import config_check, tokenizer_json_check
 from spanish_tok.progress import SILENT, Bar
 from spanish_tok.t5.checkpoint import Checkpoint
 from spanish_tok.t5.foreign.names import HEAD, SHARED
@@ -84,9 +85,13 @@ def against_checks(
     if lost or _other_shape(trimmed, source):
         return [*checks, *_other_shape(trimmed, source)], {}
     bar.note("ids")
-    rows, as_before = _ids(pair, texts, checks)
+    rows, whole, as_before = _ids(pair, texts, checks)
     _, words_before = _words(pair, texts)
     shares = {"texts": as_before, "words": words_before}
+    vocabularies = trimmed.vocabulary, source.vocabulary
+    checks += tokenizer_json_check(*vocabularies, (folder, model), [whole[n] for n in _some(len(whole))])
+    new = {int(old): token_id for token_id, old in enumerate(pair.old)}
+    checks.append(config_check(ModelSource.of(folder), source, new))
     bar.note("rows")
     checks += _rows(pair, trimmed, source)
     bar.note("logits")
@@ -105,12 +110,13 @@ def _other_shape(trimmed: Checkpoint, source: ModelSource) -> list[Check]:
     return [] if ours == theirs else [Check("the shape is the original's", 1, 1, str(trimmed.config))]
 
 
-def _ids(pair: Pair, texts: Any, checks: list[Check]) -> tuple[list[list[int]], float]:
+def _ids(pair: Pair, texts: Any, checks: list[Check]) -> tuple[list[list[int]], list[str], float]:
     """Add the check of ids.
 
-    Return the ids of the texts that need kept pieces only, and the share cut as before.
+    Return the ids of the texts that need kept pieces only, these texts, and the share of all cut as before.
     """
     rows: list[list[int]] = []
+    kept: list[str] = []
     tried = wrong = before = total = 0
     example = ""
     for text, (whole, mapped, after) in zip(_texts(texts), pair.cut(texts), strict=True):
@@ -119,13 +125,14 @@ def _ids(pair: Pair, texts: Any, checks: list[Check]) -> tuple[list[list[int]], 
         if whole:
             tried += 1
             rows.append(after)
+            kept.append(text)
             if mapped != after:
                 wrong += 1
                 example = example or repr(text[:80])
     if not tried:
         wrong, example = 1, "no text needs kept pieces only"
     checks.append(Check("ids: one to one, on texts of kept pieces", tried, wrong, example))
-    return rows, before / total if total else 0.0
+    return rows, kept, before / total if total else 0.0
 
 
 def _texts(column: Any) -> Iterator[str]:
@@ -152,11 +159,16 @@ def _rows(pair: Pair, trimmed: Checkpoint, source: ModelSource) -> Iterator[Chec
             yield Check(f"rows: {name}", len(before), len(wrong), example)
 
 
+def _some(count: int) -> list[int]:
+    """Return the places, at even distances, of the texts that models and other libraries read."""
+    places: list[int] = np.linspace(0, count - 1, min(MODELLED, count)).astype(int).tolist()
+    return places
+
+
 def _logits(pair: Pair, trimmed: Checkpoint, source: ModelSource, rows: list[list[int]]) -> list[Check]:
     """Check logits and greedy ids on some of the texts."""
-    sample = np.linspace(0, len(rows) - 1, min(MODELLED, len(rows))).astype(int)
     eos, size = trimmed.config.eos_token_id, len(pair.old)
-    chosen = sorted(([*rows[row][: LONGEST - 1], eos] for row in sample), key=len)
+    chosen = sorted(([*rows[row][: LONGEST - 1], eos] for row in _some(len(rows))), key=len)
     ours, theirs = _backend(trimmed.config, trimmed.tensors), _restricted(pair, source)
     far = differing = 0
     furthest = 0.0

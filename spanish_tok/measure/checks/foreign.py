@@ -8,10 +8,12 @@ where it spells a special token out, and around tokens that somebody added, so t
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from spanish_tok.errors import SpanishTokError, panics_told
 from spanish_tok.measure.checks.results import Check
 from spanish_tok.tokenization.tokenizer import Tokenizer
 
@@ -62,7 +64,8 @@ def _peers(folder: Path) -> list[tuple[str, Callable[[str], list[int]], Callable
     if (folder / "tokenizer.json").exists():
         from tokenizers import Tokenizer as Peer
 
-        peer: Any = Peer.from_file(str(folder / "tokenizer.json"))
+        with panics_told(folder / "tokenizer.json"):
+            peer: Any = Peer.from_file(str(folder / "tokenizer.json"))
         peers.append(
             (
                 "tokenizers",
@@ -71,14 +74,29 @@ def _peers(folder: Path) -> list[tuple[str, Callable[[str], list[int]], Callable
             )
         )
     if find_spec("transformers"):
-        from transformers import AutoTokenizer
-
-        auto = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        theirs = transformers_tokenizer(folder)
         peers.append(
             (
                 "transformers",
-                lambda text: list(auto(text, add_special_tokens=False)["input_ids"]),
-                auto.convert_ids_to_tokens,
+                lambda text: list(theirs(text, add_special_tokens=False)["input_ids"]),
+                theirs.convert_ids_to_tokens,
             )
         )
     return peers
+
+
+def transformers_tokenizer(folder: Path) -> Any:
+    """Return the tokenizer that transformers makes of a folder.
+
+    AutoTokenizer of transformers 5 loads no umT5 with a spiece.model alone, and none with a config.json of text for
+    numbers; T5's own class does. Raises SpanishTokError where neither can.
+    """
+    from transformers import AutoTokenizer, T5Tokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:  # whatever its readers of several files raise
+        with suppress(Exception):
+            return T5Tokenizer.from_pretrained(folder)
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise SpanishTokError(f"transformers cannot load {folder} ({reason})", "Is it whole?") from None

@@ -26,22 +26,30 @@ AT_ONCE = 256  # new pieces that are weighted at a time
 def read_vectors(path: Location, pieces: Sequence[str]) -> dict[int, Floats]:
     """Return the vectors of pieces by id, from a file in word2vec's text form.
 
-    A line is a piece and its numbers, separated by spaces; a first line of two numbers (how many, how long) is
-    skipped. Raises SpanishTokError that names the line.
+    A line is a piece and its numbers, separated by spaces. A first line of two numbers says how many lines follow and
+    how long they are. A vector of zeros has no direction, and is none. Raises SpanishTokError that names the line, for
+    one that is damaged or gives a piece a second vector, and for a file that is cut off.
     """
     ids = {piece: token_id for token_id, piece in enumerate(pieces)}
     vectors: dict[int, Floats] = {}
     line = length = 0
+    stated = None
     try:
         with open(path, encoding="utf-8") as file:
             for line, row in enumerate(file, 1):
                 piece, *cells = row.rstrip("\n").rstrip(" ").split(" ")
-                if (line == 1 and len(cells) == 1) or not cells:
+                if line == 1 and len(cells) == 1 and piece.isdecimal() and cells[0].isdecimal():
+                    stated, length = int(piece), int(cells[0])
                     continue
-                vector = np.array(cells, np.float32)
+                if not cells:
+                    continue
+                with np.errstate(over="ignore"):  # what is too large becomes infinite, and is told below
+                    vector = np.array(cells, np.float32)
                 length = length or len(vector)
                 if len(vector) != length or not np.isfinite(vector).all():
                     raise ValueError
+                if ids.get(piece) in vectors:
+                    raise SpanishTokError(f"{path}, line {line}: {piece!r} has a vector already", "Leave one.")
                 if piece in ids:
                     vectors[ids[piece]] = vector
     except OSError as error:
@@ -52,9 +60,11 @@ def read_vectors(path: Location, pieces: Sequence[str]) -> dict[int, Floats]:
             f"{path}, line {line}: it is not a piece and {length or 'its'} numbers",
             "Give word2vec's text form.",
         ) from None
+    if stated is not None and line - 1 < stated:
+        raise SpanishTokError(f"{path} holds {line - 1:,} vectors of {stated:,}", "Copy the file again.")
     if not length:
         raise SpanishTokError(f"{path} holds no vectors", "Give word2vec's text form.")
-    return vectors
+    return {token_id: vector for token_id, vector in vectors.items() if vector.any()}
 
 
 def sparsemax(scores: Floats) -> Floats:
@@ -95,7 +105,6 @@ def mixtures(
 
 
 def _normed(rows: Sequence[Floats]) -> Floats:
-    matrix = np.stack(rows)
-    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
-    result: Floats = matrix / np.maximum(lengths, np.float32(1e-12))
+    matrix = np.stack(rows).astype(np.float64)  # squares of large or small float32 leave its range
+    result: Floats = (matrix / np.linalg.norm(matrix, axis=1, keepdims=True)).astype(np.float32)
     return result

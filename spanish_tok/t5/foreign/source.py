@@ -23,7 +23,7 @@ from spanish_tok.t5.checkpoint import (
     checked_manifest,
     vocabulary_of,
 )
-from spanish_tok.t5.config import T5Config
+from spanish_tok.t5.config import T5Config, with_plain_numbers
 from spanish_tok.t5.foreign.cut_files import cut_files, renumbered
 from spanish_tok.t5.foreign.files import Weights, weights_of
 from spanish_tok.t5.foreign.kept_pieces import named_ids
@@ -77,8 +77,9 @@ class ModelSource:
         return frozenset(n for ids in named.values() for n in ids if 0 <= n < len(self.vocabulary))
 
     def renumbered(self, new: Mapping[int, int]) -> dict[str, dict[str, Any]]:
-        """Return the configs by file, with new ids."""
-        return self._of_configs(lambda values: renumbered(values, new))
+        """Return the configs by file, with new ids, and numbers where they have text."""
+        configs = self._of_configs(lambda values: renumbered(values, new))
+        return configs | {CONFIG: with_plain_numbers(configs[CONFIG])}
 
     def _of_configs(self, function: Callable[[Mapping[str, Any]], Any]) -> dict[str, Any]:
         """Return what a function makes of each config.

@@ -9,7 +9,7 @@ import pytest
 
 import spanish_tok as st
 from spanish_tok.t5.checkpoint import Checkpoint
-from spanish_tok.t5.foreign.focus import read_vectors, sparsemax
+from spanish_tok.t5.foreign.focus import mixtures, read_vectors, sparsemax
 from spanish_tok.text.table import spanish_table
 
 torch = pytest.importorskip("torch")
@@ -144,8 +144,30 @@ def test_vectors_that_help_no_piece_are_refused(folder_of: Folders, tmp_path: Pa
     assert not (tmp_path / "out").exists()
 
 
-def test_damaged_vectors_are_named(tmp_path: Path) -> None:
-    for text, line in (("a 1 2\nb 1\n", 2), ("a 1 x\n", 1), ("a 1 nan\n", 1)):
-        (tmp_path / "v.txt").write_text(text)
-        with pytest.raises(st.SpanishTokError, match=f"line {line}:"):
-            read_vectors(tmp_path / "v.txt", ["a", "b"])
+DAMAGED = {
+    "a 1 2\nb 1\n": "line 2: it is not a piece and 2 numbers",
+    "a 1 x\n": "line 1: it is not a piece and its numbers",
+    "a 1 nan\n": "line 1:",
+    "a 1 1e39\n": "line 1:",
+    "2 3\na 1 2\nb 3 4\n": "line 2: it is not a piece and 3 numbers",
+    "a 1 2\nc 0 1\na 3 4\n": "line 3: 'a' has a vector already",
+    "3 2\na 1 2\nb 3 4\n": "holds 2 vectors of 3",
+    "\n": "holds no vectors",
+    "": "holds no vectors",
+}
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+def test_damaged_vectors_are_named(text: str, tmp_path: Path) -> None:
+    (tmp_path / "v.txt").write_text(text)
+    with pytest.raises(st.SpanishTokError, match=DAMAGED[text]):
+        read_vectors(tmp_path / "v.txt", ["a", "b"])
+
+
+def test_vectors_of_any_size_have_a_direction(tmp_path: Path) -> None:
+    (tmp_path / "v.txt").write_text("a 0 0\nb 1e30 1e30\nc 1e-30 0\nd 3 0\nnadie 1 1\nnadie 2 2\n")
+    found = read_vectors(tmp_path / "v.txt", ["a", "b", "c", "d"])
+    assert sorted(found) == [1, 2, 3]  # zeros are none
+    ((shared, weights),) = mixtures(found, [2], [1, 3]).values()
+    assert np.allclose(weights, twin([2**-0.5, 1.0])[-len(weights) :], atol=1e-6)
+    assert shared.tolist()[-1] == 3
