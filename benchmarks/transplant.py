@@ -115,7 +115,8 @@ def draw(output: Path, before: float, curves: dict[str, Curve], title: str) -> N
     axes.set(xlabel="step", ylabel="bits per byte, held-out texts", title=title, ylim=(0, None))
     axes.legend()
     for suffix in ("png", "svg"):
-        figure.savefig(output.with_suffix(f".{suffix}"), metadata={"Date": None} if suffix == "svg" else None)
+        metadata = {"Date": None} if suffix == "svg" else None
+        figure.savefig(output.with_name(f"{output.name}.{suffix}"), metadata=metadata)
 
 
 def main() -> None:

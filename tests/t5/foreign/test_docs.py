@@ -20,10 +20,15 @@ TESTS = {
 
 def test_every_cell_is_a_test() -> None:
     page = (TOP / "docs/how-to/any-t5.md").read_text(encoding="utf-8")
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in re.findall(r"^\|.*\|$", page, re.M)]
+    works = page.split("## What works")[1].split("\n## ")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in re.findall(r"^\|.*\|$", works, re.M)]
     assert rows[0][1:] == list(TESTS)
     kinds = [row[0] for row in rows[2:]]
     assert kinds == test_verbs.KINDS
-    for test in TESTS.values():
-        marks = [mark for mark in test.pytestmark if mark.args[0] == "kind"]
-        assert list(marks[0].args[1]) == kinds
+    for column, (verb, test) in enumerate(TESTS.items(), 1):
+        tried = {mark.args[0]: list(mark.args[1]) for mark in test.pytestmark}
+        assert tried["kind"] == kinds
+        for row in rows[2:]:
+            works = ", ".join(tried.get("backend", ["yes"]))
+            refused = verb == "pretrain" and row[0] in test_verbs.WITHOUT_SENTINELS
+            assert row[column] == ("no sentinels" if refused else works), (row[0], verb)
