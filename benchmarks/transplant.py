@@ -3,8 +3,8 @@
     python benchmarks/transplant.py --text records.parquet --work trials --output docs/assets/transplant
 
 Trains a vocabulary of --size ids from the counts that ship, gives it to --model with rows carried over (as means;
-with --focus by FOCUS, too, with vectors that gensim trains on the same texts), with new pieces' rows drawn at random, and
-with all rows drawn at random (of the same deviation), and trains all weights of each on the same batches. Prints the
+with --focus by FOCUS, too, with vectors that gensim trains on the same texts), with new pieces' rows drawn at random,
+and with all rows drawn at random (of the same deviation), and trains all weights of each on the same batches. Prints the
 curves as a table in Markdown, and draws them as OUTPUT.png and OUTPUT.svg. Held-out texts are the first of the records;
 the words that are masked in them depend on the text alone, so that vocabularies can be compared. With --work FOLDER an
 interrupted run goes on where it was.
@@ -81,9 +81,7 @@ def write_starts(top: Path, options: Any, texts: list[str]) -> list[str]:
                 with_random_rows(partial, top / "means", kept)
     if options.focus and not (top / "focus").exists():
         write_vectors(top / "vectors.txt", top / "vocab", texts)
-        told = st.transplant(
-            options.model, top / "focus", vocab=top / "vocab", vectors=top / "vectors.txt"
-        )
+        told = st.transplant(options.model, top / "focus", vocab=top / "vocab", vectors=top / "vectors.txt")
         print(told, flush=True)
     return [name for name in CURVES if name != "focus" or options.focus]
 

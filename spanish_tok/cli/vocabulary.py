@@ -145,7 +145,8 @@ def verify(folder: Path | None, against: Path | None, texts: list[str], **option
         raise click.exceptions.Exit(1)
     if not result.ok:
         raise st.SpanishTokError(
-            f"{result.failed} of {len(result.checks)} checks failed", "Train the vocabulary again, or copy it again."
+            f"{result.failed} of {len(result.checks)} checks failed",
+            "Train the vocabulary again, or copy it again.",
         )
 
 

@@ -297,7 +297,9 @@ def with_plain_numbers(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     defaults = {f.name: f.default for f in fields(T5Config)} | {"initializer_factor": 1.0, "n_positions": 512}
     return {
-        name: _plain(name, value, defaults[name]) if name in defaults and not isinstance(value, list) else value
+        name: _plain(name, value, defaults[name])
+        if name in defaults and not isinstance(value, list)
+        else value
         for name, value in values.items()
     }
 

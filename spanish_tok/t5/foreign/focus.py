@@ -49,7 +49,9 @@ def read_vectors(path: Location, pieces: Sequence[str]) -> dict[int, Floats]:
                 if len(vector) != length or not np.isfinite(vector).all():
                     raise ValueError
                 if ids.get(piece) in vectors:
-                    raise SpanishTokError(f"{path}, line {line}: {piece!r} has a vector already", "Leave one.")
+                    raise SpanishTokError(
+                        f"{path}, line {line}: {piece!r} has a vector already", "Leave one."
+                    )
                 if piece in ids:
                     vectors[ids[piece]] = vector
     except OSError as error:

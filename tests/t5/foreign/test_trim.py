@@ -114,7 +114,8 @@ def _other_json(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], 
     return spoil
 
 
-def _swap(vocab: list[Any]) -> None:
+def _two_swapped(values: dict[str, Any]) -> None:
+    vocab = values["model"]["vocab"]
     one, two = (next(n for n, entry in enumerate(vocab) if entry[0] == piece) for piece in ("▁de", "▁la"))
     vocab[one], vocab[two] = vocab[two], vocab[one]
 
@@ -137,11 +138,14 @@ SPOILED: dict[str, tuple[Callable[[Path], None], set[str]]] = {
     "a row of the embedding": (_row("shared.weight"), {"rows"}),
     "a row of the head": (_row("lm_head.weight"), {"rows", "logits"}),
     "a layer": (_row("encoder.block.0.layer.0.SelfAttention.o.weight"), {"logits"}),
-    "pieces of tokenizer.json swapped": (_other_json(lambda values: _swap(values["model"]["vocab"])), {"tokenizer.json"}),
+    "pieces of tokenizer.json swapped": (_other_json(_two_swapped), {"tokenizer.json"}),
     "another end in tokenizer.json": (_other_json(_end_is_another), {"tokenizer.json"}),
     "another start": (_config("config.json", decoder_start_token_id=5), {"ids in the configs"}),
     "another end": (_config("generation_config.json", eos_token_id=[1, 7]), {"ids in the configs"}),
-    "a word that may not be written": (_config("generation_config.json", bad_words_ids=[[7]]), {"ids in the configs"}),
+    "a word that may not be written": (
+        _config("generation_config.json", bad_words_ids=[[7]]),
+        {"ids in the configs"},
+    ),
 }
 
 
