@@ -4,7 +4,7 @@
 
 Trains a vocabulary of --size ids from the counts that ship, gives it to --model with rows carried over (as means;
 with --focus by FOCUS, too, with vectors that gensim trains on the same texts), with new pieces' rows drawn at random,
-and with all rows drawn at random (of the same deviation), and trains all weights of each on the same batches. Prints the
+and with all rows drawn at random (of the same deviation), and trains all of each on the same batches. Prints the
 curves as a table in Markdown, and draws them as OUTPUT.png and OUTPUT.svg. Held-out texts are the first of the records;
 the words that are masked in them depend on the text alone, so that vocabularies can be compared. With --work FOLDER an
 interrupted run goes on where it was.
