@@ -290,7 +290,9 @@ def _plain(name: str, value: Any, default: Any) -> Any:
 
 
 def with_plain_numbers(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config.json's content with the numbers that it gives as text; transformers 5 reads no text there.
+    """Return a config.json's content with numbers where it gives them as text.
+
+    transformers 5 reads no text there.
 
     >>> with_plain_numbers({"d_model": "512", "eos_token_id": [1, 106], "initializer_factor": "1.0", "my": "7"})
     {'d_model': 512, 'eos_token_id': [1, 106], 'initializer_factor': 1.0, 'my': '7'}

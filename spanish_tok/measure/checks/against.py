@@ -160,7 +160,7 @@ def _rows(pair: Pair, trimmed: Checkpoint, source: ModelSource) -> Iterator[Chec
 
 
 def _some(count: int) -> list[int]:
-    """Return the places, at even distances, of the texts that models and other libraries read."""
+    """Return the places of the texts that models read, at even distances."""
     places: list[int] = np.linspace(0, count - 1, min(MODELLED, count)).astype(int).tolist()
     return places
 

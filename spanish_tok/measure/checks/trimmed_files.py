@@ -1,4 +1,7 @@
-"""The files of a trimmed model beside its weights: what other libraries read says the same as what is read here."""
+"""The files of a trimmed model beside its weights.
+
+What other libraries read there says the same as what is read here.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +19,7 @@ IDS = frozenset({*NEEDED, *LISTS, *ROWS, "sequence_bias"})  # entries of configs
 
 
 def config_check(trimmed: ModelSource, source: ModelSource, new: Mapping[int, int]) -> Check:
-    """Check that the ids in config.json and generation_config.json are the original's, renumbered."""
+    """Check that the ids in the configs are the original's, renumbered."""
     expected = {name: _ids_in(values) for name, values in source.renumbered(new).items()}
     found = {name: _ids_in(trimmed.configs.get(name, {})) for name in expected}
     wrong = sorted(
@@ -43,9 +46,9 @@ def _ids_in(config: Mapping[str, Any]) -> dict[str, Any]:
 def tokenizer_json_check(
     trimmed: Vocabulary, original: Vocabulary, folders: tuple[Path, Path], texts: Sequence[str]
 ) -> Iterator[Check]:
-    """Check that tokenizers cuts texts of kept pieces by tokenizer.json as by the original's; none without one.
+    """Check that tokenizer.json cuts texts of kept pieces as the original's.
 
-    folders: of the trimmed model and of its original. A vocabulary of ours has a manifest that guards the file.
+    No check without one. folders: of the trimmed model and of its original. A vocabulary of ours has a manifest that guards the file.
     """
     if not original.foreign or JSON not in original.foreign.files or not (folders[0] / JSON).exists():
         return
