@@ -48,7 +48,8 @@ def tokenizer_json_check(
 ) -> Iterator[Check]:
     """Check that tokenizer.json cuts texts of kept pieces as the original's.
 
-    No check without one. folders: of the trimmed model and of its original. A vocabulary of ours has a manifest that guards the file.
+    No check without one. folders: of the trimmed model and of its original. A vocabulary of ours has a manifest that
+    guards the file.
     """
     if not original.foreign or JSON not in original.foreign.files or not (folders[0] / JSON).exists():
         return
