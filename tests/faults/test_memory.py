@@ -42,16 +42,19 @@ def peak_of(verb: str, read: Path, output: Path) -> float:
 
 
 def rows_file(folder: Path, form: str, length: int) -> Path:
-    """Write the same words in rows of `length` bytes; each row has a number of its own."""
+    """Write the same words, of which some are new every 150 bytes, in rows of `length` bytes."""
     path = folder / f"{length}.{form}"
     with open(path, "w", encoding="utf-8") as file:
-        for number in range(TOTAL // length):
-            begin = number * length % (len(SENTENCES) - 200)
-            text = SENTENCES[begin:] + SENTENCES * (length // len(SENTENCES))
-            row = f"{number} {text[: length - 20]}"
+        for first in range(0, TOTAL // 150, length // 150):
+            row = " ".join(map(sentence, range(first, first + length // 150)))
             file.write(json.dumps({"text": row}, ensure_ascii=False) if form == "jsonl" else row)
             file.write("\n")
     return path
+
+
+def sentence(number: int) -> str:
+    begin = number * 150 % (len(SENTENCES) - 200)
+    return f"{number} {SENTENCES[begin : begin + 140]}"
 
 
 @pytest.mark.slow
@@ -88,4 +91,7 @@ def test_B2_E5_one_row_is_bounded(verb: str, text: str, tmp_path: Path) -> None:
     if verb in ("sample", "clean") and text == "word":
         pytest.skip("cleaning rejects it, and nothing is left")
     peak_of(verb, tmp_path / "first.txt", tmp_path / "first")  # compiles
-    assert peak_of(verb, tmp_path / "x.txt", tmp_path / "out") < 1000
+    most = (
+        1500 if text == "characters that become several" else 1000
+    )  # an id a byte: Parquet takes 12 bytes for each
+    assert peak_of(verb, tmp_path / "x.txt", tmp_path / "out") < most

@@ -349,7 +349,7 @@ def test_two_processes_of_other_libraries_print_no_warning(
     assert "arning" not in done.stderr
 
 
-@given(st.text(st.sampled_from("aZñ1½ \u00a0\t\n\u0301\u0303\ufeff\u200d.—😀"), max_size=60))
+@given(st.text(st.sampled_from("aZñÑ1½¨´ª·'ß \u00a0\t\n\u0301\u0303\ufeff\u200d.—😀"), max_size=60))
 def test_the_parts_of_a_long_text_have_its_ids(text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("spanish_tok.tokenization.verbs.PART", 5)
