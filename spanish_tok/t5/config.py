@@ -204,7 +204,7 @@ class T5Config:
         scaled = _scales(kind, values)
         tied = entries.setdefault("tie_word_embeddings", kind != "mt5") and (scaled or kind != "t5")
         left_out = {*own, "scale_decoder_outputs", *FIXED, "dtype", "torch_dtype"}
-        others = {name: value for name, value in values.items() if name not in left_out}
+        others = with_plain_numbers({name: v for name, v in values.items() if name not in left_out})
         entries |= {"tie_word_embeddings": tied, "scale_decoder_outputs": None if scaled == tied else scaled}
         return cls(**entries, others=others)
 
@@ -297,7 +297,8 @@ def with_plain_numbers(values: Mapping[str, Any]) -> dict[str, Any]:
     >>> with_plain_numbers({"d_model": "512", "eos_token_id": [1, 106], "initializer_factor": "1.0", "my": "7"})
     {'d_model': 512, 'eos_token_id': [1, 106], 'initializer_factor': 1.0, 'my': '7'}
     """
-    defaults = {f.name: f.default for f in fields(T5Config)} | {"initializer_factor": 1.0, "n_positions": 512}
+    theirs = {"initializer_factor": 1.0, "classifier_dropout": 0.0, "n_positions": 512}
+    defaults = {f.name: f.default for f in fields(T5Config)} | theirs
     return {
         name: _plain(name, value, defaults[name])
         if name in defaults and not isinstance(value, list)

@@ -342,3 +342,42 @@ def test_an_mt5_of_the_real_shape(shared: Path, tmp_path: Path) -> None:
     found = st.verify(tmp_path / "out", against=tmp_path / "mt5", texts=[text[:400] for text in texts])
     assert found.ok, [str(check) for check in found.checks]
     assert next(check.tried for check in found.checks if check.name.startswith("logits")) == 1000
+
+
+def test_numbers_that_were_text_are_numbers(folder_of: Folders, tmp_path: Path) -> None:
+    """transformers 5 reads no text where a number belongs; what is written here, it reads."""
+    import transformers
+
+    shutil.copytree(folder_of("mt5"), tmp_path / "model")
+    values = json.loads((tmp_path / "model" / "config.json").read_text())
+    text = {name: str(value) for name, value in values.items() if type(value) in (int, float)}
+    (tmp_path / "model" / "config.json").write_text(json.dumps(values | text | {"eos_token_id": ["1"]}))
+    assert len(text) > 10
+    st.trim(tmp_path / "model", tmp_path / "trimmed", texts=FEW)
+    st.transplant(tmp_path / "model", tmp_path / "moved")
+    st.export(tmp_path / "model", tmp_path / "exported", to="transformers")
+    for name in ("trimmed", "moved", "exported"):
+        model = transformers.AutoModelForSeq2SeqLM.from_pretrained(tmp_path / name)
+        assert len(transformers.AutoTokenizer.from_pretrained(tmp_path / name)) <= model.config.vocab_size
+    assert st.verify(tmp_path / "trimmed", against=tmp_path / "model", texts=FEW).ok
+    assert st.verify(tmp_path / "model").ok  # by T5Tokenizer, as AutoTokenizer reads config.json
+
+
+def test_a_tokenizer_json_with_other_ids_is_told_and_goes(folder_of: Folders, tmp_path: Path) -> None:
+    import transformers
+
+    shutil.copytree(folder_of("mt5"), tmp_path / "model")
+    _other_json(_two_swapped)(tmp_path / "model")
+    with pytest.warns(UserWarning, match=r"gives 2 ids another piece than spiece\.model"):
+        st.trim(tmp_path / "model", tmp_path / "out", texts=FEW)
+    assert not (tmp_path / "out" / "tokenizer.json").exists()
+    theirs, ours = (
+        transformers.AutoTokenizer.from_pretrained(tmp_path / "out"),
+        st.Tokenizer.load(tmp_path / "out"),
+    )
+    for text in FEW:
+        ids = theirs(text)["input_ids"]
+        assert 2 in ids or ids == ours.encode(text, append_eos=True)  # transformers 5 leaves bytes out
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert st.verify(tmp_path / "out", against=tmp_path / "model", texts=FEW).ok
