@@ -24,9 +24,8 @@ from spanish_tok.shards.writer import shard
 from spanish_tok.text.table import NormalizationTable
 from spanish_tok.tokenization.tokenizer import Tokenizer
 from spanish_tok.vocab import trainer
-from spanish_tok.vocab.counts.files import is_counts_file
 from spanish_tok.vocab.counts.runs import count_runs
-from spanish_tok.vocab.counts.table import Counts, merge
+from spanish_tok.vocab.counts.table import Counts, is_counts_file, merge
 from spanish_tok.vocab.counts.tasks import count_inputs
 from spanish_tok.vocab.vocabulary import Vocabulary
 

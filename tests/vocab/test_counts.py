@@ -218,6 +218,17 @@ count_runs(texts(), threads=2)
 """
 
 
+def test_a_file_of_counts_is_known_by_its_content(tmp_path: Path) -> None:
+    """Whatever its name: done again it is replaced, and it is read as counts."""
+    (tmp_path / "text.txt").write_text("sí sí no\n")
+    for _ in range(2):
+        made = count(tmp_path / "text.txt", tmp_path / "counts")
+    assert count(tmp_path / "counts").table == made.table
+    (tmp_path / "other").write_text("sí sí no\n")
+    with pytest.raises(SpanishTokError, match="is not a table of counts"):
+        count(tmp_path / "text.txt", tmp_path / "other")
+
+
 def test_ctrl_c_ends_the_counting_of_an_endless_text() -> None:
     with subprocess.Popen([sys.executable, "-c", ENDLESS], stdout=PIPE, stderr=PIPE) as process:
         assert process.stdout

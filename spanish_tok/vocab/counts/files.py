@@ -6,9 +6,6 @@ from glob import has_magic
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files.outputs import as_list, check_file
 from spanish_tok.parallel.local import Local
@@ -21,7 +18,7 @@ from spanish_tok.readers.opening.remote import is_remote
 from spanish_tok.readers.options import FileReport, Location, ReadOptions, tell_lost
 from spanish_tok.text.alphabets import SPANISH_NAME, alphabet_table
 from spanish_tok.text.table import NormalizationTable
-from spanish_tok.vocab.counts.table import Counts, is_counts, merge, one_alphabet
+from spanish_tok.vocab.counts.table import Counts, is_counts_file, merge, one_alphabet
 from spanish_tok.vocab.counts.tasks import cache_of, count_inputs
 from spanish_tok.vocab.counts.word_lists import TOTAL, WORDS, column_names, number_column
 
@@ -180,13 +177,3 @@ def _name_of(locations: Sequence[Location]) -> str:
     paths = [PurePath(location) for location in locations]
     names = [base_name(path.parent if has_magic(path.name) else path).split(".")[0] for path in paths]
     return ", ".join(names[:3]) + ", ..." * (len(names) > 3)
-
-
-def is_counts_file(path: Location) -> bool:
-    """Return whether a path is a Parquet file with the columns run and count."""
-    if not str(path).endswith(".parquet") or not Path(path).is_file():
-        return False
-    try:
-        return is_counts(pq.read_schema(path))
-    except (pa.ArrowException, OSError):
-        return False  # reading it as text will say what is wrong

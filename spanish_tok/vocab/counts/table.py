@@ -27,7 +27,7 @@ from spanish_tok.files import atomic_path, parse_json
 from spanish_tok.files.outputs import check_file
 from spanish_tok.files.schema import COUNT, shape_of
 from spanish_tok.interrupts import interruptible
-from spanish_tok.readers.options import ReadOptions
+from spanish_tok.readers.options import Location, ReadOptions
 from spanish_tok.text.alphabets import SPANISH_NAME
 from spanish_tok.text.arrow import bytes_and_offsets, text_chunks
 from spanish_tok.text.table import NormalizationTable, spanish_table
@@ -140,7 +140,7 @@ class Counts:
         `level` is that of zstd. Nothing happens if the same counts are there. Raises SpanishTokError for another file;
         `force` replaces other counts.
         """
-        if check_file(path, force=force, kind="a table of counts", is_ours=_is_table):
+        if check_file(path, force=force, kind="a table of counts", is_ours=is_counts_file):
             if Counts.load(path).fingerprint == self.fingerprint:
                 return
             raise SpanishTokError(
@@ -193,11 +193,12 @@ class Counts:
         )
 
 
-def _is_table(path: Path) -> bool:
+def is_counts_file(path: Location) -> bool:
+    """Return whether a file, of any name, is Parquet with the columns run and count."""
     try:
-        return is_counts(pq.read_schema(path))
+        return Path(path).is_file() and is_counts(pq.read_schema(path))
     except (pa.ArrowException, OSError, ValueError):
-        return False
+        return False  # reading it as text will say what is wrong
 
 
 def _whole(table: pa.Table, path: str | os.PathLike[str]) -> pa.Table:
