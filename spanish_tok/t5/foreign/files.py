@@ -4,6 +4,7 @@ A .bin file is a pickle. Only torch's own unpickler for weights reads it (`weigh
 """
 
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import read_json
-from spanish_tok.t5.safetensors import Stored, stored_tensors
+from spanish_tok.t5.safetensors import Stored, StoredTensor, stored_tensors
 
 SAFETENSORS = "model.safetensors"
 BIN = "pytorch_model.bin"
@@ -148,13 +149,11 @@ def _torch(path: Path) -> Weights:
         import torch
     except ModuleNotFoundError:
         raise SpanishTokError(f"{path} needs torch to be read", "pip install 'spanish-tok[t5]'") from None
-    kinds = {
-        torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
-        torch.int64: "I64", torch.int32: "I32", torch.uint8: "U8", torch.int8: "I8",
-    }  # fmt: skip
+    zipped = zipfile.is_zipfile(path)  # files from before PyTorch 1.6 are not, and are read whole
+    if zipped and (weights := _places_in(path)):
+        return weights
     try:
-        mapped = zipfile.is_zipfile(path)  # files from before PyTorch 1.6 cannot be mapped
-        values = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        values = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except Exception as error:  # the unpickler raises whatever the bytes make of it
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise SpanishTokError(
@@ -164,11 +163,55 @@ def _torch(path: Path) -> Weights:
         isinstance(tensor, torch.Tensor) for tensor in values.values()
     ):
         raise SpanishTokError(f"{path} holds something else than a model's weights", "Get it again.")
-    weights: Weights = {}
+    kinds = _kinds()
+    weights = {}
     for name, tensor in values.items():
         if tensor.dtype not in kinds or tensor.layout != torch.strided:
             raise SpanishTokError(
                 f"{path}: {name} is of type {tensor.dtype}", "Store it as float32 or bfloat16."
             )
         weights[str(name)] = TorchTensor(tensor.detach(), kinds[tensor.dtype])
+    return weights
+
+
+def _kinds() -> dict[Any, str]:
+    """Return safetensors' name of each of torch's types that is read."""
+    import torch
+
+    return {
+        torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
+        torch.int64: "I64", torch.int32: "I32", torch.uint8: "U8", torch.int8: "I8",
+    }  # fmt: skip
+
+
+def _places_in(path: Path) -> Weights:
+    """Return where the tensors of a .bin file lie in it, so that rows are read as from safetensors.
+
+    A mapped file counts as memory, page for page. torch tells the places where it loads a file for the device "meta".
+    Nothing is returned unless all tensors are plain ones, which lie within the file.
+    """
+    import torch
+
+    values: Any = None
+    with suppress(Exception):  # whatever is wrong with the file is told when it is loaded
+        values = torch.load(path, map_location="meta", weights_only=True)
+    kinds, size = _kinds(), path.stat().st_size
+    weights: Weights = {}
+    for name, tensor in values.items() if isinstance(values, dict) else ():
+        if (
+            not isinstance(tensor, torch.Tensor)
+            or tensor.dtype not in kinds
+            or tensor.layout != torch.strided
+        ):
+            return {}
+        storage = tensor.untyped_storage()
+        begin = getattr(storage, "_checkpoint_offset", None)
+        offset = tensor.storage_offset() * tensor.element_size()
+        if begin is None or not tensor.is_contiguous() or offset + tensor.nbytes > storage.nbytes():
+            return {}
+        if begin + storage.nbytes() > size:
+            return {}
+        weights[str(name)] = StoredTensor(
+            path, str(name), kinds[tensor.dtype], tuple(tensor.shape), begin + offset
+        )
     return weights

@@ -13,7 +13,8 @@ import pytest
 from spanish_tok import Generator, SpanishTokError, T5Config, Tokenizer, Vocabulary
 from spanish_tok.t5.checkpoint import Checkpoint
 from spanish_tok.t5.cpu_backend import CpuBackend
-from spanish_tok.t5.safetensors import read_tensors, write_tensors
+from spanish_tok.t5.foreign.files import TorchTensor, weights_of
+from spanish_tok.t5.safetensors import StoredTensor, read_tensors, write_tensors
 from tests.t5.foreign.models import KINDS, make, save_tokenizer
 
 torch = pytest.importorskip("torch")
@@ -149,6 +150,21 @@ def test_files_of_every_form(files: str, kind: str, tmp_path: Path) -> None:
     with torch.no_grad():
         right = model(input_ids=ids, attention_mask=mask, decoder_input_ids=written).logits.numpy()
     check_logits(tmp_path, right)
+
+
+def test_rows_of_a_bin_file_are_read_from_their_places(tmp_path: Path) -> None:
+    """Without a map of the file, which would count as memory; a tensor that is no plain one needs torch's reader."""
+    numbers = torch.arange(60.0).reshape(12, 5)
+    plain = {"a": numbers, "b": numbers[4:], "c": numbers.half(), "d": numbers.bfloat16(), "e": numbers[:0]}
+    for state, place in ((plain, StoredTensor), (plain | {"turned": numbers.T}, TorchTensor)):
+        torch.save(state, tmp_path / "pytorch_model.bin")
+        weights = weights_of(tmp_path)
+        assert {type(tensor) for tensor in weights.values()} == {place}
+        for name, tensor in state.items():
+            assert weights[name].shape == tuple(tensor.shape)
+            assert np.array_equal(weights[name].read().numbers(), tensor.float().numpy())
+            rows = np.array([3, 4, 0] if len(tensor) else [], np.int64)
+            assert np.array_equal(weights[name].read(rows).numbers(), tensor[torch.from_numpy(rows)].float())
 
 
 class Planted:
