@@ -187,8 +187,9 @@ def _kinds() -> dict[Any, str]:
 def _places_in(path: Path) -> Weights:
     """Return where the tensors of a .bin file lie in it.
 
-    So rows are read as from safetensors; a mapped file counts as memory, page for page. torch tells the places where it loads a file for the device "meta".
-    Nothing is returned unless all tensors are plain ones, which lie within the file.
+    So rows are read as from safetensors; a mapped file counts as memory, page for page. torch tells the places
+    where it loads a file for the device "meta". Nothing is returned unless all tensors are plain ones, which lie
+    within the file.
     """
     import torch
 
