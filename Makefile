@@ -8,6 +8,8 @@
 # make docs     the documentation, strictly: build/site, pages that ask the network for nothing
 # make dist     wheel and source archive, built twice to the same bytes, and checked
 # make bench     the benchmarks of counting and training, over CORPUS="files of records"
+# make bench-all  every figure of README and docs/benchmarks*, into docs/benchmarks.json, and from it into these pages;
+#                 hours; BENCH="--only encode count --model DIR --before COMMIT", see benchmarks/all.py
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -17,11 +19,12 @@ KILLS ?= 50
 TRIES ?= 48
 SEED ?= 0
 CORPUS ?= ../shared/corpus/*.parquet
+BENCH ?=
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo demo-t5 test test-all test-bounds test-kills test-interrupts test-keras test-tokenizers check docs dist bench clean
+.PHONY: demo demo-t5 test test-all test-bounds test-kills test-interrupts test-keras test-tokenizers check docs dist bench bench-all clean
 
 demo: $(VENV)/core
 	$(BIN)/spanish-tok demo
@@ -77,6 +80,10 @@ bench: $(VENV)/bench
 	$(BIN)/python benchmarks/count.py $(CORPUS)
 	$(BIN)/python benchmarks/train.py $(CORPUS)
 
+bench-all: $(VENV)/bench
+	$(BIN)/python benchmarks/all.py $(CORPUS) $(BENCH)
+	$(BIN)/python benchmarks/pages.py
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -102,8 +109,8 @@ $(VENV)/docs: pyproject.toml constraints.txt | $(VENV)/core
 	@touch $@
 
 $(VENV)/bench: $(VENV)/dev
-	$(INSTALL) -e ".[bench]"
+	$(INSTALL) -e ".[bench,export]"
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(KERAS_VENV) dist build .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(KERAS_VENV) .venv-peers dist build .mypy_cache .pytest_cache .ruff_cache

@@ -2,7 +2,7 @@
 
 The median of several runs.
 
-    python benchmarks/count.py FILES.parquet [--runs 5]
+    python benchmarks/count.py FILES.parquet [--runs 5] [--json FILE]
 
 The text lies in memory as Arrow; normalization, splitting and counting are measured, with the table of
 distinct runs built anew each time. Beside it, in the same run: `str.split` and `Counter` of Python over the
@@ -17,21 +17,21 @@ from collections import Counter
 from collections.abc import Callable
 
 import pyarrow as pa
-from machine import describe
+from record import Report, add_json_option
 
 from spanish_tok.readers.records import read_records
 from spanish_tok.vocab.counts.runs import count_runs
 
 
-def median_seconds(work: Callable[[], object], runs: int) -> tuple[float, float]:
-    """Seconds on the clock and of the processor, each the median."""
+def seconds_of(work: Callable[[], object], runs: int) -> tuple[list[float], list[float]]:
+    """Seconds on the clock and of the processor, of each run."""
     clock, processor = [], []
     for _ in range(runs):
         start, busy = time.perf_counter(), time.process_time()
         work()
         clock.append(time.perf_counter() - start)
         processor.append(time.process_time() - busy)
-    return statistics.median(clock), statistics.median(processor)
+    return clock, processor
 
 
 def count_words(texts: list[str]) -> Counter[str]:
@@ -45,10 +45,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("files", nargs="+")
     parser.add_argument("--runs", type=int, default=5)
+    add_json_option(parser)
     arguments = parser.parse_args()
+    report = Report("spanish-tok", "numba", "numpy", "pyarrow")
     text = pa.chunked_array([batch.column("text") for batch in read_records(arguments.files)])
     megabytes = sum(len(value.encode()) for value in text.to_pylist()) / 1e6
-    print(describe("numba", "numpy", "pyarrow"))
     print(f"{len(text):,} records, {megabytes:.1f} MB")
     count_runs(text.slice(0, 10))  # compiled code from disk
     texts = text.to_pylist()
@@ -59,11 +60,14 @@ def main() -> None:
     ]
     print(f"{'':<28}{'MB/s':>8}{'MB/s of processor time':>26}")
     for name, runs, work in rows:
-        clock, processor = median_seconds(work, runs)
-        print(f"{name:<28}{megabytes / clock:>8.0f}{megabytes / processor:>26.0f}", flush=True)
+        clock, processor = ([megabytes / one for one in seconds] for seconds in seconds_of(work, runs))
+        report.add("MB of text a second", name, "by the clock", clock, "MB/s")
+        report.add("MB of text a second", name, "of processor time", processor, "MB/s")
+        print(f"{name:<28}{statistics.median(clock):>8.0f}{statistics.median(processor):>26.0f}", flush=True)
     counts = [count_runs(text, threads=threads) for threads in (1, 2)]
     assert counts[0].fingerprint == counts[1].fingerprint
-    print(f"{len(counts[0]):,} distinct runs of {counts[0].total:,}, the same for 1 and 2 threads")
+    report.checked(f"{len(counts[0]):,} distinct runs of {counts[0].total:,}, the same for 1 and 2 threads")
+    report.save(arguments.json)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,18 @@
 """Encode a real corpus on one core: ids and MB of text a second.
 
-Beside sentencepiece, tokenizers, kitoken and tokie.
+Beside sentencepiece, tokenizers 0.23 and 1.0, kitoken, tokie and splintr.
 
-    python benchmarks/encode.py FILES.parquet [--variants plain unseen upper decomposed] [--runs 3] [--only NAME ...]
-        [--beside VOCABULARY]
+    python benchmarks/encode.py FILES.parquet [--megabytes 20] [--variants plain unseen upper decomposed] [--runs 3]
+        [--only NAME ...] [--beside VOCABULARY] [--json FILE]
 
 Every contender runs in new processes pinned to one core, with the released vocabulary, on the same records in
-memory: Arrow for ours, Python strings, made before, for the others. Seconds are those that the processor worked
-(on a busy machine the clock on the wall measures the neighbours), the median of the runs; what took more than
-20 s runs once. "cold" is the first pass of a process (compiled code on disk, no word known yet, memory for the
-ids included), "warm" the second. Ids are compared with sentencepiece's record by record. The variants, so that
-a table of known words alone cannot win: one word in five replaced by 7 to 11 random letters; all in upper case;
-all decomposed (NFD). `--beside` measures another of our vocabularies in the same run.
+memory: Arrow for ours, Python strings, made before, for the others; a peer in an environment of its own where
+peers.py has made one. Seconds are those that the processor worked (on a busy machine the clock on the wall measures
+the neighbours), the median of the runs; what took more than 20 s runs once. "cold" is the first pass of a process
+(compiled code on disk, no word known yet, memory for the ids included), "warm" the second. Ids are compared with
+sentencepiece's record by record. The variants, so that a table of known words alone cannot win: one word in five
+replaced by 7 to 11 random letters; all in upper case; all decomposed (NFD). `--megabytes` takes an even sample.
+`--beside` measures another of our vocabularies in the same run. A peer that cannot run is listed with the reason.
 """
 
 import argparse
@@ -20,29 +21,34 @@ import os
 import random
 import statistics
 import subprocess
-import sys
 import tempfile
-import time
 import unicodedata
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from machine import describe
-from numpy.typing import NDArray
+from encode_worker import PEERS
+from peers import FOLDER as ENVIRONMENTS
+from peers import python_of
+from record import Report, add_json_option
 
 from spanish_tok.files import shipped
 from spanish_tok.readers.records import read_records
 
 FOLDER = shipped("vocab/es-5000")
-CONTENDERS = ("spanish-tok", "sentencepiece", "sentencepiece numpy", "tokenizers", "kitoken", "tokie")
+OURS, JUDGE = "spanish-tok", "sentencepiece"
+CONTENDERS = (OURS, *PEERS)
 VARIANTS = ("plain", "unseen", "upper", "decomposed")
 LONG = 20.0  # seconds; what takes longer runs once
-Encode = Callable[[], Any]
-Flat = tuple[NDArray[np.uint16], NDArray[np.int64]]  # ids of all records, ids in each record
+Runs = dict[str, list[dict[str, Any]]]  # name -> what encode_worker.py printed, run by run
+
+
+def even_sample(texts: list[str], megabytes: float | None) -> list[str]:
+    """Return every so many-th text, so that they have about so many MB in all."""
+    size = sum(len(text.encode()) for text in texts) / 1e6
+    return texts if not megabytes else texts[:: max(1, round(size / megabytes))]
 
 
 def varied(texts: list[str], variant: str) -> list[str]:
@@ -63,82 +69,39 @@ def varied(texts: list[str], variant: str) -> list[str]:
     return result
 
 
-def contender(name: str, column: pa.Array) -> tuple[Encode, Callable[[Any], Flat]]:
-    """Return what encodes the column, and what makes its result comparable.
-
-    The text is handed over beforehand.
-    """
-    if name == "spanish-tok" or name not in CONTENDERS:
-        from spanish_tok import Tokenizer
-
-        folder = FOLDER if name in CONTENDERS else Path(name)
-        Tokenizer.load(folder).encode_column(column.slice(0, 1), threads=1)  # loads compiled code
-        ours = Tokenizer.load(folder)
-        return lambda: ours.encode_column(column, threads=1), lambda lists: (
-            lists.flatten().to_numpy(),
-            lists.value_lengths().to_numpy().astype(np.int64),
-        )
-    texts = column.to_pylist()
-    if name.startswith("sentencepiece"):
-        import sentencepiece
-
-        engine = sentencepiece.SentencePieceProcessor(model_file=str(FOLDER / "spiece.model"))
-        kind: Any = "numpy" if name.endswith("numpy") else int
-        return lambda: engine.encode(texts, return_type=kind, num_threads=1), flat
-    if name == "tokenizers":
-        import tokenizers
-
-        fast = tokenizers.Tokenizer.from_file(str(FOLDER / "tokenizer.json"))
-        return lambda: fast.encode_batch_fast(texts, add_special_tokens=False), lambda found: flat(
-            [one.ids for one in found]
-        )
-    if name == "kitoken":
-        import kitoken
-
-        kit = kitoken.Kitoken.from_sentencepiece_file(str(FOLDER / "spiece.model"))
-        return lambda: kit.encode_all(texts), flat
-    import tokie
-
-    flattening: Any = tokie.Tokenizer.from_json(str(FOLDER / "tokenizer.json"))
-    return lambda: flattening.encode_batch_flat(texts, add_special_tokens=False), lambda found: (
-        found[0].astype(np.uint16),
-        found[1].astype(np.int64),
-    )
-
-
-def flat(lists: list[Any]) -> Flat:
-    lengths = np.fromiter(map(len, lists), np.int64, len(lists))
-    ids = np.empty(lengths.sum(), np.uint16)
-    end = 0
-    for one in lists:
-        ids[end : end + len(one)] = one
-        end += len(one)
-    return ids, lengths
-
-
-def work(name: str, text: Path, output: Path) -> None:
-    """Encode twice in a process of its own; print the seconds, keep the ids."""
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    with pa.memory_map(str(text)) as source:
-        column = pa.concat_arrays(pa.ipc.open_file(source).read_all()["text"].chunks)
-    encode, flatten = contender(name, column)
-    seconds = []
-    for _ in range(2):
-        found = None  # the memory of the first pass is free for the second
-        start = time.process_time()
-        found = encode()
-        seconds.append(time.process_time() - start)
-    ids, lengths = flatten(found)
-    np.savez(output, ids=ids, lengths=lengths)
-    print(json.dumps({"seconds": seconds}))
-
-
-def measured(name: str, text: Path, output: Path) -> list[float]:
-    """[cold, warm] seconds of one process."""
+def measured(name: str, text: Path, output: Path, environments: Path) -> dict[str, Any]:
+    """Run one contender in a process of its own; raise CalledProcessError where it cannot."""
     environment = {**os.environ, "RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    command = [sys.executable, __file__, "--worker", name, str(text), str(output)]
+    worker = str(Path(__file__).with_name("encode_worker.py"))
+    folder = FOLDER if name in CONTENDERS else name
+    command = [python_of(name, environments), worker, name, str(folder), str(text), str(output)]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    return list(json.loads(done.stdout.splitlines()[-1])["seconds"])
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def able(names: list[str], sample: list[str], folder: Path, environments: Path, report: Report) -> list[str]:
+    """Return the contenders that encode a few records; note why the others do not."""
+    text = written(sample, folder / "sample.npz")
+    found = []
+    for name in names:
+        try:
+            said = measured(name, text, folder / "sample-ids.npz", environments)["version"]
+        except subprocess.CalledProcessError as error:
+            report.leave_out(name, (error.stderr.strip().splitlines() or ["it ended without a word"])[-1])
+            continue
+        if said:
+            report.entry["versions"][name.removesuffix(" numpy")] = said
+            print(f"{name}: {said}", flush=True)
+        found.append(name)
+    return found
+
+
+def written(texts: list[str], path: Path) -> Path:
+    """Write the bytes of all texts, and where each begins."""
+    encoded = [text.encode() for text in texts]
+    data = np.frombuffer(b"".join(encoded), np.uint8)
+    np.savez(path, data=data, offsets=np.cumsum([0, *map(len, encoded)], dtype=np.int64))
+    return path
 
 
 def slug(name: str) -> str:
@@ -178,67 +141,80 @@ def hit_rates(column: pa.Array) -> str:
     return f"{chunks:,} chunks, known {rates} warm; distinct in the first 5 %: {distinct / first:.1%}"
 
 
-def compare(variant: str, texts: list[str], names: list[str], runs: int, folder: Path) -> None:
-    table = pa.table({"text": pa.array(varied(texts, variant), pa.large_string())})
-    path = folder / f"{variant}.arrow"
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-    column = table["text"].chunk(0)
+def compare(
+    variant: str,
+    texts: list[str],
+    names: list[str],
+    arguments: argparse.Namespace,
+    folder: Path,
+    report: Report,
+) -> None:
+    path = written(varied(texts, variant), folder / f"{variant}.npz")
+    column = pa.array(varied(texts, variant), pa.large_string())
     megabytes = pc.sum(pc.binary_length(column)).as_py() / 1e6
     print(f"\n{variant}: {len(column):,} records, {megabytes:.1f} MB, {hit_rates(column)}", flush=True)
-    results: dict[str, list[list[float]]] = {name: [] for name in names}
-    for run in range(runs):  # in turns, so that a busy minute hits all of them
+    results: Runs = {name: [] for name in names}
+    for run in range(arguments.runs):  # in turns, so that a busy minute hits all of them
         for name in names:
-            if run == 0 or results[name][0][0] < LONG:
-                results[name].append(measured(name, path, folder / f"{slug(name)}.npz"))
-    show(results, megabytes, len(column), folder)
+            if run == 0 or results[name][0]["seconds"][0] < LONG:
+                output = folder / f"{slug(name)}.npz"
+                results[name].append(measured(name, path, output, arguments.peers))
+    show(variant, results, megabytes, len(column), folder, report)
 
 
-def show(results: dict[str, list[list[float]]], megabytes: float, records: int, folder: Path) -> None:
-    cold, warm = (
-        {name: statistics.median(run[place] for run in runs) for name, runs in results.items()}
-        for place in (0, 1)
-    )
+def show(variant: str, results: Runs, megabytes: float, records: int, folder: Path, report: Report) -> None:
+    """Print and keep MB of text a second, and how many times the best peer's ours is, run by run."""
+    speeds = {
+        place: {name: [megabytes / run["seconds"][k] for run in runs] for name, runs in results.items()}
+        for k, place in enumerate(("cold", "warm"))
+    }
+    for place, found in speeds.items():
+        for name, values in found.items():
+            report.add(f"{place}, MB/s", name, variant, values, "MB/s")
+        peers = [name for name in found if name in PEERS]
+        best = max(peers, key=lambda name: statistics.median(found[name]))
+        ratios = [a / b for a, b in zip(found[OURS], found[best], strict=False)]
+        report.add(f"{place}, MB/s", "ours : the best peer", variant, ratios, "x")
     print(
         f"{'':<22}{'cold MB/s':>10}{'warm MB/s':>10}{'cold M ids/s':>14}{'ours, cold':>12}{'equal records':>16}"
+    )
+    cold, warm = (
+        {name: statistics.median(values) for name, values in found.items()} for found in speeds.values()
     )
     for name in results:
         ids = len(np.load(folder / f"{slug(name)}.npz")["ids"]) / 1e6
         equal = "-"  # of another vocabulary
         if name in CONTENDERS:
-            same = equal_records(folder / f"{slug(name)}.npz", folder / "sentencepiece.npz")
-            equal = f"{same / records:.4%}"
-        ratio = cold[name] / cold[CONTENDERS[0]]
+            same = equal_records(folder / f"{slug(name)}.npz", folder / f"{JUDGE}.npz") / records
+            report.add("ids equal to sentencepiece's, % of records", name, variant, [100 * same], "%")
+            equal = f"{same:.4%}"
         print(
-            f"{name:<22}{megabytes / cold[name]:>10.1f}{megabytes / warm[name]:>10.1f}"
-            f"{ids / cold[name]:>14.2f}{ratio:>10.2f} x{equal:>16}",
+            f"{name:<22}{cold[name]:>10.1f}{warm[name]:>10.1f}{ids / megabytes * cold[name]:>14.2f}"
+            f"{cold[OURS] / cold[name]:>10.2f} x{equal:>16}",
             flush=True,
         )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("files", nargs="*")
+    parser.add_argument("files", nargs="+")
+    parser.add_argument("--megabytes", type=float, help="of an even sample; default: all")
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS)
     parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=CONTENDERS)
     parser.add_argument("--beside", nargs="+", default=[], metavar="VOCABULARY", help="folders of ours")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--worker", nargs=3, metavar=("NAME", "TEXT", "OUTPUT"))
+    parser.add_argument("--peers", type=Path, default=ENVIRONMENTS, help="environments that peers.py made")
+    add_json_option(parser)
     arguments = parser.parse_args()
-    if arguments.worker:
-        name, text, output = arguments.worker
-        work(name, Path(text), Path(output))
-        return
-    print(
-        describe(
-            "spanish-tok", "sentencepiece", "tokenizers", "kitoken", "tokie", "numba", "numpy", "pyarrow"
-        )
-    )
-    names = [name for name in CONTENDERS if name in {*arguments.only, *CONTENDERS[:2]}] + arguments.beside
+    report = Report(OURS, "numba", "numpy", "pyarrow")
+    names = [name for name in CONTENDERS if name in {*arguments.only, OURS, JUDGE}] + arguments.beside
     texts = [text for batch in read_records(arguments.files) for text in batch["text"].to_pylist()]
+    texts = even_sample(texts, arguments.megabytes)
     with tempfile.TemporaryDirectory() as folder:
+        names = able(names, texts[:20], Path(folder), arguments.peers, report)
         for variant in arguments.variants:
-            compare(variant, texts, names, arguments.runs, Path(folder))
+            compare(variant, texts, names, arguments, Path(folder), report)
+    report.save(arguments.json)
 
 
 if __name__ == "__main__":

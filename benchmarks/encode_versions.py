@@ -1,6 +1,6 @@
 """Encoding speed of two vocabularies of this package, in turns in one process: does another one cost speed?
 
-    python benchmarks/encode_versions.py FIRST SECOND FILES.parquet [--records 30000] [--turns 5]
+    python benchmarks/encode_versions.py FIRST SECOND FILES.parquet [--records 30000] [--turns 5] [--json FILE]
 
 FIRST and SECOND are vocabulary folders; so many records of each file are encoded by one thread. Every turn makes a new
 encoder for each, which knows no word yet ("cold"), and passes twice ("warm"). MB of text per second of processor time,
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from machine import describe
+from record import Report, add_json_option
 
 from spanish_tok import Tokenizer
 
@@ -37,8 +37,9 @@ def main() -> None:
     parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--records", type=int, default=30_000)
     parser.add_argument("--turns", type=int, default=5)
+    add_json_option(parser)
     arguments = parser.parse_args()
-    print(describe("spanish-tok", "numba"))
+    report = Report("spanish-tok", "numba")
     parts = [pq.read_table(file, columns=["text"]).slice(0, arguments.records) for file in arguments.files]
     text = pa.concat_tables(parts)["text"].combine_chunks()
     folders = [arguments.first, arguments.second]
@@ -49,10 +50,14 @@ def main() -> None:
     for place, name in enumerate(("cold", "warm")):
         first, second = ([each[place] for each in its] for its in found)
         ratios = [b / a for a, b in zip(first, second, strict=True)]
+        for column, values in (("first", first), ("second", second)):
+            report.add("MB of text per second of processor time", name, column, values, "MB/s")
+        report.add("MB of text per second of processor time", name, "second : first", ratios, "x")
         print(
             f"{name}: {statistics.median(first):.1f} and {statistics.median(second):.1f} MB/s, "
             f"second : first {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
         )
+    report.save(arguments.json)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 The verbs are count, sample and shard.
 
-    python benchmarks/engines.py RECORDS.parquet... [--copies 10] [--one-file] [--reader ray] [--runs 2]
+    python benchmarks/engines.py RECORDS.parquet... [--copies 10] [--one-file] [--reader ray] [--runs 2] [--json FILE]
 
 The input is as many copies of the records as are asked for, each file with other ids, or one large file. Ray is
 started once: that time, and the time of a first small job, in which its workers import and compile, are printed
@@ -25,7 +25,7 @@ import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from machine import describe
+from record import Report, add_json_option
 
 import spanish_tok as st
 from spanish_tok import ReadOptions
@@ -128,7 +128,9 @@ def _hash(folder: Path) -> str:
     return hashes
 
 
-def compare(name: str, job: Callable[[Way], str], ways: list[Way], runs: int, size: float) -> None:
+def compare(
+    name: str, job: Callable[[Way], str], ways: list[Way], runs: int, size: float, report: Report
+) -> None:
     seconds: list[list[float]] = [[] for _ in ways]
     peaks = [0.0 for _ in ways]
     made: set[str] = set()
@@ -139,6 +141,12 @@ def compare(name: str, job: Callable[[Way], str], ways: list[Way], runs: int, si
                 made.add(job(way))
             seconds[place].append(time.perf_counter() - start)
             peaks[place] = max(peaks[place], watch.peak)
+    names = ["local", *("Ray" if way[1].reader == "own" else "Ray, its readers" for way in ways[1:])]
+    for column, values, peak in zip(names, seconds, peaks, strict=True):
+        report.add("seconds", name, column, values, "s")
+        report.add("MB of text a second", name, column, [size / one for one in values], "MB/s")
+        if column != "local":
+            report.add("peak memory of a worker", name, column, [peak], "MB")
     local, *others = map(statistics.median, seconds)
     print(f"{name:<7} local {local:6.1f} s {size / local:6.0f} MB/s", end="")
     for (_, options), median, peak in zip(ways[1:], others, peaks[1:], strict=True):
@@ -148,11 +156,11 @@ def compare(name: str, job: Callable[[Way], str], ways: list[Way], runs: int, si
             end="",
         )
         print(f" peak of a worker {peak:5.0f} MB", end="")
-    print("   the same bytes" if len(made) == 1 else "   OTHER BYTES", flush=True)
+    report.checked(f"   {name}: the same bytes." if len(made) == 1 else f"   {name}: OTHER BYTES.")
 
 
 def main(arguments: Any) -> None:
-    print(describe())
+    report = Report("spanish-tok", "ray", "pyarrow")
     ways = [LOCAL, RAY, ALL_RAY] if arguments.reader == "ray" else [LOCAL, RAY]
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
@@ -169,14 +177,19 @@ def main(arguments: Any) -> None:
             for job in jobs(files[:2], folder).values():
                 for way in ways[1:]:
                     job(way)
+            report.add("start of Ray", "seconds", "start", [started - start], "s")
+            report.add("start of Ray", "seconds", "first jobs", [time.perf_counter() - first], "s")
+            idle = max(map(_unshared, _workers()), default=0)
+            report.add("start of Ray", "an idle worker", "memory", [idle], "MB")
             print(
                 f"start-up {started - start:.1f} s, first jobs {time.perf_counter() - first:.1f} s",
                 flush=True,
             )
-            print(f"an idle worker {max(map(_unshared, _workers()), default=0):.0f} MB", flush=True)
+            print(f"an idle worker {idle:.0f} MB", flush=True)
             for verb, job in jobs(files, folder).items():
                 if not arguments.only or verb in arguments.only:
-                    compare(verb, job, ways, arguments.runs, size)
+                    compare(verb, job, ways, arguments.runs, size, report)
+    report.save(arguments.json)
 
 
 if __name__ == "__main__":
@@ -188,4 +201,5 @@ if __name__ == "__main__":
     parser.add_argument("--runs", type=int, default=2)
     parser.add_argument("--folder", type=Path, default=None)
     parser.add_argument("--only", nargs="*", default=None, help="count, sample, shard")
+    add_json_option(parser)
     main(parser.parse_args())

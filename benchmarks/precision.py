@@ -2,7 +2,7 @@
 
 The last column: equal to what PyTorch writes from the same weights (in bfloat16 and int8 those that were stored).
 
-    python benchmarks/precision.py --model DIR records.parquet ... [--texts 300]
+    python benchmarks/precision.py --model DIR records.parquet ... [--texts 300] [--json FILE]
 
 DIR holds float32 weights. Held out is what `pretrain` holds out by default: 1 % of the texts, by their hash.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from machine import describe
+from record import Report, add_json_option
 
 from spanish_tok.generation.generator import Generator
 from spanish_tok.generation.sampling import GenerateOptions
@@ -46,8 +46,9 @@ def main() -> None:
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--texts", type=int, default=300)
+    add_json_option(parser)
     options = parser.parse_args()
-    print(describe("numpy", "numba"))
+    report = Report("spanish-tok", "numpy", "numba", "torch")
     checkpoint = Checkpoint.load(options.model)
     tokenizer = Tokenizer(checkpoint.vocabulary)
     texts = held_out_texts(options.files, options.texts)
@@ -71,10 +72,18 @@ def main() -> None:
         equal = np.mean([a == b for a, b in zip(written, reference, strict=True)])
         as_torch = np.mean([a == b for a, b in zip(written, by_torch, strict=True)])
         ids = [a == b for x, y in zip(written, reference, strict=True) for a, b in zip(x, y, strict=False)]
+        for column, figure, unit in (
+            ("on disk", size / 1e6, "MB"), ("bits per byte", value, ""),
+            ("against float32", 100 * (value / base - 1), "%"),
+            ("equal greedy outputs", 100 * float(equal), "%"), ("equal ids", 100 * float(np.mean(ids)), "%"),
+            ("outputs as PyTorch's", 100 * float(as_torch), "%"),
+        ):  # fmt: skip
+            report.add("the cost of a precision", precision, column, [figure], unit)
         print(
             f"{precision:<10}{size / 1e6:>11.2f}{value:>15.4f}{value / base - 1:>+17.3%}"
             f"{equal:>15.1%}{np.mean(ids):>11.1%}{as_torch:>12.1%}"
         )
+    report.save(options.json)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Time, peak memory, and what each rule of cleaning does.
 
     python benchmarks/make_collection.py RECORDS.parquet... --output collection.tsv
     python benchmarks/sample.py collection.tsv [--size 2000000] [--runs 3] [--folder FOLDER] [--only speed|rules]
+        [--json FILE]
 
 Each run draws with `shuf -n`, with `sample --no-clean` and with `sample`, one after the other, in processes of
 their own; ratios are those of medians. Then every rule is held against collection.faults.parquet: of the
@@ -24,7 +25,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from machine import describe
+from record import Report, add_json_option
 
 from spanish_tok.corpus.cleaning import (
     REPAIRS,
@@ -50,7 +51,7 @@ def measured(command: list[str], output: Path | None = None) -> tuple[float, flo
     return time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
-def compare_speed(collection: Path, size: int, runs: int, folder: Path) -> None:
+def compare_speed(collection: Path, size: int, runs: int, folder: Path, report: Report) -> None:
     rows: dict[str, list[tuple[float, float, float]]] = {}
     subprocess.run(["cat", str(collection)], stdout=subprocess.DEVNULL, check=True)  # all read from memory
     for run in range(runs):
@@ -77,11 +78,14 @@ def compare_speed(collection: Path, size: int, runs: int, folder: Path) -> None:
     base = statistics.median(seconds for seconds, _, _ in rows["shuf -n"])
     print(f"{'':<20}{'median s':>10}{'x shuf':>8}{'processor s':>13}{'peak MB':>9}")
     for name, results in rows.items():
+        columns = ("seconds", "seconds of processor", "peak memory")
+        for column, unit, values in zip(columns, ("s", "s", "MB"), zip(*results, strict=True), strict=True):
+            report.add("drawing the sample", name, column, values, unit)
         seconds, processor, peak = (statistics.median(column) for column in zip(*results, strict=True))
         print(f"{name:<20}{seconds:>10.1f}{seconds / base:>8.2f}{processor:>13.1f}{peak:>9.0f}")
 
 
-def judge_rules(collection: Path) -> None:
+def judge_rules(collection: Path, report: Report) -> None:
     """Hold each rule against the faults that were made for it."""
     faults = pq.read_table(collection.with_suffix(".faults.parquet"))
     made, found, touched = Counter[str](), Counter[str](), Counter[str]()
@@ -104,11 +108,14 @@ def judge_rules(collection: Path) -> None:
     )
     for rule in RULES:
         share = 100 * found[rule] / max(made[rule], 1)
-        print(
-            f"{rule:<16}{made[rule]:>9,}{found[rule]:>9,}{share:>9.2f}{touched[rule]:>30,}"
-            f"{100 * touched[rule] / clean:>9.4f}"
-        )
-    print(f"repaired mojibake that equals the original: {equal:,} of {made['mojibake']:,}")
+        of_clean = 100 * touched[rule] / clean
+        for column, value, unit in (
+            ("made", made[rule], ""), ("found", found[rule], ""), ("found, %", share, "%"),
+            ("touched of the clean", touched[rule], ""), ("touched, %", of_clean, "%"),
+        ):  # fmt: skip
+            report.add("what each rule finds", rule, column, [value], unit)
+        print(f"{rule:<16}{made[rule]:>9,}{found[rule]:>9,}{share:>9.2f}{touched[rule]:>30,}{of_clean:>9.4f}")
+    report.checked(f"repaired mojibake that equals the original: {equal:,} of {made['mojibake']:,}")
 
 
 def _touched(cleaned: Cleaned, among: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Counter[str]:
@@ -130,15 +137,17 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="where to write; default: beside the collection")
     parser.add_argument("--only", choices=["speed", "rules"])
+    add_json_option(parser)
     arguments = parser.parse_args()
-    print(describe("numba", "numpy", "pyarrow", "ftfy"))
+    report = Report("spanish-tok", "numba", "numpy", "pyarrow", "ftfy")
     print(f"{arguments.collection.stat().st_size:,} bytes, {arguments.size:,} records wanted")
     clean_batch(pa.record_batch({"text": ["compiled code from disk"]}))
     if arguments.only != "rules":
         folder = arguments.folder or arguments.collection.parent
-        compare_speed(arguments.collection, arguments.size, arguments.runs, folder)
+        compare_speed(arguments.collection, arguments.size, arguments.runs, folder, report)
     if arguments.only != "speed":
-        judge_rules(arguments.collection)
+        judge_rules(arguments.collection, report)
+    report.save(arguments.json)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
 Greedy decoding of 128 tokens, a training step, and a step of pretraining, compiled.
 
-    python benchmarks/t5.py --model DIR [--texts FILE.parquet ...] [--threads 1]
+    python benchmarks/t5.py --model DIR [--texts FILE.parquet ...] [--threads 1] [--json FILE]
     python benchmarks/t5.py --pretraining [--device cuda] [--threads 2]
 
 DIR is a model folder; without --texts random ids are read. Seconds are of the processor, all threads together, the
-best of several runs, contenders taking turns; all write exactly 128 tokens, so that lengths are equal. With --texts
+median of several runs, contenders taking turns; all write exactly 128 tokens, so that lengths are equal. With --texts
 the greedy ids of all are compared on 200 real inputs, which may end by themselves.
 
 --pretraining times whole steps of the default recipe's model without dropout, in bfloat16 where that is native: batches
@@ -23,13 +23,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from machine import describe
+from record import Report, add_json_option
 
 from spanish_tok import GenerateOptions, Generator, PretrainOptions, SpanCorruption, T5Config
 from spanish_tok.parallel.threads import Ahead, thread_pool
@@ -46,19 +47,29 @@ NEW = 128
 PEER = "transformers"
 
 
-def best_of(contenders: Mapping[str, Callable[[], Any]], runs: int) -> dict[str, float]:
-    """Return seconds of the processor for each contender, the best of `runs`.
+def seconds_of(contenders: Mapping[str, Callable[[], Any]], runs: int) -> dict[str, list[float]]:
+    """Return seconds of the processor for each contender in each of `runs`.
 
     After one to warm up, in turns.
     """
-    best = dict.fromkeys(contenders, float("inf"))
+    found: dict[str, list[float]] = {name: [] for name in contenders}
     for run in range(runs + 1):
         for name, work in contenders.items():
             start = time.process_time()
             work()
             if run:
-                best[name] = min(best[name], time.process_time() - start)
-    return best
+                found[name].append(time.process_time() - start)
+    return found
+
+
+def keep(report: Report, table: str, column: str, tokens: int, found: dict[str, list[float]]) -> None:
+    """Print and keep tokens a second, and how many times transformers'."""
+    for name, seconds in found.items():
+        report.add(table, name, column, [tokens / one for one in seconds], "tokens/s")
+        ratios = [b / a for a, b in zip(seconds, found[PEER], strict=True)]
+        report.add(table, f"{name} : {PEER}", column, ratios, "x")
+        speed = tokens / median(seconds)
+        print(f"{column:<18}{name:<24}{speed:>11,.0f} tokens/s {median(ratios):>7.2f} x", flush=True)
 
 
 def inputs(files: list[str], tokenizer: Any, count: int) -> Rows:
@@ -137,24 +148,20 @@ def decoders(folder: Path, work: Path, threads: int) -> dict[str, Callable[[Rows
     }
 
 
-def bench_decoding(decode: dict[str, Callable[[Rows, int, bool], Rows]], rows: Rows, runs: int) -> None:
+def bench_decoding(
+    decode: dict[str, Callable[[Rows, int, bool], Rows]], rows: Rows, runs: int, report: Report
+) -> None:
     for size in (1, 32):
         batch = rows[:size]
         work = {name: partial(one, batch, NEW, True) for name, one in decode.items()}
-        seconds = best_of(work, runs)
-        for name, took in seconds.items():
-            speed = size * NEW / took
-            print(
-                f"decode, batch {size:<3} {name:<22}{speed:>9,.0f} tokens/s {seconds[PEER] / took:>7.2f} x",
-                flush=True,
-            )
+        keep(report, "greedy decoding of 128 tokens", f"batch {size}", size * NEW, seconds_of(work, runs))
 
 
 def loss_of(model: Any, ids: Any, labels: Any, mask: Any) -> Any:
     return model(input_ids=ids, attention_mask=mask, labels=labels).loss
 
 
-def bench_training(runs: int) -> None:
+def bench_training(runs: int, report: Report) -> None:
     """Time forward and backward of 16 x 256 ids and 16 x 60 labels.
 
     float32, with T5's dropout of 0.1 and without.
@@ -172,19 +179,14 @@ def bench_training(runs: int) -> None:
             loss().backward()
             model.zero_grad()
 
-        seconds = best_of(
+        seconds = seconds_of(
             {
                 "spanish-tok": partial(step, ours, partial(ours.loss, ids, labels, mask)),
                 PEER: partial(step, theirs, partial(loss_of, theirs, ids, labels, mask)),
             },
             runs,
         )
-        for name, took in seconds.items():
-            speed = (ids.numel() + labels.numel()) / took
-            print(
-                f"train, dropout {rate} {name:<22}{speed:>9,.0f} tokens/s {seconds[PEER] / took:>7.2f} x",
-                flush=True,
-            )
+        keep(report, "a training step", f"dropout {rate}", ids.numel() + labels.numel(), seconds)
 
 
 def batches_of(rows: int, steps: int) -> PackedBatches:
@@ -198,7 +200,7 @@ def batches_of(rows: int, steps: int) -> PackedBatches:
     return PackedBatches(ids, offsets, records, corruption, recipe.input_length, rows)
 
 
-def bench_pretraining(device: str, runs: int) -> None:
+def bench_pretraining(device: str, runs: int, report: Report) -> None:
     """Time steps of pretraining: compiled, eager, and transformers'."""
     import transformers
 
@@ -229,7 +231,7 @@ def bench_pretraining(device: str, runs: int) -> None:
         PEER: (theirs, differentiated(loss_of_theirs)),
     }
     optimizers = {name: optimizer_for(PretrainOptions(), model) for name, (model, _) in models.items()}
-    best = dict.fromkeys(models, float("inf"))
+    found: dict[str, list[float]] = {name: [] for name in models}
     tokens = 0
     for run in range(runs + 1):
         for name, (model, differentiate) in models.items():
@@ -246,17 +248,12 @@ def bench_pretraining(device: str, runs: int) -> None:
                 if device.startswith("cuda"):
                     torch.cuda.synchronize()
             if run:
-                best[name] = min(best[name], time.perf_counter() - begun)
+                found[name].append(time.perf_counter() - begun)
             elif name.endswith("compiled"):
                 print(
                     f"compiling took {time.perf_counter() - begun:.0f} s; fault: {compiled.fault}", flush=True
                 )
-    for name, took in best.items():
-        print(
-            f"pretrain, {rows} x 256 {name:<22}{tokens / took:>11,.0f} tokens/s {best[PEER] / took:>7.2f} x "
-            f"{best['spanish-tok, eager'] / took:>7.2f} x eager",
-            flush=True,
-        )
+    keep(report, "steps of pretraining", f"{rows} x 256, {device}", tokens, found)
 
 
 def main() -> None:
@@ -267,12 +264,15 @@ def main() -> None:
     parser.add_argument("--texts", nargs="*", default=[])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--runs", type=int, default=3)
+    add_json_option(parser)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    print(describe("spanish-tok", "torch", "transformers", "ctranslate2"), f"{arguments.threads} thread(s)")
+    report = Report("spanish-tok", "torch", "transformers", "ctranslate2")
+    print(f"{arguments.threads} thread(s)")
     if arguments.pretraining:
         torch.set_flush_denormal(True)
-        bench_pretraining(arguments.device, arguments.runs)
+        bench_pretraining(arguments.device, arguments.runs, report)
+        report.save(arguments.json)
         return
     if not arguments.model:
         parser.error("give --model DIR, or --pretraining")
@@ -285,9 +285,10 @@ def main() -> None:
             }
             for name, texts in found.items():
                 same = sum(map(list.__eq__, texts, found["spanish-tok"]))
-                print(f"greedy ids of {name:<22} equal to ours on {same} of {len(rows)} inputs", flush=True)
-        bench_decoding(decode, rows, arguments.runs)
-    bench_training(arguments.runs)
+                report.checked(f"greedy ids of {name} equal to ours on {same} of {len(rows)} inputs;")
+        bench_decoding(decode, rows, arguments.runs, report)
+    bench_training(arguments.runs, report)
+    report.save(arguments.json)
 
 
 if __name__ == "__main__":

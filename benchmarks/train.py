@@ -2,7 +2,7 @@
 
 Time, memory and tokens, in sentencepiece's text mode.
 
-    python benchmarks/train.py FILES.parquet [--threads 2] [--on all|rest]
+    python benchmarks/train.py FILES.parquet [--threads 2] [--on all|rest] [--runs 1] [--megabytes 150] [--json FILE]
 
 Every contender reads the same records, normalizes them by the same table, keeps every character, and runs in a
 process of its own: once over all records, once without one in twenty, which is held out. Three contenders:
@@ -16,6 +16,7 @@ process of its own: once over all records, once without one in twenty, which is 
 import argparse
 import json
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
-from machine import describe
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from record import Report, add_json_option
 
 import spanish_tok as st
 from spanish_tok.readers.records import read_records
@@ -123,23 +126,47 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("files", nargs="+")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--runs", type=int, default=1, help="of ours; sentencepiece trains once")
+    parser.add_argument("--megabytes", type=float, help="of text, an even sample; default: all")
     parser.add_argument(
         "--on", choices=["all", "rest"], help="Train on all records or without the held-out; default: both."
     )
     parser.add_argument("--worker", nargs=3, metavar=("NAME", "PART", "OUTPUT"))
+    add_json_option(parser)
     arguments = parser.parse_args()
     if arguments.worker:
         name, part, output = arguments.worker
         work(name, arguments.files, part, output, arguments.threads)
         return
-    print(describe("spanish-tok", "sentencepiece", "numba", "numpy"))
+    report = Report("spanish-tok", "sentencepiece", "numba", "numpy")
     with tempfile.TemporaryDirectory() as folder:
         runs = [run for run in RUNS if arguments.on in (None, run[0])]
-        compare(runs, arguments.files, Path(folder), arguments.threads)
+        files = arguments.files
+        if arguments.megabytes:
+            files = [sample_of(files, arguments.megabytes, Path(folder) / "sample.parquet")]
+        compare(runs, files, Path(folder), arguments, report)
+    report.save(arguments.json)
 
 
-def compare(runs: list[tuple[str, str]], files: list[str], folder: Path, threads: int) -> None:
+def sample_of(files: list[str], megabytes: float, path: Path) -> str:
+    """Write every so many-th record, so that they have about so many MB in all."""
+    texts = pa.chunked_array([batch.column("text") for batch in read_records(files)])
+    step = max(1, round(pc.sum(pc.binary_length(texts)).as_py() / 1e6 / megabytes))
+    pq.write_table(pa.table({"text": texts.take(pa.array(range(0, len(texts), step)))}), path)
+    return str(path)
+
+
+def compare(
+    runs: list[tuple[str, str]],
+    files: list[str],
+    folder: Path,
+    arguments: argparse.Namespace,
+    report: Report,
+) -> None:
     measured(["--worker", "spanish-tok", "held-out", str(folder / "warm"), *files])  # compile once
+    records = sum(len(column) for column in columns(files, "all"))
+    size = sum(pc.sum(pc.binary_length(column)).as_py() or 0 for column in columns(files, "all")) / 1e6
+    report.checked(f"{records:,} records, {size:.1f} MB of text.")
     print(
         f"{'trained on':<12}{'contender':<20}{'s':>7}{'MB':>7}{'tokens, all':>14}{'tokens, held out':>18}",
         flush=True,
@@ -149,15 +176,33 @@ def compare(runs: list[tuple[str, str]], files: list[str], folder: Path, threads
         if name != "spanish-tok" and not text.exists():
             write_text(files, part, text)
         output = folder / f"{name}-{part}"
-        source = files if name == "spanish-tok" else [str(text)]
-        result = measured(["--worker", name, part, str(output), "--threads", str(threads), *source])
-        model = output / "spiece.model" if name == "spanish-tok" else output.with_name(output.name + ".model")
+        ours = name == "spanish-tok"
+        worker = ["--worker", name, part, str(output), "--threads", str(arguments.threads)]
+        times = arguments.runs if ours else 1
+        results = [measured([*worker, *(files if ours else [str(text)])]) for _ in range(times)]
+        model = output / "spiece.model" if ours else output.with_name(output.name + ".model")
         whole = count_tokens(files, "all", model)
         held_out = count_tokens(files, "held-out", model) if part == "rest" else 0
+        seconds, peaks = ([one[key] for one in results] for key in ("seconds", "megabytes"))
+        table = "on all records" if part == "all" else "on nineteen records in twenty"
+        report.add(table, name, "time", seconds, "s")
+        report.add(table, name, "peak memory", peaks, "MB")
+        report.add(table, name, "tokens" if part == "all" else "tokens, held out", [held_out or whole], "")
+        if name == "sentencepiece":
+            keep_ratios(report, table)
         print(
-            f"{part:<12}{name:<20}{result['seconds']:>7.1f}{result['megabytes']:>7.0f}{whole:>14,}{held_out:>18,}",
+            f"{part:<12}{name:<20}{statistics.median(seconds):>7.1f}{statistics.median(peaks):>7.0f}"
+            f"{whole:>14,}{held_out:>18,}",
             flush=True,
         )
+
+
+def keep_ratios(report: Report, table: str) -> None:
+    """Keep how many times ours sentencepiece takes."""
+    ours, theirs = (report.entry["figures"][table][name] for name in ("spanish-tok", "sentencepiece"))
+    for column in ours:
+        ratio = theirs[column]["median"] / ours[column]["median"]
+        report.add(table, "sentencepiece : spanish-tok", column, [ratio], "x")
 
 
 if __name__ == "__main__":
