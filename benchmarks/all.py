@@ -29,7 +29,8 @@ FORMAT = 1
 
 # name -> command; words in capitals are given to this one
 JOBS = {
-    "encode": "encode.py CORPUS --megabytes 20 --runs 5",
+    "encode": "encode.py CORPUS --megabytes 20 --runs 5 --variants plain",
+    "encode-variants": "encode.py CORPUS --megabytes 20 --runs 5 --variants unseen upper decomposed",
     "decode": "cpu.py --runs 9 --prefill 512 --scaling",
     "decode-two-threads": "cpu.py --runs 9 --threads 2 --no-start",
     "decode-small": "cpu.py --preset small --batch 1 --runs 5",
@@ -39,6 +40,7 @@ JOBS = {
     "before": "before.py BEFORE CORPUS --runs 5",
     "train": "train.py CORPUS --on all --runs 5",
     "train-rest": "train.py CORPUS --on rest",
+    "train-part": "train.py CORPUS --on all --megabytes 40 --runs 5",
     "t5": "t5.py --model MODEL --runs 5",
     "t5-ids": "t5.py --model MODEL --runs 1 --texts CORPUS",
     "pretraining": "t5.py --pretraining --threads 2",
@@ -52,7 +54,7 @@ JOBS = {
     "rules": "sample.py COLLECTION --only rules",
 }
 TINY = {
-    "encode": "--runs 1 --megabytes 1 --variants plain --only spanish-tok sentencepiece tokenizers",
+    "encode": "--runs 1 --megabytes 1 --only spanish-tok sentencepiece tokenizers",
     "decode": "--runs 1 --batch 1 --no-start",
     "count": "--runs 1",
     "first-use": "--runs 1",

@@ -8,7 +8,7 @@ Beside sentencepiece, tokenizers 0.23 and 1.0, kitoken, tokie and splintr.
 Every contender runs in new processes pinned to one core, with the released vocabulary, on the same records in
 memory: Arrow for ours, Python strings, made before, for the others; a peer in an environment of its own where
 peers.py has made one. Seconds are those that the processor worked (on a busy machine the clock on the wall measures
-the neighbours), the median of the runs; what took more than 20 s runs once. "cold" is the first pass of a process
+the neighbours), the median of the runs; what takes more than 4 s runs once. "cold" is the first pass of a process
 (compiled code on disk, no word known yet, memory for the ids included), "warm" the second. Ids are compared with
 sentencepiece's record by record. The variants, so that a table of known words alone cannot win: one word in five
 replaced by 7 to 11 random letters; all in upper case; all decomposed (NFD). `--megabytes` takes an even sample.
@@ -41,7 +41,7 @@ FOLDER = shipped("vocab/es-5000")
 OURS, JUDGE = "spanish-tok", "sentencepiece"
 CONTENDERS = (OURS, *PEERS)
 VARIANTS = ("plain", "unseen", "upper", "decomposed")
-LONG = 20.0  # seconds; what takes longer runs once
+LONG = 4.0  # seconds; what takes longer runs once
 Runs = dict[str, list[dict[str, Any]]]  # name -> what encode_worker.py printed, run by run
 
 
