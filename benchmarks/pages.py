@@ -119,12 +119,24 @@ def cell(figure: dict[str, Any] | None) -> str:
     """
     if figure is None:
         return ""
-    if figure["unit"] == "x" and 0.99 < figure["median"] < 1.01 and figure.get("runs", 1) == 1:
-        return f"{figure['median']:.4f} x"
-    unit = f" {figure['unit']}" if figure["unit"] not in ("MB/s", "tokens/s", "") else ""
+    middle, unit = figure["median"], figure["unit"]
+    shown = "" if unit in ("MB/s", "tokens/s", "") else f" {unit}"
     if figure.get("runs", 1) == 1:
-        return f"{readable(figure['median'])}{unit}"
-    return f"{readable(figure['median'])} ({readable(figure['min'])} to {readable(figure['max'])}){unit}"
+        return f"{single(middle, unit)}{shown}"
+    return f"{readable(middle)} ({readable(figure['min'])} to {readable(figure['max'])}){shown}"
+
+
+def single(value: float, unit: str) -> str:
+    """Return a figure that was measured once: numbers of things and shares are exact.
+
+    >>> single(47, ""), single(2.5863, ""), single(99.99, "%"), single(0.9993, "x"), single(12.2, "s")
+    ('47', '2.5863', '99.99', '0.9993', '12.2')
+    """
+    if not unit:
+        return f"{int(value):,}" if value == int(value) else f"{value:g}"
+    if unit == "%":
+        return f"{value:.4g}"
+    return f"{value:.4f}" if unit == "x" and 0.99 < value < 1.01 else readable(value)
 
 
 def told(entry: dict[str, Any]) -> str:
