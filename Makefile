@@ -51,7 +51,7 @@ test-interrupts: $(VENV)/dev
 
 # arrays go from one environment to the other as .npz files; LOSSES=folder keeps the losses of the fine-tunings
 test-keras: $(VENV)/dev $(KERAS_VENV)/done
-	KERAS_PYTHON=$(KERAS_VENV)/bin/python $(BIN)/python -m pytest -s tests/t5/test_keras.py tests/t5/test_keras_preset.py
+	KERAS_PYTHON=$(KERAS_VENV)/bin/python $(BIN)/python -m pytest -s tests/t5/test_keras.py tests/t5/test_keras_preset.py tests/docs/test_pages.py -k "keras or tensorflow or jax"
 
 test-tokenizers: $(VENV)/dev $(TOKENIZERS_VENV)/done
 	TOKENIZERS_PYTHON=$(TOKENIZERS_VENV)/bin/python $(BIN)/python -m pytest tests/tokenization/test_tokenizers_1.py

@@ -16,7 +16,7 @@ def draw(folder: Path, output: Path) -> None:
     """Draw one panel a task, and print how far the curves are apart."""
     import matplotlib.pyplot as plt
 
-    paths = sorted(folder.glob("*.npz"))
+    paths = sorted(folder.glob("*-float32.npz"))
     figure, panels = plt.subplots(1, len(paths), figsize=(5 * len(paths), 3), squeeze=False)
     for panel, path in zip(panels[0], paths, strict=True):
         with np.load(path) as losses:
@@ -25,7 +25,7 @@ def draw(folder: Path, output: Path) -> None:
                 panel.plot(np.arange(1, len(curve) + 1), curve, line, linewidth=width, label=title)
                 apart = np.abs(curve - losses["torch"][:STEPS]).mean()
                 print(f"{path.stem}, {title}: {apart:.5f} nats from PyTorch on average")
-        panel.set(title=path.stem, xlabel="step", ylabel="nats a token")
+        panel.set(title=path.stem.removesuffix("-float32"), xlabel="step", ylabel="nats a token")
         panel.legend(frameon=False)
     figure.tight_layout()
     figure.savefig(output, dpi=110)

@@ -30,6 +30,7 @@ from spanish_tok.tokenization.adapters import TokenizerAdapter
 
 PAD, END = 0, 1
 STEP = 32  # lengths are rounded up to its multiples, as JAX compiles a step for every shape
+EPSILON = 1e-6  # of Adam: gradients that are smaller are mostly rounding, and make no full steps
 
 
 class Data(NamedTuple):
@@ -102,15 +103,17 @@ def feed_of(found: Sequence[dict[str, Any]], backend: str) -> Any:
     return tf.data.Dataset.from_generator(lambda: iter(ready), output_signature=signature)
 
 
-def load(preset: Path, dropout: float) -> Any:
+def load(preset: Path, dropout: float, dtype: str = "float32") -> Any:
     """Load a preset without a preprocessor: what comes in is ids."""
     import keras_hub
 
-    backbone = keras_hub.models.T5Backbone.from_preset(str(preset), dropout=dropout)
+    backbone = keras_hub.models.T5Backbone.from_preset(str(preset), dropout=dropout, dtype=dtype)
     return keras_hub.models.T5Seq2SeqLM(backbone, preprocessor=None)
 
 
-def train(model: Any, found: Sequence[dict[str, Any]], rate: float) -> list[float]:
+def train(
+    model: Any, found: Sequence[dict[str, Any]], rate: float, betas: tuple[float, float] = (0.9, 0.999)
+) -> list[float]:
     """Take a step of plain Adam for each batch, on the mean loss of its real labels; return the losses in nats."""
     import keras
 
@@ -120,7 +123,7 @@ def train(model: Any, found: Sequence[dict[str, Any]], rate: float) -> list[floa
 
     totals, backend = [0.0], keras.config.backend()
     model.compile(
-        optimizer=keras.optimizers.Adam(rate, epsilon=1e-8),
+        optimizer=keras.optimizers.Adam(rate, *betas, epsilon=EPSILON),
         loss=keras.losses.SparseCategoricalCrossentropy(
             from_logits=True, reduction="mean_with_sample_weight"
         ),
@@ -128,7 +131,7 @@ def train(model: Any, found: Sequence[dict[str, Any]], rate: float) -> list[floa
         sampler="greedy",
         jit_compile=backend == "jax",  # TensorFlow's graph serves all shapes
     )
-    model.fit(feed_of(found, backend), epochs=1, verbose=0, callbacks=[Losses()])
+    model.fit(feed_of(found, backend), epochs=1, verbose=0, shuffle=False, callbacks=[Losses()])
     return [after - before for before, after in pairwise(totals)]
 
 
@@ -182,7 +185,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="a new folder")
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--learning-rate", type=float, default=3e-4)
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--held-out", type=float, default=0.2)
     arguments = parser.parse_args()

@@ -2,7 +2,8 @@
 
 A block with a title is a file, which is written. `console` blocks are commands after `$ ` and what they print, `pycon`
 blocks are doctests, `python` blocks run; the names of a page are shared. A comment before a block says what it needs
-beyond this machine, and when it was tried: `<!-- needs: network, 2026-11-30 -->`; such blocks are not run.
+beyond this machine, and when it was tried: `<!-- needs: network, 2026-11-30 -->`; such blocks are not run. Those that
+need `keras` run where KERAS_PYTHON names the interpreter of an environment that has KerasHub (`make test-keras`).
 
     python -m tests.docs.blocks docs/start/*.md        # writes what the blocks print into the pages; read the diff
 """
@@ -23,9 +24,10 @@ from typing import Any
 
 TOP = Path(__file__).parents[2]
 FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-NEEDS = re.compile(r"<!-- needs: (network|card|cluster), (\d{4}-\d\d-\d\d) -->\n\Z")
+NEEDS = re.compile(r"<!-- needs: (network|card|cluster|keras), (\d{4}-\d\d-\d\d) -->\n\Z")
 TITLE = re.compile(r'title="([^"]+)"')
 RUN = ("console", "pycon", "python")
+KERAS_PYTHON = os.environ.get("KERAS_PYTHON", "")
 NUMBER = r"\d[\d,.]*"
 # Times, sizes of files and speeds are those of one machine; nothing else may differ.
 UNIT = r"(?:ms|s|seconds|minutes|kB|MB|GB|MB/s|tokens a second|tokens/s)"
@@ -84,16 +86,19 @@ class Page:
         with inside(self.folder):
             if block.title:
                 Path(block.title).write_text(block.text, encoding="utf-8")
-            if block.needs or block.language not in RUN or block.title.endswith(".py"):
+            if block.language not in RUN or block.title.endswith(".py"):
                 return block.text
+            if block.needs:
+                tried = block.needs == "keras" and KERAS_PYTHON
+                return self._console(block.text, KERAS_PYTHON) if tried else block.text
             return {"console": self._console, "pycon": self._doctests, "python": self._python}[
                 block.language
             ](block.text)
 
-    def _console(self, text: str) -> str:
+    def _console(self, text: str, python: str = sys.executable) -> str:
         parts = []
         for command in commands_of(text):
-            parts += [f"$ {command}", said_by(command.replace("\\\n", " ")).rstrip("\n")]
+            parts += [f"$ {command}", said_by(command.replace("\\\n", " "), python).rstrip("\n")]
         return "\n".join(part for part in parts if part) + "\n"
 
     def _python(self, text: str) -> str:
@@ -130,12 +135,15 @@ def commands_of(text: str) -> list[str]:
     return [found[1] for found in re.finditer(r"^\$ ((?:.*\\\n)*.*)$", text, re.MULTILINE)]
 
 
-def said_by(command: str) -> str:
-    """Return what a command prints; one of ours runs in this process, any other in a shell."""
+def said_by(command: str, interpreter: str = sys.executable) -> str:
+    """Return what a command prints; one of ours runs in this process, any other in a shell.
+
+    `interpreter` is what `python` stands for there.
+    """
     if command.startswith("spanish-tok ") and not SHELL.search(command):
         return said_here(shlex.split(command)[1:])
     tool = f'spanish-tok() {{ "{sys.executable}" -m spanish_tok "$@"; }}\n'
-    python = f'python() {{ "{sys.executable}" "$@"; }}\n'
+    python = f'python() {{ "{interpreter}" "$@"; }}\n'
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TOP), os.environ.get("PYTHONPATH", "")])}
     done = subprocess.run(
         ["bash", "-c", tool + python + command],

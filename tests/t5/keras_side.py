@@ -4,6 +4,7 @@ KERAS_BACKEND=jax python tests/t5/keras_side.py logits|greedy|tokenize|fit PRESE
 """
 
 import importlib
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -56,10 +57,16 @@ def fit(preset: str, given: Arrays, new: str) -> Arrays:
     """Train by the functions of examples/finetune_keras.py; save what came of it, over a copy of the preset."""
     sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
     finetune_keras = importlib.import_module("finetune_keras")
-    model = finetune_keras.load(Path(preset), dropout=0.0)
+    precision = str(given["precision"])
+    if precision == "float64":
+        os.environ["JAX_ENABLE_X64"] = "1"
+    import keras
+
+    keras.config.set_floatx(precision)
+    model = finetune_keras.load(Path(preset), dropout=0.0, dtype=precision)
     steps = sum(name.startswith("inputs_") for name in given)
     found = [{name: given[f"{name}_{k}"] for name in ("inputs", "mask", "labels")} for k in range(steps)]
-    losses = finetune_keras.train(model, found, float(given["rate"]))
+    losses = finetune_keras.train(model, found, float(given["rate"]), tuple(given["betas"].tolist()))
     shutil.copytree(preset, new)
     model.backbone.save_to_preset(new)
     return {"losses": np.array(losses)}

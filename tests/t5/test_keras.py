@@ -5,6 +5,7 @@ go there and back as .npz files (keras_side.py).
 """
 
 import importlib.util
+import json
 import os
 import subprocess
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from spanish_tok.t5.checkpoint import Checkpoint  # noqa: E402
 from spanish_tok.t5.model import T5  # noqa: E402
 from spanish_tok.tasks.batches import padded  # noqa: E402
 from spanish_tok.tasks.predictor import Predictor  # noqa: E402
-from spanish_tok.tasks.scores import score  # noqa: E402
+from spanish_tok.tasks.scores import Evaluation, score  # noqa: E402
 from spanish_tok.tasks.task import Task  # noqa: E402
 from tests.conftest import TOP  # noqa: E402
 from tests.prompts import TEXTS, WORDS, prompts  # noqa: E402
@@ -35,6 +36,10 @@ from tests.t5.test_keras_preset import GATED, saved  # noqa: E402
 
 KERAS_PYTHON = os.environ.get("KERAS_PYTHON", "")
 BACKENDS = pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+# Adam's. At higher rates rounding alone gives another writer of summaries. The betas are near 0.9 and 0.999, which
+# Keras rounds to float32 in TensorFlow, even in float64.
+RATES = {"law-rank": 3e-4, "packages": 5e-5}
+BETAS = 29 / 32, 1023 / 1024
 pytestmark = pytest.mark.skipif(
     not KERAS_PYTHON, reason="KerasHub has an environment of its own: make test-keras"
 )
@@ -174,27 +179,49 @@ def example() -> Any:
     return module
 
 
-def trained_by_torch(model: Any, batches: list[dict[str, Any]], rate: float) -> list[float]:
-    """Train with plain Adam, as the example does in Keras; return the losses."""
-    optimizer = torch.optim.Adam(model.parameters(), rate, eps=1e-8)
+def trained_by_torch(
+    start: Checkpoint,
+    batches: list[dict[str, Any]],
+    folder: Path,
+    rate: float,
+    epsilon: float,
+    precision: str,
+    bit: bool,
+) -> list[float]:
+    """Train with plain Adam, as the example does in Keras; save the model, return the losses.
+
+    Keras adds epsilon before it corrects the bias of the mean square, torch after it. bit: one weight is another
+    in its last bit from the start on, which shows what rounding alone comes to.
+    """
+    network: Any = T5.from_tensors(replace(start.config, dropout_rate=0.0), start.tensors)
+    network.to(getattr(torch, precision))
+    if bit:
+        weight = network.get_parameter("encoder.block.0.layer.0.SelfAttention.q.weight").detach()
+        weight[0, 0] = torch.nextafter(weight[0, 0], weight[0, 0] + 1)
+    optimizer = torch.optim.Adam(network.parameters(), rate, BETAS)
     losses = []
-    for batch in batches:
+    for step, batch in enumerate(batches, 1):
+        optimizer.param_groups[0]["eps"] = epsilon / (1 - BETAS[1] ** step) ** 0.5
         inputs, mask, labels = (torch.from_numpy(batch[name]).long() for name in ("inputs", "mask", "labels"))
         optimizer.zero_grad()
-        loss = model.loss(inputs, labels, mask)
+        loss = network.loss(inputs, labels, mask)
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
+    network.save(folder, start.vocabulary)
     return losses
 
 
-@pytest.mark.parametrize("task", ["law-rank", "packages"])
+@pytest.mark.parametrize(
+    ("task", "precision"), [("law-rank", "float32"), ("packages", "float32"), ("packages", "float64")]
+)
 def test_a_fine_tuned_model_gives_the_same_answers(
-    task: str, shared: Path, preset: Path, tmp_path: Path, ask: Any
+    task: str, precision: str, shared: Path, preset: Path, tmp_path: Path, ask: Any
 ) -> None:
     """200 steps of the same batches in PyTorch, TensorFlow and JAX; the first 100 losses are compared.
 
-    LOSSES names a folder for the losses, as .npz.
+    In float64 at least 95 % of the answers are equal, in float32 those of classes, and of free text nearly as many
+    as after a change of one weight in its last bit. LOSSES names a folder for the losses, as .npz.
     """
     finetune_keras = example()
     source = {"law-rank": "summaries-law-es", "packages": "summaries-packages-es"}[task]
@@ -204,18 +231,21 @@ def test_a_fine_tuned_model_gives_the_same_answers(
     feed = finetune_keras.batches(data.parts.training, 8)
     batches = [next(feed) for _ in range(200)]
     arrays = {f"{name}_{k}": array for k, batch in enumerate(batches) for name, array in batch.items()}
-    start = Checkpoint.load(model)
-    network = T5.from_tensors(replace(start.config, dropout_rate=0.0), start.tensors)
-    losses = {"torch": trained_by_torch(network, batches, 1e-3)}
-    network.save(tmp_path / "torch", data.codec.vocabulary)
+    start, rate = Checkpoint.load(model), RATES[task]
+    losses: dict[str, list[float]] = {}
+    for name in ("torch", "one bit"):
+        losses[name] = trained_by_torch(
+            start, batches, tmp_path / name, rate, finetune_keras.EPSILON, precision, bit=name == "one bit"
+        )
+    arrays |= {"rate": np.array(rate), "betas": np.array(BETAS), "precision": np.array(precision)}
     for backend in ("tensorflow", "jax"):
         new = tmp_path / f"{backend}-preset"
-        losses[backend] = ask(backend, "fit", preset, new, rate=np.array(1e-3), **arrays)["losses"].tolist()
+        losses[backend] = ask(backend, "fit", preset, new, **arrays)["losses"].tolist()
         export(new, tmp_path / backend, to="transformers", source="keras")
         assert T5Config.from_json(tmp_path / backend / "config.json").num_decoder_layers == 3
     if folder := os.environ.get("LOSSES"):
         rows: dict[str, Any] = {name: np.array(row) for name, row in losses.items()}
-        np.savez(Path(folder) / f"{task}.npz", **rows)
+        np.savez(Path(folder) / f"{task}-{precision}.npz", **rows)
     held_out = data.parts.held_out[:200]
     answers, scores = {}, {}
     for name in losses:
@@ -223,10 +253,54 @@ def test_a_fine_tuned_model_gives_the_same_answers(
         predictor = Predictor.load(tmp_path / name)
         answers[name] = [prediction.text for prediction in predictor.predict_examples(held_out)]
         scores[name] = score(data.bundle.task, held_out, answers[name], data.bundle.labels).value
-    for name in ("tensorflow", "jax"):
+    print(
+        f"{task}, {precision}: {data.bundle.task.metric}", {name: round(scores[name], 4) for name in scores}
+    )
+    figures = {}
+    for name in ("one bit", "tensorflow", "jax"):
         apart = np.abs(np.array(losses[name][:100]) - losses["torch"][:100]).mean()
         equal = np.mean([one == other for one, other in zip(answers[name], answers["torch"], strict=True)])
-        print(f"{task}, {name}: losses {apart:.4f} nats apart, {equal:.1%} equal answers, {scores}")
-        assert apart < 0.02
-        assert equal >= 0.95
+        figures[name] = apart, equal
+        print(f"{task}, {precision}, {name}: losses {apart:.1e} nats apart, {equal:.1%} equal answers")
+    free_text = task == "packages" and precision == "float32"  # there a rounding alone changes some answers
+    for name in ("tensorflow", "jax"):
+        assert figures[name][0] < 0.02
+        assert figures[name][1] >= (figures["one bit"][1] - 0.05 if free_text else 0.95)
         assert abs(scores[name] - scores["torch"]) <= 0.01
+
+
+def record(number: int) -> dict[str, str]:
+    """Return a record with the fields of the three tasks that come with the package."""
+    kind = ["deporte", "comida"][number % 2]
+    text = f"La noticia {number} de {kind} la contaron {number + 2} vecinos."
+    question = {"question": "¿Cuántos vecinos?", "context": text, "answer": f"{number + 2} vecinos"}
+    return {"text": text, "label": kind, "summary": f"noticia de {kind}", **question}
+
+
+@BACKENDS
+@pytest.mark.parametrize("task", ["classification", "summarization", "question-answering"])
+def test_the_example_writes_a_model_that_evaluate_scores(backend: str, task: str, tmp_path: Path) -> None:
+    records = tmp_path / "records.jsonl"
+    records.write_text("".join(json.dumps(record(n)) + "\n" for n in range(24)))
+    model, output = saved(tmp_path / "model"), tmp_path / "output"
+    options = {
+        "backend": backend,
+        "task": task,
+        "model": model,
+        "output": output,
+        "steps": 4,
+        "batch-size": 4,
+    }
+    words = [f"--{name}={value}" for name, value in options.items()]
+    command = [KERAS_PYTHON, str(TOP / "examples/finetune_keras.py"), str(records), *words]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(TOP)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "loss of the first" in done.stdout
+    before, after = Checkpoint.load(model), Checkpoint.load(output)
+    assert after.config.num_decoder_layers == before.config.num_decoder_layers
+    assert not np.array_equal(after.tensors["shared.weight"], before.tensors["shared.weight"])
+    found = st.evaluate(records, model=output, part="held-out")
+    assert isinstance(found, Evaluation)
+    assert found.records > 0
+    print(f"{backend}, {task}: {found.metric} {found.value:.3f} of {found.records} records")
