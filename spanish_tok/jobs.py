@@ -60,6 +60,15 @@ def claim(folder: Path) -> Iterator[None]:
             (folder / LOCK).unlink(missing_ok=True)
 
 
+def remove_partials(folder: Path) -> None:
+    """Remove the files and folders that killed processes were writing in a folder."""
+    for partial in folder.glob(".*.partial"):
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+        else:
+            partial.unlink(missing_ok=True)
+
+
 class OutputFolder:
     """A folder that one job fills.
 
@@ -148,8 +157,7 @@ class OutputFolder:
         """
         write_json(self.path / MANIFEST, manifest)
         self._remove_marks()
-        for partial in self.path.glob(".*.partial"):  # of workers that were killed
-            partial.unlink(missing_ok=True)
+        remove_partials(self.path)
         return manifest
 
     def _is_begun(self) -> bool:

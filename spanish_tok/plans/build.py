@@ -18,7 +18,7 @@ from typing import Any
 from spanish_tok._version import __version__
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.files import read_json, write_json
-from spanish_tok.jobs import LOCK, claim
+from spanish_tok.jobs import LOCK, claim, remove_partials
 from spanish_tok.parallel.local import Local
 from spanish_tok.parallel.ray_engine import Ray
 from spanish_tok.plans.estimates import BuildEstimate, estimate_build
@@ -81,6 +81,7 @@ def build(
         return estimate_build(building, steps, waiting)
     check_extras([step for step in steps if not _is_done(step, keys[step], record, folder)])
     with claim(folder):
+        remove_partials(folder)
         results = [_do(step, building, keys, record) for step in steps]
         result = BuildResult(folder, plan, tuple(results))
         result.to_html(folder / PAGE)

@@ -18,7 +18,7 @@ from spanish_tok.errors import SpanishTokError
 from spanish_tok.files.outputs import check_folder
 from spanish_tok.files.schema import made, shape_of
 from spanish_tok.interrupts import call_whole
-from spanish_tok.jobs import claim
+from spanish_tok.jobs import claim, remove_partials
 from spanish_tok.progress import SILENT, Bar
 from spanish_tok.tasks.batches import order_of
 from spanish_tok.training.finetune_options import FinetuneOptions
@@ -163,6 +163,7 @@ class TrainingLoop(ABC, Generic[R]):
         shown = self.state.step
         bar.advance(shown)
         with claim(self.folder):
+            remove_partials(self.folder)
             try:
                 for figures in self.steps():
                     bar.advance(figures.step - shown)

@@ -146,9 +146,13 @@ def test_killed_and_resumed_its_losses_are_those_of_an_uninterrupted_run(
     newest = newest_checkpoint(output)
     assert newest is not None
     assert not (output / "loss.png").exists()
+    left = output / "..checkpoint-0000008.partial.1.partial"  # by a kill within the saving of a vocabulary
+    left.mkdir()
+    (left / "spiece.model").write_bytes(b"half")
     finished = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "12 steps" in finished.stdout
     assert losses(output) == losses(uninterrupted)
+    assert list(output.glob(".*")) == []
 
 
 def test_ctrl_c_saves_a_checkpoint(
