@@ -22,7 +22,7 @@ from spanish_tok.files import check_files, check_format, read_json, sha256_of_fi
 from spanish_tok.files.outputs import check_folder, whole_folder
 from spanish_tok.t5.config import T5Config
 from spanish_tok.t5.foreign.files import check_parts, weights_file, weights_of
-from spanish_tok.t5.foreign.names import check_shapes, named_weights
+from spanish_tok.t5.foreign.names import HEAD, check_shapes, named_weights
 from spanish_tok.t5.quantization import dequantize_tensors, quantize_tensors
 from spanish_tok.t5.safetensors import Precision, read_tensors, write_tensors
 from spanish_tok.vocab.folder import MANIFEST as VOCABULARY_MANIFEST
@@ -141,6 +141,7 @@ def read_weights(folder: Path, config: T5Config) -> tuple[T5Config, Tensors, boo
     if int8:
         where = str(folder / WEIGHTS_INT8)
         tensors = dequantize_tensors(read_tensors(where), where)
+        config = config.with_head(tied=HEAD not in tensors)
     else:
         where = str(folder / WEIGHTS) if (folder / WEIGHTS).exists() else str(folder)
         config, weights = named_weights(config, weights_of(folder), where)

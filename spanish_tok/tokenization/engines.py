@@ -4,7 +4,6 @@ Sentencepiece, or for a tokenizer.json alone the library tokenizers.
 """
 
 import json
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from spanish_tok.errors import panics_told
@@ -63,8 +62,10 @@ class JsonEngine:
         ids_of_rows = [[*row.ids, self._eos] if add_eos else list(row.ids) for row in rows]
         return ids_of_rows[0] if isinstance(texts, str) else ids_of_rows
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of ids; specials leave no trace."""
+    def decode(self, ids: Any) -> Any:
+        """Return the text of ids, or of each of several rows; specials leave no trace."""
+        if len(ids) and not isinstance(ids[0], int):
+            return [self.decode(row) for row in ids]
         kept = [token_id for token_id in ids if token_id not in self._special]
         with panics_told(JSON):
             return str(self._library.decode(kept))
@@ -77,8 +78,10 @@ class JsonEngine:
         """Return whether an id is one that text never becomes."""
         return token_id in self._special
 
-    def normalize(self, text: str) -> str:
-        """Return a text as the library's normalizer maps it, with single spaces."""
+    def normalize(self, text: Any) -> Any:
+        """Return a text, or each of a list, as the normalizer maps it, with single spaces."""
+        if not isinstance(text, str):
+            return [self.normalize(one) for one in text]
         steps = self._library.normalizer
         with panics_told(JSON):
             text = steps.normalize_str(text) if steps else text

@@ -167,6 +167,22 @@ def test_rows_of_a_bin_file_are_read_from_their_places(tmp_path: Path) -> None:
             assert np.array_equal(weights[name].read(rows).numbers(), tensor[torch.from_numpy(rows)].float())
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_int8_keeps_the_head_and_the_scale(kind: str, folder_of: Folders, tmp_path: Path) -> None:
+    checkpoint = Checkpoint.load(folder_of(kind))
+    checkpoint.save(tmp_path, precision="int8")
+    assert Checkpoint.load(tmp_path).config == checkpoint.config
+
+
+@pytest.mark.parametrize("form", ["spiece", "json"])
+def test_engines_of_every_form_take_lists(form: str, tmp_path: Path) -> None:
+    save_tokenizer("t5", tmp_path, form)
+    engine = Tokenizer.load(tmp_path)._engine
+    ids = engine.encode(SPANISH)
+    assert engine.normalize(SPANISH) == [engine.normalize(text) for text in SPANISH]
+    assert engine.decode(ids) == [engine.decode(row) if row else "" for row in ids]
+
+
 class Planted:
     """What a pickle could run."""
 
