@@ -95,6 +95,8 @@ def mask_recurring(row, eos, longest, budget, spans, owners, joins, frequent):
             masked, span = masked + length, span + 1
             claim(owners, here, here + length, span)
             here += length
+            if here < row.size and row[here] == eos:  # where the next record begins is seen above
+                continue
         here += 1
     return masked, span
 

@@ -103,11 +103,11 @@ class ReportFiles:
         *,
         force: bool,
     ) -> None:
+        for path in (output, html, json):
+            check_new_file(path, inputs, force=force)
         is_page = output is not None and kind_of(output) == ".html"
         self.pages = [path for path in (html, output if is_page else None) if path is not None]
         self.figures = [path for path in (json, None if is_page else output) if path is not None]
-        for path in (*self.pages, *self.figures):
-            check_new_file(path, inputs, force=force)
 
     def write(self, result: Reported) -> None:
         """Write a result to each of them."""

@@ -4,7 +4,7 @@ from itertools import groupby, pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spanish_tok import SpanishTokError, Tokenizer
@@ -91,6 +91,7 @@ def recurring(row: list[int], budget: int, spans: int) -> list[int]:
     return owners
 
 
+@example([4, 4, EOS, 4], 2, 2)  # a span up to the end of its record
 @given(rows, st.integers(0, 20), st.integers(0, 5))
 def test_recurring_spans_are_words_that_occurred_before(row: list[int], budget: int, spans: int) -> None:
     owners, ids = np.zeros(len(row), np.int64), np.arange(30)
