@@ -66,10 +66,9 @@ class ColumnEncoder:
         firsts = np.cumsum([0, *map(len, slices)])  # the number of each slice's first row
 
         def encode_slice(number: int) -> pa.ListArray:
-            check_utf8(
-                slices[number], int(firsts[number])
-            )  # here, so that encoding finds the bytes in the cache
-            return work(slices[number], append_eos)
+            part = slices[number]
+            check_utf8(part, int(firsts[number]))  # here, so that encoding finds the bytes in the cache
+            return work(part, append_eos)
 
         workers = min(threads or available_cores(), len(slices))
         lists = list(map_in_order(encode_slice, range(len(slices)), workers))
