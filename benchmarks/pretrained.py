@@ -13,6 +13,7 @@ documentation); their masks are those that bits per byte puts there.
 """
 
 import argparse
+import re
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from precision import held_out_texts
 
 from spanish_tok import Generator, SpanCorruption, Tokenizer
-from spanish_tok.files import read_json
+from spanish_tok.files import read_json, read_toml
 from spanish_tok.shards.reader import load_shards
 from spanish_tok.t5.checkpoint import Checkpoint
 from spanish_tok.t5.model import T5
@@ -33,6 +34,8 @@ from spanish_tok.training.packing import PackedBatches
 from spanish_tok.training.pretrain_options import PretrainOptions
 from spanish_tok.vocab.vocabulary import PAD
 
+FILLS = Path(__file__).with_name("fills.toml")
+GAP, WORD = re.compile(r"<extra_id_\d+>"), re.compile(r"\w+")
 SENTENCES = """\
 La anciana cerró la ventana, apagó la vela y se sentó a esperar a su hijo junto al fuego.
 —No volveré a esta casa mientras viva mi padre —dijo el joven, y salió sin mirar atrás.
@@ -66,13 +69,32 @@ def scorer_by_frequency(probabilities: NDArray[np.float64]) -> Scorer:
 
 
 def show_fills(folder: Path) -> None:
-    """Print what a model fills into the ten sentences, greedily, as it comes."""
+    """Print what a model fills into the ten sentences, greedily, as it comes.
+
+    And how many of them got a word that fills.toml, written before a training, takes for sense.
+    """
     generator = Generator.load(folder)
     tokenizer = generator.tokenizer
-    for sentence in SENTENCES:
+    sense, right = read_toml(FILLS)["sentence"], 0
+    for sentence, expected in zip(SENTENCES, sense, strict=True):
         masked = mask_words(tokenizer.normalize(sentence))
+        filled = generator.fill(masked.shown())
+        found = fills_of(masked.shown(), filled)[expected["gap"]]
+        right += bool(set(WORD.findall(found)) & set(expected["words"].split()))
         print(f"\n{masked.shown()}\n  was: {' | '.join(masked.text[a:b] for a, b in masked.spans)}")
-        print(f"  now: {generator.fill(masked.shown())}")
+        print(f"  now: {filled}")
+    print(f"\n{right} of {len(SENTENCES)} sentences got a word of {FILLS.name}")
+
+
+def fills_of(masked: str, filled: str) -> list[str]:
+    """Return what stands in each gap of a filled text.
+
+    >>> fills_of("a <extra_id_0> c <extra_id_1>", "a b c d.")
+    ['b', 'd.']
+    """
+    kept = [re.escape(part.strip()) for part in GAP.split(masked)]
+    found = re.fullmatch(r"\s*(.*?)\s*".join(kept), filled)
+    return list(found.groups()) if found else [""] * (len(kept) - 1)
 
 
 def compare_models(folders: list[Path], files: list[Path], texts: int) -> None:

@@ -136,6 +136,15 @@ def _read_as(kind: Any, value: Any) -> tuple[bool, Any]:
         return value is None or value == "none", None
     if get_origin(kind) is Literal:
         return value in get_args(kind), value
+    if get_origin(kind) is tuple:  # of as many values as there are, all of one type
+        if isinstance(value, str):
+            value = [item for item in value.strip("()[]").split(",") if item.strip()]
+        items = (
+            [_read_as(get_args(kind)[0], item) for item in value] if isinstance(value, list | tuple) else []
+        )
+        return isinstance(value, list | tuple) and all(fits for fits, _ in items), tuple(
+            read for _, read in items
+        )
     if kind is bool:
         words = {"true": True, "false": False, "on": True, "off": False}
         return isinstance(value, bool) or str(value).lower() in words, words.get(str(value).lower(), value)
@@ -165,6 +174,8 @@ def _is_required(field: "Field[Any]") -> bool:
 def _spelled(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(map(str, get_args(kind)))
+    if get_origin(kind) is tuple:
+        return f"a list, each {_spelled(get_args(kind)[0])}"
     return {
         int: "a whole number",
         float: "a number",

@@ -29,7 +29,7 @@ def _show_recipe(context: click.Context, _: click.Parameter, wanted: str | None)
 
 
 @click.command()
-@click.argument("shards", type=FOLDER)
+@click.argument("shards", nargs=-1, required=True, type=FOLDER)
 @click.option("--output", required=True, type=FOLDER, help="Folder to write, or to resume in.")
 @click.option(
     "--recipe",
@@ -52,14 +52,16 @@ def _show_recipe(context: click.Context, _: click.Parameter, wanted: str | None)
     help="Print a shipped recipe; the default one explains every entry.",
 )
 def pretrain(
-    shards: Path,
+    shards: tuple[Path, ...],
     output: Path,
     recipe: str,
     assignments: tuple[str, ...],
     vocab: Path | None,
     **resources: Any,
 ) -> None:
-    """Pretrain a T5 on SHARDS, a folder that `shard` wrote, by span corruption.
+    """Pretrain a T5 on SHARDS, folders that `shard` wrote, by span corruption.
+
+    `--set weights=0.5,1` shows the records of the second folder twice as often as those of the first.
 
     Writes checkpoints, a log (log.csv) and the loss curve (loss.png, loss.svg). If it is interrupted, run it again: it
     resumes from the newest checkpoint, and its losses are those of a run that was not interrupted.

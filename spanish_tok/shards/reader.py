@@ -1,7 +1,7 @@
 """Token shards read back as flat arrays, memory-mapped."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,6 +38,20 @@ class TokenArrays(NamedTuple):
 
     ids: NDArray[Any]
     offsets: NDArray[np.int64]
+
+
+def joined(parts: Sequence[TokenArrays]) -> TokenArrays:
+    """Return the records of several arrays, one after the other.
+
+    One alone stays as it is, memory-mapped; several are copied into memory.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    begins = np.cumsum([0, *(part.ids.size for part in parts)])
+    offsets = [part.offsets[1:] + begin for part, begin in zip(parts, begins, strict=False)]
+    return TokenArrays(
+        np.concatenate([part.ids for part in parts]), np.concatenate([np.zeros(1, np.int64), *offsets])
+    )
 
 
 def id_type(size: int) -> str:

@@ -1,15 +1,20 @@
 """The verb `pretrain`: a T5 trained by span corruption on token shards."""
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from spanish_tok.errors import SpanishTokError
 from spanish_tok.generation.generator import Generator
 from spanish_tok.options import changed, check_one_given
 from spanish_tok.progress import ProgressOption, progress_of
 from spanish_tok.readers.options import Location
-from spanish_tok.shards.reader import TokenArrays, check_arrays, load_shards
+from spanish_tok.shards.reader import TokenArrays, check_arrays, joined, load_shards
 from spanish_tok.shards.writer import shard
 from spanish_tok.t5.model import torch_device
 from spanish_tok.tokenization.tokenizer import Tokenizer
@@ -52,7 +57,7 @@ class PretrainResult:
 
 
 def pretrain(
-    input: Location | TokenArrays | None = None,  # noqa: A002
+    input: Location | Sequence[Location] | TokenArrays | None = None,  # noqa: A002
     output: Location | None = None,
     *,
     texts: Any = None,
@@ -67,8 +72,9 @@ def pretrain(
 
     Records that end with `</s>` (`shard --eos`) give the same training as those without: none is added then.
 
-    input: a folder that `shard` wrote, or the arrays of `load_shards`; or `texts=` in memory. output: the folder for
-    checkpoints, log.csv and the loss curve; without it only the result holds the model. tokenizer: that of the shards,
+    input: a folder that `shard` wrote, several of them (the option `weights` says how often each one's records are
+    seen), or the arrays of `load_shards`; or `texts=` in memory. output: the folder for checkpoints, log.csv and the
+    loss curve; without it only the result holds the model. tokenizer: that of the shards,
     the shipped one by default. device: "cpu" or "cuda". threads: None stands for all cores. changes: fields of
     PretrainOptions.
 
@@ -84,12 +90,15 @@ def pretrain(
     if texts is not None:
         input = shard(texts=texts, tokenizer=tokenizer).load()  # noqa: A001
     if isinstance(input, TokenArrays):
-        arrays = check_arrays(input, tokenizer.vocab_size, "The input")
+        sources = [check_arrays(input, tokenizer.vocab_size, "The input")]
     else:
-        arrays = load_shards(input or "", tokenizer.vocabulary)
+        sources = [load_shards(folder, tokenizer.vocabulary) for folder in _folders(input)]
+    repeats = repeats_of(sources, options)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary if output is None else output)
-        training = Pretraining(*arrays, tokenizer, options, folder, torch_device(device, threads), shown.tell)
+        training = Pretraining(
+            *joined(sources), tokenizer, options, folder, torch_device(device, threads), shown.tell, repeats
+        )
         shown.tell(training.summary())
         with shown.phase("pretraining", options.steps) as bar:
             training.run(bar)
@@ -103,3 +112,28 @@ def pretrain(
             last_loss=log.mean_loss(-20, len(log.rows)),
             generator=Generator.load(checkpoint),
         )
+
+
+def _folders(given: Location | Sequence[Location] | None) -> Sequence[Location]:
+    """Return the folders of shards as a list.
+
+    Raises SpanishTokError for an empty one.
+    """
+    folders = given if isinstance(given, Sequence) and not isinstance(given, str) else [given or ""]
+    if not folders:
+        raise SpanishTokError("There is no folder of shards", "Give at least one.")
+    return folders
+
+
+def repeats_of(sources: Sequence[TokenArrays], options: PretrainOptions) -> NDArray[np.int64]:
+    """Return how many times an epoch shows each record: int64[records of all sources].
+
+    Raises SpanishTokError unless there is a weight for each source, or none at all.
+    """
+    repeats = options.repeats or (1,) * len(sources)
+    if len(repeats) != len(sources):
+        raise SpanishTokError(
+            f"There are {len(sources)} sources of shards, but {len(repeats)} weights",
+            "Give one each, or none.",
+        )
+    return np.repeat(np.array(repeats, np.int64), [source.offsets.size - 1 for source in sources])

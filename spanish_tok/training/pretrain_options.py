@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -17,6 +18,7 @@ from spanish_tok.training.masks.denoisers import KINDS
 SHIPPED = Path(__file__).with_name("pretrain.toml")  # the defaults, each explained
 NAMED = {"default": SHIPPED, "gpu": Path(__file__).with_name("pretrain-gpu.toml")}  # recipes that ship
 WORTH_COMPILING = 5_000_000  # tokens: from here on the time that compiling takes comes back
+MOST_REPEATS = 100  # of a record in an epoch
 ADVICE = f"The shipped recipe explains every entry: {SHIPPED}"
 OLD_ENTRIES = {"aim_attention": "locality_init"}  # entry of recipes and training.json -> the field
 
@@ -29,7 +31,7 @@ class PretrainOptions:
     T5Config, or a folder with config.json. start: a model folder whose weights to start from. locality_init: random
     weights attend to tokens nearby and alike (`aim_attention` in recipes). Lengths are in
     ids, `warmup` and `..._every` in steps, `held_out`, `masking_rate`, `dropout`, `cooldown` and `average` are shares.
-    `spans` to `gap_sentences` are the weights of the denoisers.
+    `spans` to `gap_sentences` are the weights of the denoisers, `weights` those of the folders of shards.
 
     >>> PretrainOptions(steps=500).steps
     500
@@ -49,6 +51,7 @@ class PretrainOptions:
     long_spans: float = 0.0
     recurring_spans: float = 0.0
     gap_sentences: float = 0.0
+    weights: tuple[float, ...] = ()
     held_out: float = 0.01
     optimizer: Literal["adamw", "muon", "adafactor"] = "adamw"
     learning_rate: float = 0.02
@@ -85,6 +88,13 @@ class PretrainOptions:
             self.spans,
             f"and the other denoisers' weights add up to {weight:g}",
         )
+        simple = all(0 < weight < math.inf for weight in self.weights)
+        _require(
+            simple and max(self.repeats, default=1) <= MOST_REPEATS,
+            "weights",
+            list(self.weights),
+            f"must be numbers above 0 in a ratio of whole numbers up to {MOST_REPEATS}",
+        )
         check_seed(self.seed)
         _require(0 <= self.warmup < self.steps, "warmup", self.warmup, f"must be below steps, {self.steps}")
 
@@ -119,7 +129,20 @@ class PretrainOptions:
     def entries(self) -> dict[str, Any]:
         """Return the entries of training.json, under the names that every version reads."""
         names = {field: entry for entry, field in OLD_ENTRIES.items()}
-        return {names.get(name, name): value for name, value in asdict(self).items()}
+        values = asdict(self) | {"weights": list(self.weights)}
+        return {names.get(name, name): value for name, value in values.items()}
+
+    @property
+    def repeats(self) -> tuple[int, ...]:
+        """How many times an epoch shows each record of each folder: the smallest whole numbers.
+
+        >>> PretrainOptions(weights=(0.5, 1, 1.5)).repeats
+        (1, 2, 3)
+        """
+        shares = [Fraction(str(weight)) for weight in self.weights]
+        scale = math.lcm(*(share.denominator for share in shares))
+        whole = [int(share * scale) for share in shares]
+        return tuple(number // math.gcd(*whole) for number in whole)
 
     def learning_rate_at(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0.

@@ -58,8 +58,9 @@ CHANGEABLE = {
 class Pretraining(TrainingLoop[PretrainStep]):
     """A pretraining in a folder; it resumes from the newest checkpoint there.
 
-    ids: uint16 or uint32[tokens]; record k is ids[offsets[k]:offsets[k + 1]]. The folder holds log.csv, the loss
-    curve, and checkpoint-STEP folders, which are model folders. `tell` is called with what is worth a line.
+    ids: uint16 or uint32[tokens]; record k is ids[offsets[k]:offsets[k + 1]], seen repeats[k] times an epoch (once
+    without them). The folder holds log.csv, the loss curve, and checkpoint-STEP folders, which are model folders.
+    `tell` is called with what is worth a line.
     """
 
     state: TrainingState
@@ -74,6 +75,7 @@ class Pretraining(TrainingLoop[PretrainStep]):
         folder: Path,
         device: str = "cpu",
         tell: Callable[[str], None] = lambda _: None,
+        repeats: NDArray[np.int64] | None = None,
     ) -> None:
         self.tokenizer, self.options, self._tell = tokenizer, options, tell
         closing = closing_of(ids, offsets)
@@ -89,7 +91,8 @@ class Pretraining(TrainingLoop[PretrainStep]):
                 ids, offsets, records, corruption, options.input_length, options.batch_size, closing
             )
 
-        self.batches = packed(parts.training, mixed)
+        seen = parts.training if repeats is None else np.repeat(parts.training, repeats[parts.training])
+        self.batches, self._records = packed(seen, mixed), parts.training.size
         self.validation = None
         if parts.held_out.size:
             self.validation = Validation(packed(parts.held_out, spans), tokenizer, options.validation_records)
@@ -122,7 +125,7 @@ class Pretraining(TrainingLoop[PretrainStep]):
         held_out = self.validation.batches.records.size if self.validation else 0
         epochs = options.steps / batches.batches_per_epoch
         return (
-            f"{self.model.config.parameters:,} parameters; {batches.records.size:,} records of "
+            f"{self.model.config.parameters:,} parameters; {self._records:,} records of "
             f"{batches.tokens_per_epoch:,} ids, {held_out:,} held out; {options.steps:,} steps of "
             f"{options.batch_size} x {options.input_length} ids, {epochs:.2f} epochs, from step {self.state.step:,}"
         )
