@@ -99,6 +99,7 @@ def pretrain(
 @click.option("--random-weights", is_flag=True, help="Take only shape and vocabulary from the model.")
 @click.option("--precision", type=click.Choice(["auto", "bf16", "fp32"]), help="[default: auto]")
 @click.option("--seed", type=int, help="[default: 0]")
+@click.option("--split-seed", type=int, help="Of the division of DATA alone.  [default: that of --seed]")
 @set_option("FinetuneOptions")
 @malformed_option
 @decodes_tables

@@ -32,7 +32,7 @@ class TaskBundle:
     And all that predicting and evaluating needs beside the model.
 
     labels: the classes with their counts in the training records, most frequent first; empty for other tasks.
-    division: the validation and held-out shares, and the seed; `spanish_tok.tasks.examples.divide` takes them.
+    division: the validation and held-out shares, and their seed; `spanish_tok.tasks.examples.divide` takes them.
     notes: data, options and scores, for people.
     """
 

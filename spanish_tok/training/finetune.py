@@ -117,10 +117,10 @@ def finetune(
         end = network.config.eos_token_id
         examples = list(read_examples(source, task, adapter, end, report, options.malformed, reading))
         share = 0.0 if validation else options.validation
-        parts = divide(examples, task, share, options.held_out, options.seed)
+        parts = divide(examples, task, share, options.held_out, options.division_seed)
         if validation:
             chosen = read_examples(validation, task, adapter, end, RowReport(), options.malformed, reading)
-            parts = parts._replace(validation=divide(chosen, task, seed=options.seed).training)
+            parts = parts._replace(validation=divide(chosen, task, seed=options.division_seed).training)
         if options.records:
             parts = parts._replace(training=parts.training[: options.records])
         name = str(input) if input is not None else "texts"
@@ -128,7 +128,7 @@ def finetune(
             raise SpanishTokError(
                 f"{name} leaves no record to train on ({report})", "Check the task's columns."
             )
-        division = {"validation": share, "held_out": options.held_out, "seed": options.seed}
+        division = {"validation": share, "held_out": options.held_out, "seed": options.division_seed}
         bundle = TaskBundle(task, labels_of(task, parts.training), division, {"start": start, "source": name})
         loop = Finetuning(network, adapter, bundle, parts, options, folder)
         with progress_of(progress).phase("fine-tuning", loop.planned) as bar:

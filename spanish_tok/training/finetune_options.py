@@ -19,10 +19,11 @@ class FinetuneOptions:
     dropout: fights memorizing; T5's own rate. clip: the largest norm of a gradient.
     patience: stop after so many epochs without a better metric on the validation records.
     validation, held_out: the shares of the records that are set apart; held-out ones are only evaluated at the end.
-    records: train on so many of the training records, drawn by the seed; 0: on all.
+    records: train on so many of the training records, drawn by the seed of the division; 0: on all.
     validation_records: validate on so many of the validation records after each epoch.
     precision: "bf16" (autocast), "fp32", or "auto": bf16 where the processor computes with it.
     seed: of the division, of order and dropout, and of random weights.
+    split_seed: of the division alone, so that trainings with several seeds share one held-out part; None: `seed`.
     malformed: whether a damaged row is an error or is dropped and counted.
     label_smoothing: the share of a target's probability that is spread over all ids that it could be.
     accumulation: into how many parts a step's records are divided, computed one behind the other: less memory, the
@@ -49,6 +50,7 @@ class FinetuneOptions:
     save_every: int = 500
     label_smoothing: float = 0.0
     accumulation: int = 1
+    split_seed: int | None = None
 
     def __post_init__(self) -> None:
         positive = ("epochs", "batch_size", "learning_rate", "clip", "patience", "save_every", "accumulation")
@@ -59,6 +61,7 @@ class FinetuneOptions:
             if not getattr(self, name) >= 0:
                 raise SpanishTokError(f"{name} is {getattr(self, name)}", "Give 0 or more.")
         check_seed(self.seed)
+        check_seed(self.division_seed)
         for name in ("dropout", "validation", "held_out", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise SpanishTokError(f"{name} is {getattr(self, name)}", "Give a share from 0 to below 1.")
@@ -67,6 +70,11 @@ class FinetuneOptions:
                 f"validation and held_out are {self.validation} and {self.held_out}: nothing is left to train on",
                 "Give smaller shares.",
             )
+
+    @property
+    def division_seed(self) -> int:
+        """The seed of the division into training, validation and held-out records."""
+        return self.seed if self.split_seed is None else self.split_seed
 
     def rate_at(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0: constant after a rise.

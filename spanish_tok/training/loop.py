@@ -289,7 +289,12 @@ class EpochTraining(TrainingLoop[R]):
         return self._batches[1]
 
     def fixed_options(self, changeable: set[str]) -> dict[str, Any]:
-        """Return the options that must be the same when a training resumes."""
+        """Return the options that must be the same when a training resumes.
+
+        The seed of the division only where it is one of its own: trainings begun before there was one resume.
+        """
+        if self.options.division_seed == self.options.seed:
+            changeable = {*changeable, "split_seed"}
         return {name: value for name, value in asdict(self.options).items() if name not in changeable}
 
     def _refuse_another(self, notes: Mapping[str, Any]) -> None:

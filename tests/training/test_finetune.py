@@ -26,15 +26,17 @@ from spanish_tok.generation.beam_search import search  # noqa: E402
 from spanish_tok.generation.sampling import GenerateOptions  # noqa: E402
 from spanish_tok.progress import Bar  # noqa: E402
 from spanish_tok.t5.model import T5  # noqa: E402
+from spanish_tok.t5.safetensors import read_metadata  # noqa: E402
 from spanish_tok.t5.torch_backend import TorchBackend  # noqa: E402
 from spanish_tok.tasks.choices import candidate_spans  # noqa: E402
-from spanish_tok.tasks.examples import RowReport  # noqa: E402
+from spanish_tok.tasks.examples import RowReport, divide, read_examples  # noqa: E402
 from spanish_tok.tasks.predictor import Predictor  # noqa: E402
 from spanish_tok.text.table import spanish_table  # noqa: E402
 from spanish_tok.tokenization.adapters import TokenizerAdapter  # noqa: E402
 from spanish_tok.tokenization.tokenizer import Tokenizer  # noqa: E402
 from spanish_tok.training.finetune_loop import FinetuneStep  # noqa: E402
 from spanish_tok.training.log import read_log  # noqa: E402
+from spanish_tok.training.loop import STATE  # noqa: E402
 
 
 def finetune(
@@ -304,6 +306,39 @@ def test_evaluation_of_the_held_out_part_is_that_of_the_fine_tuning(
         assert found.to_dict() == json.loads((folder / "evaluation.json").read_text())
         assert found.records == 6
         assert report.rows == 24
+
+
+def test_trainings_with_several_seeds_share_the_parts_of_a_split_seed(
+    start: Path, data: Path, tmp_path: Path
+) -> None:
+    targets = {}
+    for seed, split in ((0, None), (1, 0), (2, 0), (1, None)):
+        folder = tmp_path / f"{seed}-{split}"
+        options = replace(OPTIONS, epochs=1, seed=seed, split_seed=split)
+        finetune(start, data, Task.load("summarization"), folder, options)
+        assert evaluate(folder, data, "held-out").to_dict() == json.loads(
+            (folder / "evaluation.json").read_text()
+        )
+        predictor = Predictor.load(folder)
+        examples = read_examples(data, predictor.task, predictor.codec, predictor.end, RowReport())
+        parts = divide(examples, predictor.task, **predictor.bundle.division)
+        targets[seed, split] = [[example.row for example in part] for part in parts]
+    assert targets[0, None] == targets[1, 0] == targets[2, 0] != targets[1, None]
+    weights = {(tmp_path / name / "model.safetensors").read_bytes() for name in ("0-None", "1-0", "2-0")}
+    assert len(weights) == 3
+
+
+def test_a_split_seed_is_part_of_a_run_where_it_is_not_the_seed(
+    tuned: dict[str, Path], start: Path, data: Path
+) -> None:
+    folder, task = tuned["classification"], Task.load("classification")
+    reached = json.loads(read_metadata(folder / STATE)["notes"])
+    assert "split_seed" not in reached["options"]  # as in what was begun before there was one
+    assert finetune(start, data, task, folder, replace(OPTIONS, split_seed=0))
+    with pytest.raises(SpanishTokError, match="it differs in data, options"):
+        finetune(start, data, task, folder, replace(OPTIONS, split_seed=1))
+    with pytest.raises(SpanishTokError, match="The seed is -1"):
+        replace(OPTIONS, split_seed=-1)
 
 
 def test_labels_never_seen_are_counted(tuned: dict[str, Path], tmp_path: Path) -> None:
