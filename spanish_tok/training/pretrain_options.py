@@ -134,7 +134,9 @@ class PretrainOptions:
 
     @property
     def repeats(self) -> tuple[int, ...]:
-        """How many times an epoch shows each record of each folder: the smallest whole numbers.
+        """How many times an epoch shows each record of each folder.
+
+        The smallest whole numbers.
 
         >>> PretrainOptions(weights=(0.5, 1, 1.5)).repeats
         (1, 2, 3)
