@@ -18,6 +18,7 @@ from spanish_tok.errors import SpanishTokError
 from spanish_tok.interrupts import interruptible
 from spanish_tok.options import changed
 from spanish_tok.parallel.local import Local
+from spanish_tok.parallel.memory import memory_given_back
 from spanish_tok.parallel.ray_engine import Ray
 from spanish_tok.parallel.threads import available_cores
 from spanish_tok.progress import SILENT, Bar, Progress, ProgressOption, progress_of
@@ -202,6 +203,7 @@ def _check_types(counts: Any, sizes: Any) -> None:
         raise SpanishTokError(f"size is {sizes!r}", "Give a whole number such as 5000, or a list of them.")
 
 
+@memory_given_back()
 def train_vocabularies(
     counts: Counts,
     sizes: Sequence[int],
@@ -285,7 +287,8 @@ def _shrink(
         order, useful = rank(model)
         following = max(min(useful, int(len(model) * options.shrink)), int(model.asked.sum()))
         while left and following <= left[0] * options.headroom:
-            finished[left[0]] = _finish(model.copy(), order, useful, left[0], options, asked)
+            its_own = model if len(left) == 1 else model.copy()
+            finished[left[0]] = _finish(its_own, order, useful, left[0], options, asked)
             left.pop(0)
         if not left:
             return finished

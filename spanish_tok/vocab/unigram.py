@@ -4,20 +4,24 @@ Kudo 2018, "Subword Regularization", section 3.2, and the choices of SentencePie
 whose edges are found once and only filtered afterwards.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.kernels.unigram.lattice import Lattice, e_step, keep_edges, pruning_losses, viterbi_counts
 from spanish_tok.kernels.unigram.suffix_tree import (
     LONGEST_PIECE,
+    Nodes,
     count_edges,
+    count_symbols,
     fill_edges,
-    suffix_keys,
+    longest_pieces,
+    sorted_suffixes,
     suffix_tree,
 )
 from spanish_tok.parallel.threads import thread_pool
@@ -26,6 +30,7 @@ from spanish_tok.text.arrow import bytes_and_offsets, text_chunks
 from spanish_tok.vocab.counts.table import Counts
 
 SHARES = 8  # sums are made in so many parts on any number of threads: floating point is not associative
+BLOCK = 1 << 16
 RARE = 0.5  # a piece that is expected less often than this is dropped, a character kept at this
 
 Floats = NDArray[np.float64]
@@ -71,7 +76,7 @@ class UnigramModel:
         """Drop the pieces that are not in the mask `kept`, and their edges."""
         if kept.all():
             return
-        new_index = np.where(kept, np.cumsum(kept) - 1, -1).astype(np.int32)
+        new_index = np.where(kept, np.cumsum(kept, dtype=np.int32) - np.int32(1), np.int32(-1))
         edges = keep_edges(self.lattice, new_index)
         pieces, lengths = self.lattice.pieces[:edges], self.lattice.lengths[:edges]
         self.lattice = self.lattice._replace(pieces=pieces, lengths=lengths)
@@ -85,15 +90,15 @@ class UnigramModel:
         for index in np.flatnonzero(lengths & ~self.asked):
             self.asked[index] = self.piece(int(index)) in wanted
 
-    def in_shares(self, work: Callable[[int, int], Result], bounds: NDArray[np.int64]) -> list[Result]:
+    def in_shares(self, work: Callable[[int, int], Result], bounds: NDArray[np.int64]) -> Iterator[Result]:
         """Call work(first, last) for SHARES ranges of about equal weight.
 
-        `bounds` is the running sum of weights; results come in order.
+        `bounds` is the running sum of weights; results are yielded in order, each as soon as it is there.
         """
         cuts = np.searchsorted(bounds, np.linspace(0, bounds[-1], SHARES + 1)[1:-1])
         edges = [0, *(int(cut) for cut in cuts), len(bounds) - 1]
         with thread_pool(self.threads) as pool:
-            return list(pool.map(work, edges[:-1], edges[1:]))
+            yield from pool.map(work, edges[:-1], edges[1:])
 
 
 def seed_model(counts: Counts, characters: list[str], seeds: int, threads: int) -> UnigramModel:
@@ -103,28 +108,49 @@ def seed_model(counts: Counts, characters: list[str], seeds: int, threads: int) 
     """
     text, offsets = _text(counts, characters)
     weights = counts.table["count"].to_numpy()
-    high, low = suffix_keys(text, offsets)
-    nodes = suffix_tree(text, offsets, weights, np.lexsort((low, high)))
-    del high, low
-    worth = nodes.weight * nodes.depth
-    inner = np.flatnonzero((nodes.depth > 1) & (nodes.depth <= LONGEST_PIECE) & (nodes.weight > 1))
-    best = inner[np.argsort(-worth[inner], kind="stable")[:seeds]]
-    piece_of = np.full(len(nodes.parent), -1, np.int32)
-    piece_of[best] = len(characters) + np.arange(len(best), dtype=np.int32)
-    starts = count_edges(nodes, piece_of)
-    lattice = Lattice(offsets, weights, starts, *fill_edges(text, nodes, piece_of, starts))
-    frequency = np.bincount(text, np.repeat(weights, np.diff(offsets)), len(characters) + 1)[1:]
-    weight = np.concatenate([np.maximum(frequency, RARE), worth[best]])
+    nodes = suffix_tree(text, offsets, weights, sorted_suffixes(text, offsets))
+    best, worth = best_nodes(nodes, seeds)
+    place = np.concatenate([np.zeros(len(characters), np.int32), nodes.place[best]])
+    length = np.concatenate([np.ones(len(characters), np.uint8), nodes.depth[best]])
+    longest, shorter = _prefixes(nodes, best, len(characters))
+    del nodes, best  # what is not needed beside the edges
+    starts = count_edges(longest, shorter)
+    edges = fill_edges(text, longest, shorter, length, starts)
+    del longest, shorter
+    frequency = count_symbols(text, offsets, weights, len(characters) + 1)[1:]
+    weight = np.concatenate([np.maximum(frequency, RARE), worth])
     return UnigramModel(
         characters=characters,
         text=text,
-        lattice=lattice,
-        place=np.concatenate([np.zeros(len(characters), np.int32), nodes.place[best]]),
-        length=np.concatenate([np.ones(len(characters), np.uint8), nodes.depth[best]]),
+        lattice=Lattice(offsets, weights, starts, *edges),
+        place=place,
+        length=length,
         score=np.log(weight / weight.sum()),
         asked=np.arange(len(weight)) < len(characters),
         threads=threads,
     )
+
+
+def _prefixes(
+    nodes: Nodes, best: NDArray[np.int64], characters: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return the longest piece at each position, and the longest piece before each piece, -1 for none.
+
+    int32[positions] and int32[pieces]. The pieces are `characters`, which are not looked for, and the nodes `best`.
+    """
+    piece_of = np.full(len(nodes.parent), -1, np.int32)
+    piece_of[best] = characters + np.arange(len(best), dtype=np.int32)
+    before = longest_pieces(nodes.parent, nodes.parent[best], piece_of)
+    shorter = np.concatenate([np.full(characters, -1, np.int32), before])
+    return longest_pieces(nodes.parent, nodes.leaf, piece_of), shorter
+
+
+def best_nodes(nodes: Nodes, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the best nodes that can be pieces, and their worth, count times length; the best first."""
+    inner = np.flatnonzero((nodes.depth > 1) & (nodes.depth <= LONGEST_PIECE) & (nodes.weight > 1))
+    worth = nodes.weight[inner] * nodes.depth[inner]
+    best = np.argsort(-worth, kind="stable")[:count]
+    return inner[best], worth[best]
 
 
 def _text(counts: Counts, characters: list[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -135,7 +161,7 @@ def _text(counts: Counts, characters: list[str]) -> tuple[NDArray[np.uint8], NDA
     if len(characters) > 255:  # each has a number of one byte
         raise SpanishTokError(f"The alphabet has {len(characters)} characters", "Give one of at most 250.")
     (chunk,) = text_chunks(counts.table["run"].combine_chunks())
-    data, offsets = bytes_and_offsets(chunk)
+    data, _ = bytes_and_offsets(chunk)
     codes = np.frombuffer(data.tobytes().decode("utf-8").encode("utf-32-le"), np.uint32)
     code_of = np.zeros(max(map(ord, characters)) + 2, np.uint8)
     code_of[[ord(character) for character in characters]] = np.arange(1, len(characters) + 1)
@@ -145,7 +171,7 @@ def _text(counts: Counts, characters: list[str]) -> tuple[NDArray[np.uint8], NDA
             f"The counts hold the character {chr(codes[np.argmin(text)])!r}, which the alphabet lacks",
             "Count with the same normalization table that you train with.",
         )
-    starts = np.concatenate([[0], np.cumsum((data & 0xC0) != 0x80)])[offsets]
+    starts = np.concatenate([[0], np.cumsum(pc.utf8_length(chunk).to_numpy(), dtype=np.int64)])
     if np.setdiff1d(np.flatnonzero(codes == ord(SPACE_MARK)), starts).size:
         raise SpanishTokError(
             f"The counts hold a run with {SPACE_MARK} inside", "Only a word's first run begins so."
@@ -170,12 +196,15 @@ def run_em(model: UnigramModel, steps: int, *, keep_all: bool = False) -> float:
             expected = np.zeros(len(model))
             return e_step(model.lattice, first, last, probability, expected), expected
 
-        parts = model.in_shares(work, offsets)
-        likelihood = sum(part[0] for part in parts)
-        expected = np.sum([part[1] for part in parts], axis=0)
+        likelihood, expected = 0.0, np.zeros(len(model))
+        for share, share_expected in model.in_shares(work, offsets):
+            likelihood += share
+            expected += share_expected
+        del work, probability, share_expected  # each is as large as the model
         kept = (expected >= RARE) | keep_all | model.asked
-        expected = np.maximum(expected, RARE)
-        model.score = digamma(expected) - digamma(expected[kept].sum())
+        np.maximum(expected, RARE, out=expected)
+        model.score = digamma(expected)
+        model.score -= digamma(expected[kept].sum())
         model.keep(kept)
     return -likelihood / float(counts @ np.diff(offsets))
 
@@ -193,7 +222,9 @@ def rank(model: UnigramModel) -> tuple[NDArray[np.int64], int]:
         viterbi_counts(model.lattice, first, last, model.score, used)
         return used
 
-    used = np.sum(model.in_shares(count, offsets), axis=0)
+    used = np.zeros(len(model), np.int64)
+    for share in model.in_shares(count, offsets):
+        used += share
     losses = np.empty(len(model))
 
     def lose(first: int, last: int) -> None:
@@ -205,7 +236,8 @@ def rank(model: UnigramModel) -> tuple[NDArray[np.int64], int]:
     def lose_but_characters(first: int, last: int) -> None:
         lose(max(first, alone), max(last, alone))
 
-    model.in_shares(lose_but_characters, np.arange(len(model) + 1))
+    for _ in model.in_shares(lose_but_characters, np.arange(len(model) + 1)):
+        pass
     order = np.lexsort((-model.score, -losses))
     order = np.concatenate([order[order < alone], order[order >= alone]])
     order = np.concatenate([order[model.asked[order]], order[~model.asked[order]]])
@@ -221,6 +253,11 @@ def digamma(x: NDArray[np.float64] | float) -> Floats:
     True
     """
     x = np.asarray(x, np.float64)
+    if x.size > BLOCK:  # what is computed on the way takes five times the memory
+        result = np.empty_like(x)
+        for first in range(0, x.size, BLOCK):
+            result[first : first + BLOCK] = digamma(x[first : first + BLOCK])
+        return result
     below = np.zeros_like(x)
     for k in range(8):
         below += 1 / (x + k)

@@ -20,6 +20,7 @@ from spanish_tok.kernels import bytes as memory
 from spanish_tok.kernels.text.normalize import decode_character, normalize_records
 from spanish_tok.kernels.text.utf8 import ROWS, invalid_rows
 from spanish_tok.kernels.unigram.lattice import Lattice, best_path, e_step, keep_edges, viterbi_counts
+from spanish_tok.kernels.unigram.suffix_tree import sorted_suffixes
 from spanish_tok.text.arrow import bytes_and_offsets, text_chunks
 from spanish_tok.text.packed_table import packed_spanish
 from spanish_tok.vocab.counts.runs import count_runs
@@ -140,6 +141,18 @@ def counts_of(runs: Counter[str]) -> Counts:
     from spanish_tok.vocab.counts.table import SCHEMA, merge
 
     return merge([Counts(pa.table([list(runs), list(runs.values())], schema=SCHEMA))])
+
+
+@settings(max_examples=60)
+@given(symbols(25))
+def test_suffixes_are_sorted_by_their_first_sixteen_symbols(texts: list[str]) -> None:
+    encoded = [["", *"1abñ"].index(char) for text in texts for char in text]
+    ends = np.cumsum([0, *map(len, texts)])
+    suffixes = [text[k:][:16] for text in texts for k in range(len(text))]
+    order = sorted_suffixes(np.array(encoded, np.uint8), ends)
+    assert order.tolist() == sorted(
+        range(len(suffixes)), key=suffixes.__getitem__
+    )  # equal ones in their order
 
 
 @settings(max_examples=60)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spanish_tok.kernels import kernel
+from spanish_tok.kernels import inner_kernel, kernel
 
 LONGEST_PIECE = 16  # characters
 BEYOND = LONGEST_PIECE + 1  # the depth of a suffix that is longer than any piece: never a piece itself
@@ -37,22 +37,42 @@ class Nodes(NamedTuple):
 
 
 @kernel
-def suffix_keys(symbols, offsets):
-    """Return the first 16 symbols of the suffix at each position.
+def sorted_suffixes(symbols, offsets):
+    """Return all positions, sorted by the first 16 symbols of their suffixes.
 
-    As two big-endian uint64; 0 past the run's end.
+    int32[positions]; equal ones stay in their order. The end of a run comes before any symbol.
 
-    symbols: uint8[positions], 1 or more each; offsets: int64[runs + 1]. Returns (uint64, uint64)[positions].
+    symbols: uint8[positions], 1 or more each; offsets: int64[runs + 1].
     """
-    high = np.zeros(symbols.size, np.uint64)
-    low = np.zeros(symbols.size, np.uint64)
+    # A radix sort, from the last two symbols to the first two: it needs no keys but the text, which fits a cache.
+    positions = symbols.size
+    left = np.empty(positions, np.uint8)  # symbols of the suffix, as far as they count
     for run in range(offsets.size - 1):
         for i in range(offsets[run], offsets[run + 1]):
-            for k in range(min(8, offsets[run + 1] - i)):
-                high[i] |= np.uint64(symbols[i + k]) << np.uint64(56 - 8 * k)
-            for k in range(8, min(16, offsets[run + 1] - i)):
-                low[i] |= np.uint64(symbols[i + k]) << np.uint64(120 - 8 * k)
-    return high, low
+            left[i] = min(offsets[run + 1] - i, LONGEST_PIECE)
+    order, following = np.arange(positions).astype(np.int32), np.empty(positions, np.int32)
+    starts = np.empty((1 << 16) + 1, np.int64)
+    for k in range(LONGEST_PIECE - 2, -1, -2):
+        starts[:] = 0
+        for i in range(positions):
+            starts[symbol_pair(symbols, left, i, k) + 1] += 1
+        for pair in range(1, starts.size):
+            starts[pair] += starts[pair - 1]
+        for i in order:
+            pair = symbol_pair(symbols, left, np.int64(i), k)
+            following[starts[pair]] = i
+            starts[pair] += 1
+        order, following = following, order
+    return order
+
+
+@inner_kernel
+def symbol_pair(symbols, left, i, k):
+    """Return the symbols k and k + 1 of a suffix as one number, 0 past its end."""
+    if left[i] <= k:
+        return np.int64(0)
+    second = np.int64(symbols[i + k + 1]) if left[i] > k + 1 else np.int64(0)
+    return np.int64(symbols[i + k]) << 8 | second
 
 
 @kernel
@@ -71,7 +91,8 @@ def common_prefix(symbols, a, a_end, b, b_end):
 def suffix_tree(symbols, offsets, counts, order):
     """Walk the sorted suffixes and collect the nodes.
 
-    order: int64[positions], positions sorted by their suffix. counts: int64[runs].
+    order: int32[positions], positions sorted by their suffix. counts: int64[runs]. The arrays of nodes are views of
+    larger ones, whose rest takes no memory, as it is never written.
     """
     # The runs "ab", 3 times, and "abc", twice, are the symbols 1 2 1 2 3 with the offsets 0 2 5. Sorted suffixes:
     #
@@ -87,16 +108,17 @@ def suffix_tree(symbols, offsets, counts, order):
     run_of = np.empty(positions, np.int32)
     for run in range(counts.size):
         run_of[offsets[run] : offsets[run + 1]] = run
-    parent = np.zeros(2 * positions + 1, np.int32)
-    depth = np.zeros(2 * positions + 1, np.uint8)
-    weight = np.zeros(2 * positions + 1, np.int64)
-    place = np.zeros(2 * positions + 1, np.int32)
+    parent = np.empty(2 * positions + 1, np.int32)
+    depth = np.empty(2 * positions + 1, np.uint8)
+    weight = np.empty(2 * positions + 1, np.int64)
+    place = np.empty(2 * positions + 1, np.int32)
+    parent[0], depth[0], weight[0], place[0] = 0, 0, 0, 0
     leaf = np.empty(positions, np.int32)
     stack = np.zeros(BEYOND + 2, np.int32)
     nodes, top = 1, 0  # stack[0] is the root
     previous, previous_end = np.int64(0), np.int64(0)
     for k in range(positions):
-        here = order[k]
+        here = np.int64(order[k])
         end = offsets[run_of[here] + 1]
         shared = common_prefix(symbols, previous, previous_end, here, end)
         while depth[stack[top]] > shared:
@@ -104,14 +126,14 @@ def suffix_tree(symbols, offsets, counts, order):
             if depth[stack[top - 1]] >= shared:
                 top -= 1
             else:
-                depth[nodes], place[nodes] = shared, here
+                depth[nodes], weight[nodes], place[nodes] = shared, 0, here
                 stack[top] = nodes
                 nodes += 1
             parent[child] = stack[top]
             weight[stack[top]] += weight[child]
         length = min(end - here, BEYOND)
         if depth[stack[top]] < length:
-            depth[nodes], place[nodes] = length, here
+            depth[nodes], weight[nodes], place[nodes] = length, 0, here
             top += 1
             stack[top] = nodes
             nodes += 1
@@ -122,47 +144,70 @@ def suffix_tree(symbols, offsets, counts, order):
         parent[stack[top]] = stack[top - 1]
         weight[stack[top - 1]] += weight[stack[top]]
         top -= 1
-    return Nodes(
-        parent[:nodes].copy(), depth[:nodes].copy(), weight[:nodes].copy(), place[:nodes].copy(), leaf
-    )
+    return Nodes(parent[:nodes], depth[:nodes], weight[:nodes], place[:nodes], leaf)
 
 
 @kernel
-def count_edges(nodes, piece_of):
+def longest_pieces(parent, nodes, piece_of):
+    """Return the longest piece that is a node or a prefix of it, -1 for none: int32[nodes given].
+
+    parent: of all nodes. piece_of: int32[all nodes], the piece that a node is, or -1.
+    """
+    found = np.empty(nodes.size, np.int32)
+    for k in range(nodes.size):
+        node = nodes[k]
+        while node != 0 and piece_of[node] < 0:
+            node = parent[node]
+        found[k] = piece_of[node]
+    return found
+
+
+@kernel
+def count_edges(longest, shorter):
     """Return where the edges that start at each position will lie.
 
     int64[positions + 1]; the character's own edge comes first.
 
-    piece_of: int32[nodes], the piece that a node is, or -1.
+    longest: int32[positions], the longest piece that begins there, or -1. shorter: int32[pieces], the longest piece
+    that is a proper prefix of a piece, or -1.
     """
-    starts = np.zeros(nodes.leaf.size + 1, np.int64)
-    for i in range(nodes.leaf.size):
+    starts = np.zeros(longest.size + 1, np.int64)
+    for i in range(longest.size):
         edges = 1
-        node = nodes.leaf[i]
-        while node != 0:
-            edges += piece_of[node] >= 0
-            node = nodes.parent[node]
+        piece = longest[i]
+        while piece >= 0:
+            edges += 1
+            piece = shorter[piece]
         starts[i + 1] = starts[i] + edges
     return starts
 
 
 @kernel
-def fill_edges(symbols, nodes, piece_of, starts):
+def fill_edges(symbols, longest, shorter, length_of, starts):
     """Return the edges of every position, short ones first.
 
     As (int32[edges] pieces, uint8[edges] lengths).
 
-    A piece of one character is symbol - 1.
+    length_of: uint8[pieces]. A piece of one character is symbol - 1.
     """
     pieces = np.empty(starts[-1], np.int32)
     lengths = np.empty(starts[-1], np.uint8)
-    for i in range(nodes.leaf.size):
+    for i in range(longest.size):
         pieces[starts[i]], lengths[starts[i]] = symbols[i] - 1, 1
         edge = starts[i + 1] - 1
-        node = nodes.leaf[i]
-        while node != 0:
-            if piece_of[node] >= 0:
-                pieces[edge], lengths[edge] = piece_of[node], nodes.depth[node]
-                edge -= 1
-            node = nodes.parent[node]
+        piece = longest[i]
+        while piece >= 0:
+            pieces[edge], lengths[edge] = piece, length_of[piece]
+            edge -= 1
+            piece = shorter[piece]
     return pieces, lengths
+
+
+@kernel
+def count_symbols(symbols, offsets, counts, size):
+    """Return how often each symbol occurs, its runs' counts in mind: int64[size]."""
+    frequency = np.zeros(size, np.int64)
+    for run in range(counts.size):
+        for i in range(offsets[run], offsets[run + 1]):
+            frequency[symbols[i]] += counts[run]
+    return frequency

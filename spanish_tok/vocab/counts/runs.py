@@ -12,6 +12,7 @@ import pyarrow as pa
 from spanish_tok.interrupts import interruptible
 from spanish_tok.kernels.text.count import SEEN_AT_FIRST, count_records, finish_counting
 from spanish_tok.kernels.text.runs import merge_runs, new_runs
+from spanish_tok.parallel.memory import memory_given_back
 from spanish_tok.parallel.threads import Shared, available_cores, thread_pool
 from spanish_tok.text.arrow import Column, bytes_and_offsets, text_array, text_chunks
 from spanish_tok.text.packed_table import pack, packed_spanish
@@ -46,7 +47,7 @@ def count_runs(
         return finish_counting(packed, runs, seen), records
 
     threads = threads or available_cores()
-    with thread_pool(threads) as pool, closing(Shared(_slices(texts))) as slices:
+    with memory_given_back(), thread_pool(threads) as pool, closing(Shared(_slices(texts))) as slices:
         tables, records = zip(*pool.map(work, [slices] * threads), strict=True)
     counts = interruptible(lambda: _as_counts(reduce(merge_runs, tables), sum(records)))
     return replace(counts, alphabet=(table or spanish_table()).label)
