@@ -134,9 +134,9 @@ def seed_model(counts: Counts, characters: list[str], seeds: int, threads: int) 
 def _prefixes(
     nodes: Nodes, best: NDArray[np.int64], characters: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return the longest piece at each position, and the longest piece before each piece, -1 for none.
+    """Return the longest piece at each position, and before each piece.
 
-    int32[positions] and int32[pieces]. The pieces are `characters`, which are not looked for, and the nodes `best`.
+    -1 stands for none; int32[positions] and int32[pieces]. The pieces are `characters`, which are not looked for, and the nodes `best`.
     """
     piece_of = np.full(len(nodes.parent), -1, np.int32)
     piece_of[best] = characters + np.arange(len(best), dtype=np.int32)
@@ -146,7 +146,10 @@ def _prefixes(
 
 
 def best_nodes(nodes: Nodes, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the best nodes that can be pieces, and their worth, count times length; the best first."""
+    """Return the best nodes that can be pieces, and their worth.
+
+    The worth is count times length; the best come first.
+    """
     inner = np.flatnonzero((nodes.depth > 1) & (nodes.depth <= LONGEST_PIECE) & (nodes.weight > 1))
     worth = nodes.weight[inner] * nodes.depth[inner]
     best = np.argsort(-worth, kind="stable")[:count]

@@ -149,7 +149,9 @@ def suffix_tree(symbols, offsets, counts, order):
 
 @kernel
 def longest_pieces(parent, nodes, piece_of):
-    """Return the longest piece that is a node or a prefix of it, -1 for none: int32[nodes given].
+    """Return the longest piece that is a node or a prefix of it.
+
+    int32[nodes given], -1 for none.
 
     parent: of all nodes. piece_of: int32[all nodes], the piece that a node is, or -1.
     """
@@ -205,7 +207,7 @@ def fill_edges(symbols, longest, shorter, length_of, starts):
 
 @kernel
 def count_symbols(symbols, offsets, counts, size):
-    """Return how often each symbol occurs, its runs' counts in mind: int64[size]."""
+    """Return how often each symbol occurs, with the counts of its runs: int64[size]."""
     frequency = np.zeros(size, np.int64)
     for run in range(counts.size):
         for i in range(offsets[run], offsets[run + 1]):
