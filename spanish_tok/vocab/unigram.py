@@ -136,7 +136,8 @@ def _prefixes(
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return the longest piece at each position, and before each piece.
 
-    -1 stands for none; int32[positions] and int32[pieces]. The pieces are `characters`, which are not looked for, and the nodes `best`.
+    int32[positions] and int32[pieces]; -1 stands for none. The pieces are `characters`, which are not looked for, and
+    the nodes `best`.
     """
     piece_of = np.full(len(nodes.parent), -1, np.int32)
     piece_of[best] = characters + np.arange(len(best), dtype=np.int32)
