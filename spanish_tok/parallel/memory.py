@@ -16,7 +16,7 @@ _pools: list[pa.MemoryPool] = []  # Arrow's pool before each block that runs, on
 
 @contextmanager
 def memory_given_back() -> Iterator[None]:
-    """Let freed memory go back at once while the block runs, as far as the system can.
+    """Let freed memory go back at once while the block runs.
 
     Arrow's (by jemalloc), and that of large arrays (by glibc; elsewhere nothing changes): both keep much of what is
     freed else. It costs some 6 % of the time.
