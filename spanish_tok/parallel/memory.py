@@ -43,7 +43,7 @@ def memory_given_back() -> Iterator[None]:
 
 
 def _set_threshold(size: int) -> None:
-    """Set from how many bytes on the C library's malloc gives a block pages of its own."""
+    """Set from how many bytes on malloc gives a block pages of its own."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError, TypeError):  # no glibc: macOS, Windows, musl
