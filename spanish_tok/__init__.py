@@ -60,6 +60,8 @@ if TYPE_CHECKING:
     from spanish_tok.tasks.accents.restorer import restore as restore
     from spanish_tok.tasks.evaluate import evaluate as evaluate
     from spanish_tok.tasks.examples import RowReport as RowReport
+    from spanish_tok.tasks.mixture import MixedTask as MixedTask
+    from spanish_tok.tasks.mixture import Mixture as Mixture
     from spanish_tok.tasks.predict import predict as predict
     from spanish_tok.tasks.predictor import Prediction as Prediction
     from spanish_tok.tasks.predictor import Predictor as Predictor
@@ -78,6 +80,7 @@ if TYPE_CHECKING:
     from spanish_tok.tokenization.verbs import normalize as normalize
     from spanish_tok.tokenization.verbs import tokenize as tokenize
     from spanish_tok.training.finetune import FinetuneResult as FinetuneResult
+    from spanish_tok.training.finetune import MixtureResult as MixtureResult
     from spanish_tok.training.finetune import finetune as finetune
     from spanish_tok.training.finetune_options import FinetuneOptions as FinetuneOptions
     from spanish_tok.training.pretrain import PretrainResult as PretrainResult
@@ -130,6 +133,7 @@ _MODULES = {
     "tasks.accents.restorer": "Restorer restore",
     "tasks.evaluate": "evaluate",
     "tasks.examples": "RowReport",
+    "tasks.mixture": "MixedTask Mixture",
     "tasks.predict": "predict",
     "tasks.predictor": "Prediction Predictor",
     "tasks.scores": "Evaluation",
@@ -142,7 +146,7 @@ _MODULES = {
     "tokenization.adapters": "TokenizerAdapter",
     "tokenization.tokenizer": "Tokenizer",
     "tokenization.verbs": "Tokens decode encode normalize tokenize",
-    "training.finetune": "FinetuneResult finetune",
+    "training.finetune": "FinetuneResult MixtureResult finetune",
     "training.finetune_options": "FinetuneOptions",
     "training.pretrain": "PretrainResult pretrain",
     "training.pretrain_options": "PretrainOptions shipped_recipe",

@@ -78,7 +78,7 @@ def pretrain(
 @click.option(
     "--model", type=FOLDER, help="Folder to start from: ours, or a transformers T5.  [default: shipped]"
 )
-@click.option("--task", required=True, metavar="NAME|FILE", help="A preset, or a TOML file.")
+@click.option("--task", metavar="NAME|FILE", help="A preset, or a TOML file; not for a mixture.")
 @click.option(
     "--output", required=True, type=FOLDER, help="Folder of the result; run again, it resumes there."
 )
@@ -108,7 +108,7 @@ def pretrain(
 def finetune(
     data: str,
     output: Path,
-    task: str,
+    task: str | None,
     columns: tuple[str, ...],
     validation_data: str | None,
     validation: float | None,
@@ -123,7 +123,8 @@ def finetune(
 ) -> None:
     """Fine-tune a model on DATA, records with targets.
 
-    DATA is a .parquet, .jsonl or .csv file, or a Hub set as owner/name:split.
+    DATA is a .parquet, .jsonl or .csv file, or a Hub set as owner/name:split. Or it is a mixture, a .toml file that
+    lists several tasks with their data: one model learns them all.
 
     TASK is summarization, question-answering, classification, or a TOML file of your own; or accents: DATA is then
     any text with accents, and `restore --model` uses the result.
@@ -132,14 +133,20 @@ def finetune(
     how = reading(changes)
     options = st.FinetuneOptions(malformed=malformed, **given({**changes, "validation": validation}))
     lengths = given({"input_tokens": input_tokens, "target_tokens": target_tokens})
-    chosen = task if task == "accents" else replace(st.Task.load(task), **lengths)
+    if lengths and task is None:
+        raise st.SpanishTokError(
+            "--input-tokens and --target-tokens change one task",
+            "Give it by --task; of a mixture, write them into the file of each task.",
+        )
+    chosen = task if task in (None, "accents") else replace(st.Task.load(task), **lengths)
     result = st.finetune(
         data, output, task=chosen, model=model, columns=_columns(columns),
         validation=validation_data, random_weights=random_weights, device=device, threads=threads,
         options=options, reading=how, progress=True, **st.assigned(assignments),
     )  # fmt: skip
-    click.echo(f"{data}: {result.report}")
-    click.echo(str(result.evaluation) if result.evaluation else "no records were set apart to evaluate")
+    for name, one in result.tasks.items() if isinstance(result, st.MixtureResult) else [(data, result)]:
+        click.echo(f"{name}: {one.report}")
+        click.echo(str(one.evaluation) if one.evaluation else "no records were set apart to evaluate")
     click.echo(f"the best model is in {output}")
 
 
@@ -150,6 +157,9 @@ def _columns(pairs: tuple[str, ...]) -> dict[str, str]:
     return columns
 
 
+task_option = click.option("--task", metavar="NAME", help="Of several that MODEL learnt.")
+
+
 @click.command()
 @click.argument("model", type=FOLDER)
 @FILES
@@ -157,6 +167,7 @@ def _columns(pairs: tuple[str, ...]) -> dict[str, str]:
 @force_option
 @click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True)
 @click.option("--beams", type=click.IntRange(1), default=1, show_default=True, help="1 is greedy.")
+@task_option
 @decodes_tables
 @device_option
 @threads_option
@@ -185,6 +196,7 @@ def predict(model: Path, files: tuple[str, ...], output: Path | None, **options:
     show_default=True,
     help="The part that the fine-tuning made of the same DATA.",
 )
+@task_option
 @click.option("--output", type=FOLDER, help="Write the figures as JSON too.")
 @force_option
 @malformed_option

@@ -218,11 +218,11 @@ class T5(nn.Module):
         return cls.from_checkpoint(Checkpoint.load(folder))
 
 
-def mask_of(allowed: Sequence[Sequence[int]], vocab_size: int) -> torch.Tensor:
-    """bool (places, vocab_size): True for the ids that are allowed at each place."""
+def mask_of(allowed: Sequence[Sequence[int] | None], vocab_size: int) -> torch.Tensor:
+    """bool (places, vocab_size): True for the ids that are allowed at each place; None: all."""
     mask = torch.zeros((len(allowed), vocab_size), dtype=torch.bool)
     for row, ids in enumerate(allowed):
-        mask[row, list(ids)] = True
+        mask[row, slice(None) if ids is None else list(ids)] = True
     return mask
 
 

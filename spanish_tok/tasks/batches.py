@@ -3,7 +3,7 @@
 Little padding, a new order every epoch, nothing left out.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,13 +21,14 @@ class ExampleBatch(NamedTuple):
 
     The mask is 1 for the real ids of the inputs.
 
-    allowed: for each real label, record by record, the ids that the task allows there; None: all.
+    allowed: for each real label, record by record, the ids that the task allows there, None for all; None where all
+        allow all.
     """
 
     inputs: NDArray[np.int64]
     mask: NDArray[np.int64]
     labels: NDArray[np.int64]
-    allowed: Sequence[Ids] | None = None
+    allowed: Sequence[Ids | None] | None = None
 
     @property
     def tokens(self) -> int:
@@ -36,18 +37,17 @@ class ExampleBatch(NamedTuple):
 
 
 def batch_of(
-    examples: Sequence[Example], pad: int, allowed: Callable[[Example], list[Ids]] | None = None
+    examples: Sequence[Example], pad: int, allowed: Sequence[Ids | None] | None = None
 ) -> ExampleBatch:
     """Return the batch of some examples.
 
-    Padding of labels is -100, which the loss ignores.
+    Padding of labels is -100, which the loss ignores. allowed: see ExampleBatch.
     """
     inputs = padded([example.input for example in examples], pad)
     lengths = np.array([[len(example.input)] for example in examples])
     mask = (np.arange(inputs.shape[1]) < lengths).astype(np.int64)
     labels = padded([example.labels for example in examples], IGNORED)
-    permitted = [ids for example in examples for ids in allowed(example)] if allowed else None
-    return ExampleBatch(inputs, mask, labels, permitted)
+    return ExampleBatch(inputs, mask, labels, allowed)
 
 
 def padded(sequences: Sequence[Ids], filling: int) -> NDArray[np.int64]:

@@ -19,8 +19,9 @@ from spanish_tok.t5.model import torch_device
 from spanish_tok.tasks.accents.evaluation import AccentEvaluation, evaluate_restorer, texts_of
 from spanish_tok.tasks.accents.restorer import Restorer, is_restorer, restorer_of
 from spanish_tok.tasks.examples import Example, Part, RowReport, divide, read_examples
-from spanish_tok.tasks.predictor import Predictor
+from spanish_tok.tasks.predictor import Predictor, check_task
 from spanish_tok.tasks.scores import Evaluation, score
+from spanish_tok.tasks.task import ACCENTS
 
 
 def evaluate(
@@ -30,6 +31,7 @@ def evaluate(
     model: Predictor | Restorer | Location | None = None,
     texts: Any = None,
     part: Part | Literal["all"] = "all",
+    task: str | None = None,
     malformed: Literal["error", "reject"] = "error",
     device: str = "cpu",
     threads: int | None = None,
@@ -42,9 +44,9 @@ def evaluate(
 
     input: a file of records, "-", or a Hub set; or `texts=`, records in memory. model: a folder that `finetune`
     wrote, or a Predictor; for one that restores accents the input is any text with accents. part: "all", or the part
-    that the model's own division makes of the same data: "held-out", "validation" or "training". output: a file for
-    the figures as JSON; `force` replaces one. Rows without input or target are left out and counted in `report`.
-    reading: how files are read.
+    that the model's own division makes of the same data: "held-out", "validation" or "training". task: its name, where
+    the folder holds several. output: a file for the figures as JSON; `force` replaces one. Rows without input or target
+    are left out and counted in `report`. reading: how files are read.
 
     Raises SpanishTokError for a damaged row (unless rejected), and if nothing is left to score.
 
@@ -59,6 +61,8 @@ def evaluate(
     check_new_file(output, as_list(input), force=force)
     report = report if report is not None else RowReport()
     if is_restorer(model):
+        if task not in (None, ACCENTS):
+            raise SpanishTokError(f"The model restores accents, and holds no task {task!r}", "Leave it out.")
         inputs = inputs_of(input, replace(reading or ReadOptions(), malformed=malformed), texts=texts)
         golds = texts_of(inputs).to_pylist()
         report.rows = len(golds)
@@ -69,7 +73,8 @@ def evaluate(
         return restored
     assert not isinstance(model, Restorer)
     torch_device(device, threads)
-    predictor = model if isinstance(model, Predictor) else Predictor.load(model, device=device)
+    predictor = model if isinstance(model, Predictor) else Predictor.load(model, device=device, task=task)
+    check_task(predictor, task)
     source = input if texts is None else texts
     examples: Iterable[Example] = read_examples(
         source, predictor.task, predictor.codec, predictor.end, report, malformed, reading

@@ -14,7 +14,7 @@ from spanish_tok.readers.options import Location, ReadOptions
 from spanish_tok.readers.rows import Row, rows_of
 from spanish_tok.t5.model import torch_device
 from spanish_tok.tasks.examples import columns_of
-from spanish_tok.tasks.predictor import Predictor, usable_rows
+from spanish_tok.tasks.predictor import Predictor, check_task, usable_rows
 
 
 def predict(
@@ -23,6 +23,7 @@ def predict(
     *old: Any,
     files: Location | Sequence[Location] | None = None,
     model: Predictor | Location | None = None,
+    task: str | None = None,
     batch_size: int = 32,
     beams: int = 1,
     device: str = "cpu",
@@ -35,8 +36,8 @@ def predict(
 
     texts: one text or record (a dictionary), or a list of them. files: .parquet, .jsonl, .csv, Hub sets as
     owner/name:split, or "-" for JSON lines on standard input. reading: how files are read. output: a .jsonl file for
-    the answers, "-" is standard output. model: a folder that `finetune` wrote, or a Predictor. force:
-    replace a file.
+    the answers, "-" is standard output. model: a folder that `finetune` wrote, or a Predictor. task: its name, where
+    the folder holds several. force: replace a file.
 
     One text gives a Prediction, a list a list of them; files give a list of dictionaries ready for JSON: row, id if
     there is one, prediction, score, probabilities, or row, id and error for a row that cannot be used. With an output
@@ -53,7 +54,8 @@ def predict(
         raise SpanishTokError("predict needs a model", "Give model=, a folder that finetune wrote.")
     check_new_file(output, as_list(files), force=force)
     if not isinstance(model, Predictor):
-        model = Predictor.load(model, batch_size, beams, torch_device(device, threads))
+        model = Predictor.load(model, batch_size, beams, torch_device(device, threads), task)
+    check_task(model, task)
     if texts is not None and output is None:
         return model.predict(texts)
     sources = [texts] if files is None else as_list(files)

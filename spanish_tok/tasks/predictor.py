@@ -64,13 +64,20 @@ class Predictor:
         self.labels = bundle.legal(codec, self.end)
 
     @classmethod
-    def load(cls, folder: Location, batch_size: int = 32, beams: int = 1, device: str = "cpu") -> "Predictor":
+    def load(
+        cls,
+        folder: Location,
+        batch_size: int = 32,
+        beams: int = 1,
+        device: str = "cpu",
+        task: str | None = None,
+    ) -> "Predictor":
         """Load the model of a folder that `finetune` wrote.
 
-        Raises SpanishTokError for another folder.
+        task: the name of one, where the folder holds several. Raises SpanishTokError for another folder or name.
         """
         check_device(device)
-        bundle = TaskBundle.load(Path(folder))
+        bundle = TaskBundle.load(Path(folder), task)
         model, codec = load_folder(Path(folder))
         return cls(model.to(device), codec, bundle, batch_size, beams)
 
@@ -164,6 +171,15 @@ def _ranked(names: Sequence[str], logarithms: Sequence[float]) -> Prediction:
     """Return the most probable label, and all labels, most probable first."""
     ranked = sorted(zip(names, logarithms, strict=True), key=lambda pair: -pair[1])
     return Prediction(*ranked[0], {name: round(math.exp(value), 6) for name, value in ranked})
+
+
+def check_task(predictor: Predictor, task: str | None) -> None:
+    """Raise SpanishTokError where a task is asked for by name, and a predictor has another one."""
+    if task not in (None, predictor.task.name):
+        raise SpanishTokError(
+            f"The predictor's task is {predictor.task.name}, not {task}",
+            "Give the folder of the model, or leave the task out.",
+        )
 
 
 def usable_rows(rows: Iterable[Row], predictor: Predictor) -> tuple[list[Example], dict[int, str]]:

@@ -1,7 +1,7 @@
-"""The verb `finetune`: a model trained on a task, and evaluated."""
+"""The verb `finetune`: a model trained on a task, or on several, and evaluated."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,16 +20,17 @@ from spanish_tok.t5.model import torch_device
 from spanish_tok.t5.model_folder import load_folder
 from spanish_tok.tasks.accents.evaluation import AccentEvaluation
 from spanish_tok.tasks.accents.restorer import Restorer
-from spanish_tok.tasks.bundle import TaskBundle
-from spanish_tok.tasks.choices import count_labels
+from spanish_tok.tasks.bundle import load_bundles
 from spanish_tok.tasks.evaluate import evaluate_examples
-from spanish_tok.tasks.examples import Example, ExampleSplit, RowReport, divide, read_examples
+from spanish_tok.tasks.examples import RowReport
+from spanish_tok.tasks.mixture import MixedTask, Mixture, is_mixture
 from spanish_tok.tasks.predictor import Predictor
 from spanish_tok.tasks.scores import Evaluation
 from spanish_tok.tasks.task import ACCENTS, Task
 from spanish_tok.training.accents.train import train_accents
-from spanish_tok.training.finetune_loop import Finetuning
 from spanish_tok.training.finetune_options import FinetuneOptions
+from spanish_tok.training.finetuning.loop import Finetuning
+from spanish_tok.training.finetuning.records import TaskRecords, read_tasks
 from spanish_tok.training.loop import check_folder_of_training
 
 
@@ -56,8 +57,25 @@ class FinetuneResult:
         }
 
 
+@dataclass(frozen=True)
+class MixtureResult:
+    """A fine-tuning on several tasks that came to its end.
+
+    folder: of the best model; None if there was no output. tasks: name -> the model at work on that task, its
+    evaluation and the report of its rows.
+    """
+
+    folder: Path | None
+    tasks: Mapping[str, FinetuneResult]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        tasks = {name: result.to_dict() for name, result in self.tasks.items()}
+        return {"folder": self.folder and str(self.folder), "tasks": tasks}
+
+
 def finetune(
-    input: Location | None = None,  # noqa: A002
+    input: Location | Mixture | None = None,  # noqa: A002
     output: Location | None = None,
     *old: Any,
     task: Task | Location | None = None,
@@ -73,28 +91,28 @@ def finetune(
     progress: ProgressOption = None,
     **changes: Any,
 ) -> Any:
-    """Fine-tune a model on a task; write the best one into the folder `output`.
+    """Fine-tune a model on a task, or several; write the best one into the folder `output`.
 
     input: a file of records (.parquet, .jsonl, .csv), "-", or a Hub set as owner/name:split; or `texts=`, records in
     memory as dictionaries or a table. task: a preset, a TOML file or a Task; with "accents" the input is any text with
-    accents, and what is trained is a Restorer. model: the folder to start from, the
-    shipped model by default; with `random_weights` only its shape and vocabulary. columns: field of the task -> column,
-    where names differ. reading: how files are read. validation: records to choose the best epoch by, else a share of
-    the input. Without `output` only the result holds the model. changes: fields of FinetuneOptions.
+    accents, and what is trained is a Restorer. Several tasks: input is a Mixture, or its .toml file, which names tasks
+    and data. model: the folder to start from, the shipped model by default; with `random_weights` only its shape and
+    vocabulary. columns: field of the task -> column, where names differ. reading: how files are read. validation:
+    records to choose the best epoch by, else a share of the input. Without `output` only the result holds the model.
+    changes: fields of FinetuneOptions.
 
-    An interrupted call resumes when it is given again. Returns a FinetuneResult. Raises SpanishTokError for data,
-    labels and models that do not fit, and for another fine-tuning in `output`.
+    An interrupted call resumes when it is given again. Returns a FinetuneResult, of a mixture a MixtureResult. Raises
+    SpanishTokError for data, labels and models that do not fit, and for another fine-tuning in `output`.
 
     The old order of arguments, finetune(model, source, task, output, ...), is deprecated.
     """
     if old:
+        assert not isinstance(input, Mixture)
         warn_deprecated("finetune(model, source, task, output)", "finetune(source, output, task=, model=)")
         return _finetune_in_old_order(input, output, *old, device=device, progress=progress,
                                       random_weights=random_weights, options=options, **changes)  # fmt: skip
     check_one_given(input, texts, to="train on", advice="Give either a file or texts=.")
-    if task is None:
-        raise SpanishTokError("finetune needs a task", "Give task=, a preset or a TOML file.")
-    if task == ACCENTS:
+    if task == ACCENTS and not isinstance(input, Mixture):
         options = changed(FinetuneOptions, options, changes)
         torch_device(device, threads)
         inputs = inputs_of(
@@ -103,39 +121,45 @@ def finetune(
         with _folder_of(output) as folder:
             trained = train_accents(inputs, folder, model, random_weights, device, options, progress)
         return FinetuneResult(folder if output is not None else None, *trained)
-    task = (task if isinstance(task, Task) else Task.load(task)).with_columns(columns or {})
+    mixture = _mixture_of(input if input is not None else texts, task, columns, validation)
     if output is not None:
         check_folder_of_training(Path(output))
-    options, report = changed(FinetuneOptions, options, changes), RowReport()
-    source = input if input is not None else texts
+    options = changed(FinetuneOptions, options, changes)
     with _folder_of(output) as folder:
         start = "random weights" if random_weights else str(model or SHIPPED_MODEL)
         torch_device(device, threads)
         torch.manual_seed(options.seed)
         network, adapter = load_folder(model_folder(model), options.dropout, random_weights)
         network = network.to(device)
-        end = network.config.eos_token_id
-        examples = list(read_examples(source, task, adapter, end, report, options.malformed, reading))
-        share = 0.0 if validation else options.validation
-        parts = divide(examples, task, share, options.held_out, options.division_seed)
-        if validation:
-            chosen = read_examples(validation, task, adapter, end, RowReport(), options.malformed, reading)
-            parts = parts._replace(validation=divide(chosen, task, seed=options.division_seed).training)
-        if options.records:
-            parts = parts._replace(training=parts.training[: options.records])
-        name = str(input) if input is not None else "texts"
-        if not parts.training:
-            raise SpanishTokError(
-                f"{name} leaves no record to train on ({report})", "Check the task's columns."
-            )
-        division = {"validation": share, "held_out": options.held_out, "seed": options.division_seed}
-        bundle = TaskBundle(task, labels_of(task, parts.training), division, {"start": start, "source": name})
-        loop = Finetuning(network, adapter, bundle, parts, options, folder)
+        records = read_tasks(mixture.tasks, adapter, network.config.eos_token_id, options, reading, start)
+        loop = Finetuning(network, adapter, records, options, folder, mixture.name)
         with progress_of(progress).phase("fine-tuning", loop.planned) as bar:
             loop.run(bar)
-        predictor = Predictor.load(folder, device=device)
-        evaluation = _evaluated(predictor, parts, folder)
-    return FinetuneResult(folder if output is not None else None, predictor, evaluation, report)
+        kept = folder if output is not None else None
+        results = _results(records, folder, device, kept)
+    return MixtureResult(kept, results) if is_mixture(input) else results[mixture.name]
+
+
+def _mixture_of(
+    source: Any, task: Task | Location | None, columns: Mapping[str, str] | None, validation: Location | None
+) -> Mixture:
+    """Return what is to be learnt, with its data: a mixture of tasks, or one task by itself.
+
+    Raises SpanishTokError where something is given beside a mixture that belongs into it.
+    """
+    if not is_mixture(source):
+        if task is None:
+            raise SpanishTokError("finetune needs a task", "Give task=, a preset or a TOML file.")
+        task = (task if isinstance(task, Task) else Task.load(task)).with_columns(columns or {})
+        return Mixture(task.name, (MixedTask(task, source, validation_data=validation),))
+    name = source.name if isinstance(source, Mixture) else str(source)
+    for given, what in ((task, "its tasks"), (columns, "columns"), (validation, "validation_data")):
+        if given:
+            raise SpanishTokError(
+                f"{name} is a mixture of tasks, and names {what} itself",
+                "Write it below [[tasks]]; or give data (.parquet, .jsonl, .csv) with one task.",
+            )
+    return source if isinstance(source, Mixture) else Mixture.load(source)
 
 
 @contextmanager
@@ -152,35 +176,26 @@ def _text_column(columns: Mapping[str, str] | None) -> str:
     return dict(columns or {}).get("text", "text")
 
 
-def labels_of(task: Task, training: list[Example]) -> dict[str, int]:
-    """Return the labels of a classification with their counts.
+def _results(
+    tasks: Sequence[TaskRecords], folder: Path, device: str, kept: Path | None
+) -> dict[str, FinetuneResult]:
+    """Evaluate the best model on records that it was not trained on; write evaluation.json.
 
-    Raises SpanishTokError for a label that the task does not list.
+    Returns the result of each task by its name.
     """
-    if not task.classifies:
-        return {}
-    counts = count_labels(example.target for example in training)
-    if not task.labels:
-        return counts
-    if unknown := [label for label in counts if label not in task.labels]:
-        row = next(example.row for example in training if example.target == unknown[0])
-        raise SpanishTokError(
-            f"Row {row:,} has the label {unknown[0]!r}, which the task does not list",
-            f"Its labels are {', '.join(task.labels)}.",
+    model = Predictor.load(folder, device=device, task=tasks[0].name)
+    results: dict[str, FinetuneResult] = {}
+    for one, bundle in zip(tasks, load_bundles(folder), strict=True):
+        predictor, examples = (
+            Predictor(model.model, model.codec, bundle),
+            one.parts.held_out or one.parts.validation,
         )
-    return {
-        label: counts.get(label, 0) for label in sorted(task.labels, key=lambda name: -counts.get(name, 0))
-    }
-
-
-def _evaluated(predictor: Predictor, parts: ExampleSplit, folder: Path) -> Evaluation | None:
-    """Evaluate on records that the model was not trained on; write evaluation.json."""
-    examples = parts.held_out or parts.validation
-    if not examples:
-        return None
-    evaluation = evaluate_examples(predictor, examples)
-    write_json(folder / "evaluation.json", evaluation.to_dict())
-    return evaluation
+        evaluation = evaluate_examples(predictor, examples) if examples else None
+        results[one.name] = FinetuneResult(kept, predictor, evaluation, one.report)
+    found = {name: one.evaluation.to_dict() for name, one in results.items() if one.evaluation}
+    if found:
+        write_json(folder / "evaluation.json", found if len(tasks) > 1 else found[tasks[0].name])
+    return results
 
 
 def _finetune_in_old_order(

@@ -39,6 +39,7 @@ class PretrainStep(StepRecord):
         )
 
 
+COLUMN = "column"  # in the metadata of a field: its column's name, where that is no name of Python
 R = TypeVar("R", bound=Any)  # a dataclass of numbers with the fields of a Row but the last, or more
 
 
@@ -104,7 +105,8 @@ def read_log(path: str | os.PathLike[str], kind: type[R] = PretrainStep) -> list
 
 
 def _names(kind: type[Any]) -> list[str]:
-    return [field.name for field in fields(kind)]
+    """Return the columns: the names of the fields, or what their metadata say."""
+    return [field.metadata.get(COLUMN, field.name) for field in fields(kind)]
 
 
 def _cells(row: Any) -> list[object]:
@@ -124,7 +126,7 @@ def _row(line: list[str], kind: type[R]) -> R:
 def draw(rows: Sequence[Any], path: Path) -> Path:
     """Draw the loss curves by tokens seen; the suffix of the path is the format.
 
-    Loss, its running mean, validation loss and the log's last column (bits per byte, or a metric).
+    Loss, its running mean, validation loss and the columns behind it (bits per byte, or metrics).
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -139,14 +141,20 @@ def draw(rows: Sequence[Any], path: Path) -> Path:
     )
     axes.plot(millions, running_mean([row.loss for row in rows]), color="#1f4e8c", label="its running mean")
     validated = [(row.tokens / 1e6, row.validation_loss) for row in rows if row.validation_loss is not None]
-    last = fields(rows[0])[-1].name
-    measured = [(row.tokens / 1e6, getattr(row, last)) for row in rows if getattr(row, last) is not None]
+    names = [field.name for field in fields(rows[0])]
+    first = names.index("validation_loss") + 1  # of the columns that are measured, not trained on
+    measured = list(zip(names, _names(type(rows[0])), strict=True))[first:]
     axes.plot(*_columns(validated), "o-", color="#b5432a", label="held out", markersize=3)
     axes.set(xlabel="million tokens seen (inputs and targets)", ylabel="nats per token")
     axes.grid(alpha=0.3)
     right = axes.twinx()
-    right.plot(*_columns(measured), "s--", color="#3a7d44", markersize=3)
-    right.set_ylabel(f"{last.replace('_', ' ')}, held out (dashed)")
+    for number, (name, column) in enumerate(measured):
+        points = [(row.tokens / 1e6, getattr(row, name)) for row in rows if getattr(row, name) is not None]
+        colour = None if number else "#3a7d44"
+        right.plot(*_columns(points), "s--", color=colour, markersize=3, label=column)
+    right.set_ylabel(f"{measured[0][0].replace('_', ' ')}, held out (dashed)")
+    if len(measured) > 1:
+        right.legend(frameon=False, loc="center right")
     axes.legend(frameon=False)
     with atomic_path(path) as partial:
         canvas(figure).print_figure(partial, format=path.suffix[1:])

@@ -34,7 +34,7 @@ from spanish_tok.tasks.predictor import Predictor  # noqa: E402
 from spanish_tok.text.table import spanish_table  # noqa: E402
 from spanish_tok.tokenization.adapters import TokenizerAdapter  # noqa: E402
 from spanish_tok.tokenization.tokenizer import Tokenizer  # noqa: E402
-from spanish_tok.training.finetune_loop import FinetuneStep  # noqa: E402
+from spanish_tok.training.finetuning.step import FinetuneStep  # noqa: E402
 from spanish_tok.training.log import read_log  # noqa: E402
 from spanish_tok.training.loop import STATE  # noqa: E402
 

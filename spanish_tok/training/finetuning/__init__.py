@@ -1,0 +1,1 @@
+"""Fine-tuning in parts: the records of each task, the loop that learns them."""
