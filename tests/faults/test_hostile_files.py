@@ -678,6 +678,35 @@ def test_E9_a_task_has_its_shape(place: tuple[Any, ...], value: Any, tmp_path: P
 @pytest.mark.parametrize(
     ("place", "value"),
     [
+        (("format",), 1),
+        (("format",), 3),
+        (("tasks",), "DELETE"),
+        (("tasks",), {}),
+        (("tasks",), []),
+        (("tasks", 0), 7),
+        (("tasks", 0, "task"), "DELETE"),
+        (("tasks", 0, "task", "metric"), "bleu"),
+        (("tasks", 1, "labels"), {}),
+        (("tasks", 1, "task", "name"), "summarization"),
+    ],
+)
+def test_E9_a_file_of_several_tasks_has_its_shape(place: tuple[Any, ...], value: Any, tmp_path: Path) -> None:
+    from spanish_tok.tasks.bundle import TaskBundle, load_bundles, save_bundles
+
+    bundles = [
+        TaskBundle(st.Task.load("summarization")),
+        TaskBundle(st.Task.load("classification"), {"a": 3, "b": 1}),
+    ]
+    save_bundles(bundles, tmp_path)
+    assert load_bundles(tmp_path) == bundles
+    changed_json(tmp_path / "task.json", place, value)
+    with pytest.raises(SpanishTokError, match=r"task\.json"):
+        load_bundles(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
         ((), []),
         (("model",), None),
         (("model",), "x"),
