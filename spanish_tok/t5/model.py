@@ -219,7 +219,10 @@ class T5(nn.Module):
 
 
 def mask_of(allowed: Sequence[Sequence[int] | None], vocab_size: int) -> torch.Tensor:
-    """bool (places, vocab_size): True for the ids that are allowed at each place; None: all."""
+    """bool (places, vocab_size): True for the ids that are allowed at each place.
+
+    None stands for all.
+    """
     mask = torch.zeros((len(allowed), vocab_size), dtype=torch.bool)
     for row, ids in enumerate(allowed):
         mask[row, slice(None) if ids is None else list(ids)] = True
