@@ -123,12 +123,12 @@ def _placed(data: str, folder: Path) -> str:
 
 
 def _beginning(task: Task) -> str:
-    """Return what stands before the first field of a task's input, as a model reads it."""
+    """Return what stands before a task's first field, as a model reads it."""
     return " ".join(task.input.partition("{")[0].lower().split())
 
 
 def _stray(values: dict[str, Any], shape: dict[str, Any], place: str = "") -> str:
-    """Return what is wrong with a table that has an entry which its shape does not know."""
+    """Return what is wrong with a table: an entry that its shape lacks."""
     known = [name.removesuffix("?") for name in shape]
     stray = sorted(set(values) - set(known))
     return f"there is no entry {place}{stray[0]}, only {', '.join(known)}" if stray else ""

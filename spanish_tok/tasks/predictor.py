@@ -174,7 +174,7 @@ def _ranked(names: Sequence[str], logarithms: Sequence[float]) -> Prediction:
 
 
 def check_task(predictor: Predictor, task: str | None) -> None:
-    """Raise SpanishTokError where a task is asked for by name, and a predictor has another one."""
+    """Raise SpanishTokError where a task is asked for that is not a predictor's."""
     if task not in (None, predictor.task.name):
         raise SpanishTokError(
             f"The predictor's task is {predictor.task.name}, not {task}",

@@ -91,7 +91,7 @@ def finetune(
     progress: ProgressOption = None,
     **changes: Any,
 ) -> Any:
-    """Fine-tune a model on a task, or several; write the best one into the folder `output`.
+    """Fine-tune a model on a task, or several; write the best one into `output`.
 
     input: a file of records (.parquet, .jsonl, .csv), "-", or a Hub set as owner/name:split; or `texts=`, records in
     memory as dictionaries or a table. task: a preset, a TOML file or a Task; with "accents" the input is any text with
@@ -143,7 +143,7 @@ def finetune(
 def _mixture_of(
     source: Any, task: Task | Location | None, columns: Mapping[str, str] | None, validation: Location | None
 ) -> Mixture:
-    """Return what is to be learnt, with its data: a mixture of tasks, or one task by itself.
+    """Return what is to be learnt, with its data: a mixture, or one task.
 
     Raises SpanishTokError where something is given beside a mixture that belongs into it.
     """
@@ -179,9 +179,9 @@ def _text_column(columns: Mapping[str, str] | None) -> str:
 def _results(
     tasks: Sequence[TaskRecords], folder: Path, device: str, kept: Path | None
 ) -> dict[str, FinetuneResult]:
-    """Evaluate the best model on records that it was not trained on; write evaluation.json.
+    """Evaluate the best model on records that it was not trained on.
 
-    Returns the result of each task by its name.
+    Writes evaluation.json. Returns the result of each task by its name.
     """
     model = Predictor.load(folder, device=device, task=tasks[0].name)
     results: dict[str, FinetuneResult] = {}

@@ -147,9 +147,9 @@ class Finetuning(EpochTraining[FinetuneStep]):
         return self.state.position == self.steps_per_epoch
 
     def validate(self, figures: FinetuneStep) -> None:
-        """Fill in the loss of the validation records of all tasks, the metrics and their mean.
+        """Fill in the validation loss of all tasks, the metrics and their mean.
 
-        Nothing without records.
+        Nothing without validation records.
         """
         if not self.tasks[0].parts.validation or not self.options.validation_records:
             return
@@ -203,7 +203,7 @@ class Finetuning(EpochTraining[FinetuneStep]):
             return self.model.loss(inputs, labels, mask, reduction, allowed, smoothing)
 
     def _validation(self, number: int) -> tuple[float, int, float]:
-        """Return the loss of a task's validation records in nats, their labels, and the metric."""
+        """Return a task's nats on validation records, their labels, and the metric."""
         examples = self.tasks[number].parts.validation[: self.options.validation_records]
         size = self.options.batch_size
         nats = 0.0

@@ -18,9 +18,9 @@ from spanish_tok.training.finetune_options import FinetuneOptions
 
 @dataclass(frozen=True)
 class TaskRecords:
-    """A task that a model learns: its bundle, its records in parts, and how often they are shown.
+    """A task that a model learns: its bundle, and its records in parts.
 
-    report: what became of every row.
+    weight: how often an epoch shows each training record. report: what became of every row.
     """
 
     bundle: TaskBundle
@@ -39,9 +39,9 @@ class TaskRecords:
         return max(1, round(self.weight * len(self.parts.training)))
 
     def shown(self, epoch: int) -> list[Example]:
-        """Return the training records of an epoch: all of them once, where the weight is 1.
+        """Return the training records of an epoch.
 
-        Otherwise an epoch begins behind the last record of the one before, so that all are shown equally often.
+        All of them once, where the weight is 1; otherwise an epoch begins behind the last record of the one before, so that all are shown equally often.
         """
         training, count = self.parts.training, self.shown_per_epoch
         return [training[place % len(training)] for place in range(epoch * count, (epoch + 1) * count)]

@@ -31,7 +31,10 @@ class FinetuneStep:
 
 
 def step_of(tasks: Sequence[TaskRecords]) -> type[FinetuneStep]:
-    """Return the kind of a log's rows: of several tasks, each has a column for its own metric."""
+    """Return the kind of a log's rows.
+
+    Of several tasks, each has a column for its own metric.
+    """
     own = [
         (
             f"metric_{number}",
@@ -44,7 +47,7 @@ def step_of(tasks: Sequence[TaskRecords]) -> type[FinetuneStep]:
 
 
 def metric_names(step: FinetuneStep) -> list[str]:
-    """Return the fields that hold the metric of each task: of one alone, `metric` itself."""
+    """Return the fields that hold each task's metric; `metric` for one alone."""
     return [entry.name for entry in fields(step)[len(fields(FinetuneStep)) :]] or ["metric"]
 
 
