@@ -41,7 +41,8 @@ class TaskRecords:
     def shown(self, epoch: int) -> list[Example]:
         """Return the training records of an epoch.
 
-        All of them once, where the weight is 1; otherwise an epoch begins behind the last record of the one before, so that all are shown equally often.
+        All of them once, where the weight is 1; otherwise an epoch begins behind the last record of the one before,
+        so that all are shown equally often.
         """
         training, count = self.parts.training, self.shown_per_epoch
         return [training[place % len(training)] for place in range(epoch * count, (epoch + 1) * count)]
