@@ -138,7 +138,7 @@ def finetune(
             "--input-tokens and --target-tokens change one task",
             "Give it by --task; of a mixture, write them into the file of each task.",
         )
-    chosen = task if task in (None, "accents") else replace(st.Task.load(task), **lengths)
+    chosen = task if not lengths or task in (None, "accents") else replace(st.Task.load(task), **lengths)
     result = st.finetune(
         data, output, task=chosen, model=model, columns=_columns(columns),
         validation=validation_data, random_weights=random_weights, device=device, threads=threads,

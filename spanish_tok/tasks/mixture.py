@@ -62,7 +62,10 @@ class Mixture:
         begun: dict[str, str] = {}  # beginning of the input -> task
         for name, beginning in ((one.task.name, _beginning(one.task)) for one in self.tasks):
             if name in begun.values():
-                raise SpanishTokError(f"Two tasks have the name {name!r}", "Change it in one of their files.")
+                raise SpanishTokError(
+                    f"Two tasks have the name {name!r}",
+                    "Change it in one of their files; copy a preset into a file first.",
+                )
             if beginning in begun:
                 raise SpanishTokError(
                     f"The inputs of {begun[beginning]} and {name} both begin with {beginning!r}: "

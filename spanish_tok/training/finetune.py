@@ -149,7 +149,10 @@ def _mixture_of(
     """
     if not is_mixture(source):
         if task is None:
-            raise SpanishTokError("finetune needs a task", "Give task=, a preset or a TOML file.")
+            raise SpanishTokError(
+                "finetune needs a task",
+                "Give task= (--task), a preset or a TOML file; or a mixture's file in the place of data.",
+            )
         task = (task if isinstance(task, Task) else Task.load(task)).with_columns(columns or {})
         return Mixture(task.name, (MixedTask(task, source, validation_data=validation),))
     name = source.name if isinstance(source, Mixture) else str(source)
@@ -186,10 +189,8 @@ def _results(
     model = Predictor.load(folder, device=device, task=tasks[0].name)
     results: dict[str, FinetuneResult] = {}
     for one, bundle in zip(tasks, load_bundles(folder), strict=True):
-        predictor, examples = (
-            Predictor(model.model, model.codec, bundle),
-            one.parts.held_out or one.parts.validation,
-        )
+        predictor = Predictor(model.model, model.codec, bundle)
+        examples = one.parts.held_out or one.parts.validation
         evaluation = evaluate_examples(predictor, examples) if examples else None
         results[one.name] = FinetuneResult(kept, predictor, evaluation, one.report)
     found = {name: one.evaluation.to_dict() for name, one in results.items() if one.evaluation}

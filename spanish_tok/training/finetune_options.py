@@ -19,8 +19,8 @@ class FinetuneOptions:
     dropout: fights memorizing; T5's own rate. clip: the largest norm of a gradient.
     patience: stop after so many epochs without a better metric on the validation records.
     validation, held_out: the shares of the records that are set apart; held-out ones are only evaluated at the end.
-    records: train on so many of the training records, drawn by the seed of the division; 0: on all.
-    validation_records: validate on so many of the validation records after each epoch.
+    records: train on so many of the training records of each task, drawn by the seed of the division; 0: on all.
+    validation_records: validate on so many of the validation records of each task after each epoch.
     precision: "bf16" (autocast), "fp32", or "auto": bf16 where the processor computes with it.
     seed: of the division, of order and dropout, and of random weights.
     split_seed: of the division alone, so that trainings with several seeds share one held-out part; None: `seed`.

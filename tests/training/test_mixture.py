@@ -187,8 +187,8 @@ def rows(folder: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO((folder / "log.csv").read_text())))
 
 
-@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-@pytest.mark.parametrize("at", [7, 9])  # in the second epoch of 9 steps; at the end of the first one
+# in the second epoch of 9 steps; at the end of the first one
+@pytest.mark.parametrize(("error", "at"), [(RuntimeError, 14), (KeyboardInterrupt, 9)])
 def test_an_interrupted_mixture_goes_on_as_if_nothing_had_happened(
     error: type[BaseException], at: int, start: Path, data: Path, tmp_path: Path
 ) -> None:
@@ -345,3 +345,4 @@ def test_the_verbs(start: Path, data: Path, tmp_path: Path) -> None:
     ):
         done = run(*wrong)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert "--task" in done.stderr or "is a mixture of tasks" in done.stderr
