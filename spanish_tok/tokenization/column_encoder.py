@@ -52,7 +52,7 @@ class ColumnEncoder:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
         self.kind = ids_kind(len(vocabulary))
-        self._tables: list[NDArray[np.uint64]] = []  # of known chunks, each for one thread at a time
+        self._known: list[NDArray[np.uint64]] = []  # tables of chunks, each for one thread at a time
 
     def encode(self, column: Column, append_eos: bool = False, threads: int | None = None) -> Arrow:
         """Return the ids of each text as list<uint16>, or list<uint32> (see `ids_kind`).
@@ -78,11 +78,10 @@ class ColumnEncoder:
 
     def _encode(self, texts: pa.LargeStringArray, append_eos: bool) -> pa.ListArray:
         assert self._compiled
-        cache = self._tables.pop() if self._tables else new_table()
-        ids, ends, _ = encode_records(
-            *bytes_and_offsets(texts), *self._compiled, cache, EOS if append_eos else -1
-        )
-        self._tables.append(cache)
+        known = self._known.pop() if self._known else new_table()
+        eos = EOS if append_eos else -1
+        ids, ends, _ = encode_records(*bytes_and_offsets(texts), *self._compiled, known, eos)
+        self._known.append(known)
         return _list_array(ids, ends)
 
     def _encode_by_sentencepiece(self, texts: pa.LargeStringArray, append_eos: bool) -> pa.ListArray:
@@ -193,7 +192,7 @@ def _slices(chunk: pa.LargeStringArray) -> list[pa.LargeStringArray]:
     return [chunk.slice(start, rows) for start in range(0, max(1, len(chunk)), rows)]
 
 
-def new_table() -> NDArray[np.uint64]:
+def new_table(sets: int = KNOWN_SETS) -> NDArray[np.uint64]:
     """Return an empty cache of chunks.
 
     Each set has a cache line of its own, in huge pages if the system has them.
@@ -203,8 +202,8 @@ def new_table() -> NDArray[np.uint64]:
     private: dict[str, Any] = {}
     if hasattr(mmap, "MAP_PRIVATE"):
         private["flags"] = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-    memory = mmap.mmap(-1, KNOWN_SETS * LINE, **private)
+    memory = mmap.mmap(-1, sets * LINE, **private)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         with suppress(OSError):
             memory.madvise(mmap.MADV_HUGEPAGE)
-    return np.frombuffer(memory, np.uint64).reshape(KNOWN_SETS, LINE // 8)
+    return np.frombuffer(memory, np.uint64).reshape(sets, LINE // 8)

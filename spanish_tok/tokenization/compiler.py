@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.kernels.text.known_chunks import Plain
 from spanish_tok.kernels.text.normalize import PackedTable
 from spanish_tok.kernels.text.trie import Automaton, grow_trie, link_states
 from spanish_tok.text.alphabet import CODE_POINTS, FIRST_MARK, LAST_MARK, SPACE_MARK, SURROGATES
@@ -22,6 +23,7 @@ from spanish_tok.vocab.vocabulary import RESOLUTION, Vocabulary
 SMALL = 1 << 16  # states that a uint16 can number
 LARGEST_ALPHABET = 1000
 LARGEST_SCORE = 1 << 20  # so that a score times RESOLUTION fits 31 bits
+MOST_KEPT = 16  # vocabularies; one has some megabytes
 
 
 class CompiledVocabulary(NamedTuple):
@@ -29,6 +31,12 @@ class CompiledVocabulary(NamedTuple):
 
     table: PackedTable
     automaton: Automaton
+    plain: Plain
+
+
+_kept: dict[
+    bytes, CompiledVocabulary | None
+] = {}  # by the model's bytes: tokenizers of one vocabulary share it
 
 
 def compile_vocabulary(vocabulary: Vocabulary) -> CompiledVocabulary | None:
@@ -40,13 +48,25 @@ def compile_vocabulary(vocabulary: Vocabulary) -> CompiledVocabulary | None:
     by single characters and pairs of a letter and its mark, and every character that this can produce as a
     piece, so that nothing is unknown.
     """
-    if vocabulary.foreign or not vocabulary.exact or not _is_usual(vocabulary):
+    if vocabulary.foreign or not vocabulary.exact:
+        return None
+    if vocabulary.serialized in (kept := dict(_kept)):  # a copy: another thread may clear it
+        return kept[vocabulary.serialized]
+    if len(_kept) >= MOST_KEPT:
+        _kept.clear()
+    compiled = _kept[vocabulary.serialized] = _compile(vocabulary)
+    return compiled
+
+
+def _compile(vocabulary: Vocabulary) -> CompiledVocabulary | None:
+    """Return an exact vocabulary packed, None if it is unusual."""
+    if not _is_usual(vocabulary):
         return None
     table = packed_table(vocabulary.charsmap)
     pieces = set(vocabulary.pieces)
     if table is None or any(char.replace(" ", SPACE_MARK) not in pieces for char in _characters(table)):
         return None
-    return CompiledVocabulary(table, automaton_of(vocabulary))
+    return CompiledVocabulary(table, automaton_of(vocabulary), plain_forms(vocabulary, table))
 
 
 def _is_usual(vocabulary: Vocabulary) -> bool:
@@ -160,3 +180,47 @@ def automaton_of(vocabulary: Vocabulary) -> Automaton:
     return Automaton(
         class_of, children.astype(np.uint16 if len(children) <= SMALL else np.uint32), first, pieces
     )
+
+
+def plain_forms(vocabulary: Vocabulary, table: PackedTable) -> Plain:
+    """Return what leaves the ids of a chunk as they are.
+
+    Small letters for capitals, where both become the same, also before a mark; and the sign at the end cut off, where
+    no piece has it behind the letter or digit that it follows: then the best way to the sign is that to all before it.
+    """
+    letters = range(ord("a"), ord("z") + 1)
+    alike = all(
+        _expansion(table, code) == _expansion(table, code - 32)
+        and [_target(table, pair) for pair in table.pairs[code << 6 : code + 1 << 6]]
+        == [_target(table, pair) for pair in table.pairs[code - 32 << 6 : code - 31 << 6]]
+        for code in letters
+    )
+    joined = {piece[k : k + 2] for piece in vocabulary.pieces for k in range(len(piece) - 1)}
+    places = {code: code for code in range(128)} | {0xC0 + k: 128 + k for k in range(64)}
+    becomes = {code: text for code in places if len(text := _expansion(table, code)) == 1 and text != " "}
+    stems = {code for code, text in becomes.items() if text.isalnum()}
+    signs = {code for code in set(becomes) - stems if code < 128}
+    digits = {code for code in stems if not becomes[code].isalpha()}
+    signs = {code for code in signs if not _joins(stems - digits, code, becomes, joined)}
+    stems -= {code for code in digits if any(_joins({code}, sign, becomes, joined) for sign in signs)}
+    id_of = {piece: number for number, piece in enumerate(vocabulary.pieces)}
+    sign_ids, joins = np.zeros(128, np.uint16), np.zeros(192, np.bool_)
+    for code in signs:
+        sign_ids[code] = id_of[becomes[code]]
+    joins[[places[code] for code in stems]] = True
+    return Plain(np.uint64(0x2020202020202020 if alike else 0), sign_ids, joins)
+
+
+def _joins(codes: set[int], sign: int, becomes: dict[int, str], joined: set[str]) -> bool:
+    """Return whether a piece has the sign behind what one of the characters becomes."""
+    return any(becomes[code] + becomes[sign] in joined for code in codes)
+
+
+def _expansion(table: PackedTable, code: int) -> str:
+    """Return what a character becomes."""
+    return _target(table, table.pages[table.page_of[code >> 8], code & 255])
+
+
+def _target(table: PackedTable, entry: int) -> str:
+    begin, length = int(entry) >> 8, int(entry) & 255
+    return table.targets[begin : begin + length].tobytes().decode()

@@ -128,16 +128,16 @@ def compiled() -> Any:
 
 
 def encode_case(place: Place) -> Iterator[Any]:
-    table, automaton = place(tuple(compiled()))
+    table, automaton, plain = place(tuple(compiled()))
     cache = place(np.zeros((64, 8), np.uint64))
     for data, offsets in columns():
         for eos in (-1, 1):
-            yield encode.encode_records(place(data), place(offsets), table, automaton, cache, eos)[:2]
+            yield encode.encode_records(place(data), place(offsets), table, automaton, plain, cache, eos)[:2]
         yield normalize.normalize_records(place(data), place(offsets), table)
 
 
 def count_case(place: Place) -> Iterator[Any]:
-    table, _ = place(tuple(compiled()))
+    table, *_ = place(tuple(compiled()))
     for data, offsets in columns():
         seen = place(np.zeros((64, 4), np.uint64))
         found, seen, _ = count.count_records(place(data), place(offsets), table, runs.new_runs(), seen, 0)
