@@ -63,7 +63,7 @@ class PretrainOptions:
     cooldown: float = 0.25
     average: float = 0.0
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    compile: Literal["auto", "on", "off"] = "off"
+    compile: Literal["auto", "on", "off"] = "auto"
     validate_every: int = 500
     validation_records: int = 500
     save_every: int = 100
