@@ -82,7 +82,7 @@ def finetune(
     model: Location | None = None,
     texts: Any = None,
     columns: Mapping[str, str] | None = None,
-    validation: Location | None = None,
+    validation: Location | float | None = None,
     random_weights: bool = False,
     device: str = "cpu",
     threads: int | None = None,
@@ -98,8 +98,8 @@ def finetune(
     accents, and what is trained is a Restorer. Several tasks: input is a Mixture, or its .toml file, which names tasks
     and data. model: the folder to start from, the shipped model by default; with `random_weights` only its shape and
     vocabulary. columns: field of the task -> column, where names differ. reading: how files are read. validation:
-    records to choose the best epoch by, else a share of the input. Without `output` only the result holds the model.
-    changes: fields of FinetuneOptions.
+    records to choose the best epoch by, or the share of the input that does (a tenth). Without `output` only the
+    result holds the model. changes: fields of FinetuneOptions.
 
     An interrupted call resumes when it is given again. Returns a FinetuneResult, of a mixture a MixtureResult. Raises
     SpanishTokError for data, labels and models that do not fit, and for another fine-tuning in `output`.
@@ -121,6 +121,8 @@ def finetune(
         with _folder_of(output) as folder:
             trained = train_accents(inputs, folder, model, random_weights, device, options, progress)
         return FinetuneResult(folder if output is not None else None, *trained)
+    if isinstance(validation, int | float):
+        changes, validation = {**changes, "validation": validation}, None
     mixture = _mixture_of(input if input is not None else texts, task, columns, validation)
     if output is not None:
         check_folder_of_training(Path(output))

@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -339,6 +339,17 @@ def test_a_split_seed_is_part_of_a_run_where_it_is_not_the_seed(
         finetune(start, data, task, folder, replace(OPTIONS, split_seed=1))
     with pytest.raises(SpanishTokError, match="The seed is -1"):
         replace(OPTIONS, split_seed=-1)
+
+
+def test_validation_is_a_share_too(start: Path, data: Path, tmp_path: Path) -> None:
+    options = replace(OPTIONS, epochs=1, validation=0.3)
+    for name, how in (("share", {"validation": 0.3}), ("options", {"options": options})):
+        changes = {**asdict(replace(OPTIONS, epochs=1)), **how} if name == "share" else how
+        st.finetune(data, tmp_path / name, task="classification", model=start, **changes)
+    results = [(tmp_path / name / "evaluation.json").read_bytes() for name in ("share", "options")]
+    assert results[0] == results[1]
+    with pytest.raises(SpanishTokError, match=r"validation is 1\.5"):
+        st.finetune(data, tmp_path / "none", task="classification", model=start, validation=1.5)
 
 
 def test_labels_never_seen_are_counted(tuned: dict[str, Path], tmp_path: Path) -> None:
