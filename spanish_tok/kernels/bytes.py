@@ -193,6 +193,17 @@ def equal_bytes(left, left_start, right, right_start, length):
     return low_bytes(rest, length - k) == 0
 
 
+@inner_kernel
+def copy(source, count, target, at):
+    """Write source[:count] to target[at:].
+
+    As target[at : at + count] = source[:count] does, which takes Numba five seconds to compile, for its message where
+    the shapes differ.
+    """
+    for k in range(count):
+        target[at + k] = source[k]
+
+
 @kernel
 def enlarged(array, needed):
     """Return `array` if it holds `needed` items, else a larger copy.
@@ -202,5 +213,5 @@ def enlarged(array, needed):
     if needed <= array.size:
         return array
     larger = np.empty(needed + (needed >> 1), array.dtype)
-    larger[: array.size] = array
+    copy(array, array.size, larger, 0)
     return larger

@@ -30,7 +30,6 @@ from spanish_tok.kernels.nn.lanes import (
 from spanish_tok.kernels.nn.matmul import ZERO, panels, product
 from spanish_tok.kernels.nn.matmul_int8 import LARGEST, factor_for
 
-NONE = np.zeros(0, np.float32)  # no bias
 _LOWEST = np.float32(-1e30)  # the score of what is not there
 # gelu(x) = x / (1 + exp(-2 sqrt(2 / pi) (x + 0.044715 x^3))), which is the form with tanh (Hendrycks and Gimpel 2016)
 _GELU1, _GELU3 = np.float32(-1.5957691216057308), np.float32(-1.5957691216057308 * 0.044715)

@@ -26,13 +26,15 @@ more. x and y hold d_model columns, z the widest product, scores one score a key
 import numpy as np
 
 from spanish_tok.kernels import kernel
+from spanish_tok.kernels.bytes import copy
 from spanish_tok.kernels.nn.argmax import best
-from spanish_tok.kernels.nn.attention import NONE, activate, add, attend, normalize, write_keys, write_values
+from spanish_tok.kernels.nn.attention import activate, add, attend, normalize, write_keys, write_values
 from spanish_tok.kernels.nn.lanes import LANES, broadcast, load, store
 from spanish_tok.kernels.nn.matmul import panels
 from spanish_tok.kernels.nn.matmul_int8 import product_of
 
 QUERIES = 64  # of a text that attend at a time
+FIRST = np.int64(0)  # a place; as a number of its own type it would have what takes it compiled once more
 
 
 @kernel
@@ -76,14 +78,15 @@ def _attend_to_itself(qkv, sizes, bias, buffers, keys, values):
     none = np.empty(0, np.float32)  # no scales
     for head in range(heads):
         start = head * d_kv
-        write_keys(qkv[:, inner + start : inner + start + d_kv], keys, none, 0)
-        write_values(qkv[:, 2 * inner + start : 2 * inner + start + d_kv], values, none, 0, capacity)
+        write_keys(qkv[:, inner + start : inner + start + d_kv], keys, none, FIRST)
+        write_values(qkv[:, 2 * inner + start : 2 * inner + start + d_kv], values, none, FIRST, capacity)
         for first in range(0, count, QUERIES):
             q = qkv[first : first + QUERIES, start : start + d_kv]
             out = mixed[: q.shape[0], :d_kv]
             place = zero - first
             attend(q, keys, values, none, none, count, capacity, bias[head], place, buffers[3], out)
-            q[:] = out
+            for row in range(q.shape[0]):
+                copy(out[row], d_kv, q[row], 0)
 
 
 @kernel
@@ -109,9 +112,9 @@ def remember(texts, matrices, sizes, buffers, places, kept):
             for head in range(heads):
                 start, place = head * d_kv, places[text]
                 scales, scales2 = key_scales[layer, head, place:], value_scales[layer, head, place:]
-                write_keys(pairs[:, start : start + d_kv], keys[layer, head, place * d_kv :], scales, 0)
+                write_keys(pairs[:, start : start + d_kv], keys[layer, head, place * d_kv :], scales, FIRST)
                 value = pairs[:, inner + start : inner + start + d_kv]
-                write_values(value, values[layer, head, place * width :], scales2, 0, capacity)
+                write_values(value, values[layer, head, place * width :], scales2, FIRST, capacity)
 
 
 @kernel
@@ -212,7 +215,8 @@ def _attend_to_memory(queries, mixed, layer, sizes, memory, scores):
             own_values = values[layer, head, place * panels(d_kv) * LANES :]
             scales, scales2 = key_scales[layer, head, place:], value_scales[layer, head, place:]
             q, out = queries[row : row + 1, start : start + d_kv], mixed[row : row + 1, start : start + d_kv]
-            attend(q, own_keys, own_values, scales, scales2, length, capacity, NONE, 0, scores, out)
+            no_bias = scores[:0]
+            attend(q, own_keys, own_values, scales, scales2, length, capacity, no_bias, FIRST, scores, out)
 
 
 @kernel

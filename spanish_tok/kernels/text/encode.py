@@ -154,7 +154,7 @@ def _encode_while_it_fits(data, offsets, r, i, compiled, cache, eos, scratch, ou
                     at += 1
             if at == before:
                 text[0] = SPACE
-                length = normalize_into(data, i, stop, table, text, 1)
+                length = normalize_into(data, i, stop, table, text, np.int64(1))
                 length -= text[length - 1] == SPACE
                 if length >= best.size or at + length + ROOM > out.size:
                     return r, i, at, segmented, 0, length + 1
@@ -192,7 +192,8 @@ def encode_records(data, offsets, table, automaton, plain, cache, eos):
     out = np.empty((offsets[-1] - offsets[0]) * 2 // 7 + 2 * ROOM, np.uint16)
     text = np.empty(1 << 10, np.uint8)
     best, piece_to = np.empty(1 << 10, np.int64), np.empty(1 << 10, np.int64)
-    r, i, at, segmented = 0, offsets[0], 0, 0
+    # of a type that stays: a number as written has one of its own, for which all would be compiled once more
+    r, i, at, segmented = np.int64(0), offsets[0], np.int64(0), np.int64(0)
     while r < offsets.size - 1:
         r, i, at, more, text_bytes, room = _encode_while_it_fits(
             data, offsets, r, i, (table, automaton, plain), cache, eos, (text, best, piece_to), out, at, ends

@@ -9,7 +9,7 @@ Hughey and Speck 1997, "Reduced space sequence alignment".)
 import numpy as np
 
 from spanish_tok.kernels import inner_kernel, kernel
-from spanish_tok.kernels.bytes import enlarged
+from spanish_tok.kernels.bytes import copy, enlarged
 from spanish_tok.kernels.text.normalize import SPACE, end_of_part, normalize_into
 
 UNREACHED = np.int64(-(1 << 62))
@@ -25,7 +25,7 @@ def _normalized_part(data, begin, end, last, table, text):
     """
     text[0] = last
     first = np.int64(last != SPACE)
-    filled = normalize_into(data, begin, end, table, text, 1)
+    filled = normalize_into(data, begin, end, table, text, np.int64(1))
     if filled > first and text[filled - 1] == SPACE:
         return first, filled - 1, np.uint8(SPACE)
     return first, filled, text[filled - 1]
@@ -86,7 +86,8 @@ def encode_long(data, start, stop, table, automaton, part, out, at):
     while begins[parts] < stop:
         begin = begins[parts]
         end = end_of_part(data, begin, stop, part)
-        states[parts], notes[parts] = state, best[: reach + 1]
+        states[parts] = state
+        copy(best, reach + 1, notes[parts], 0)
         first, to, lasts[parts + 1] = _normalized_part(data, begin, end, lasts[parts], table, text)
         state = _forward(text, first, to, state, automaton, best, number, piece_to, reach)
         sizes[parts] = to - first
@@ -98,7 +99,7 @@ def encode_long(data, start, stop, table, automaton, part, out, at):
     out = enlarged(out, written)
     k, place = written, np.int64(0)  # of the end of a piece, from the end of the part on
     for index in range(parts - 1, -1, -1):
-        best[: reach + 1] = notes[index]
+        copy(notes[index], reach + 1, best, 0)
         first, to, _ = _normalized_part(data, begins[index], begins[index + 1], lasts[index], table, text)
         _forward(text, first, to, states[index], automaton, best, number, piece_to, reach)
         place += sizes[index]

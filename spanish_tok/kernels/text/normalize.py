@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spanish_tok.kernels import inner_kernel, kernel
-from spanish_tok.kernels.bytes import enlarged
+from spanish_tok.kernels.bytes import copy, enlarged
 
 SPACE = 0x20
 MARK_LEAD = 0xCC  # the marks of pairs, U+0300-U+033F, are the bytes CC 80 to CC BF
@@ -152,7 +152,7 @@ def normalize_records(data, offsets, table):
         if end > 0 and scratch[end - 1] == SPACE:
             end -= 1
         out = enlarged(out, at + end)
-        out[at : at + end] = scratch[:end]
+        copy(scratch, end, out, at)
         at += end
         ends[r + 1] = at
     return out[:at], ends
