@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import pyarrow as pa
 
 LARGE = 1 << 20  # bytes: an array from this size on has pages of its own, which go back with it
-M_MMAP_THRESHOLD = -3  # glibc's mallopt(3): from how many bytes on a block has pages of its own
+# of glibc's mallopt(3): from how many bytes on a block has pages of its own; how many may stay free at the heap's end
+M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
 AS_BEFORE = 32 << 20  # where glibc's own threshold ends in a process that frees large arrays
 _lock = threading.Lock()
 _pools: list[pa.MemoryPool] = []  # Arrow's pool before each block that runs, on any thread
@@ -49,3 +50,4 @@ def _set_threshold(size: int) -> None:
     except (OSError, AttributeError, TypeError):  # no glibc: macOS, Windows, musl
         return
     mallopt(M_MMAP_THRESHOLD, size)
+    mallopt(M_TRIM_THRESHOLD, 2 * size)  # twice as much, as glibc has it when it finds both itself
