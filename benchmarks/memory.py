@@ -46,7 +46,7 @@ VERBS = {
     "clean": "clean IN --rule long=0 --output OUT --threads 2",
     "shard": "shard IN --output OUT --threads 2",
     "train": "train IN --size 1000 --output OUT --threads 2",
-    "bench": "bench --text IN --json OUT.json --against spanish-tok",
+    "bench": "bench --text IN --json OUT.json --against sentencepiece",
     "compare": f"compare {shipped('vocab/es-5000')} --text IN --json OUT.json",
     "normalize": "normalize IN",
     "encode": "encode IN",

@@ -31,7 +31,7 @@ HTML = click.option("--html", "html_file", type=FOLDER, help="Write the report: 
 @TEXT
 @reads_files
 @click.option(
-    "--megabytes", type=click.IntRange(1), default=400, show_default=True, help="Read at most so much text."
+    "--megabytes", type=click.IntRange(1), default=100, show_default=True, help="Read at most so much text."
 )
 @click.option(
     "--against", multiple=True, metavar="NAME",

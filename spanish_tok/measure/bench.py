@@ -47,7 +47,7 @@ def bench(
     model: Location | None = None,
     against: Sequence[str] = (),
     compare: Sequence[Location] = (),
-    megabytes: float = 400,
+    megabytes: float = 100,
     html: Location | None = None,
     json: Location | None = None,
     progress: ProgressOption = None,

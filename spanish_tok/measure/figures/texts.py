@@ -14,7 +14,7 @@ from spanish_tok.readers.inputs import Inputs
 from spanish_tok.readers.options import FileReport, tell_lost
 
 SENTENCES = "corpus/bench-es.txt"
-MOST_BYTES = 400_000_000
+MOST_BYTES = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -122,4 +122,10 @@ def sampled(
     """
     step = -(-size_of(column) // most_bytes)
     column = column if beside is None else beside
-    return column.take(pa.array(np.arange(0, len(column), step))) if step > 1 else column
+    if step <= 1:
+        return column
+    taken, first = [], 0
+    for chunk in column.chunks:  # one by one: `take` of them all first makes one array of all of the text
+        taken.append(chunk.take(pa.array(np.arange(-first % step, len(chunk), step))))
+        first += len(chunk)
+    return pa.chunked_array(taken, column.type)
