@@ -136,15 +136,8 @@ def _read_as(kind: Any, value: Any) -> tuple[bool, Any]:
         return value is None or value == "none", None
     if get_origin(kind) is Literal:
         return value in get_args(kind), value
-    if get_origin(kind) is tuple:  # of as many values as there are, all of one type
-        if isinstance(value, str):
-            value = [item for item in value.strip("()[]").split(",") if item.strip()]
-        items = (
-            [_read_as(get_args(kind)[0], item) for item in value] if isinstance(value, list | tuple) else []
-        )
-        return isinstance(value, list | tuple) and all(fits for fits, _ in items), tuple(
-            read for _, read in items
-        )
+    if get_origin(kind) is tuple:
+        return _read_items(get_args(kind)[0], value)
     if kind is bool:
         words = {"true": True, "false": False, "on": True, "off": False}
         return isinstance(value, bool) or str(value).lower() in words, words.get(str(value).lower(), value)
@@ -161,6 +154,19 @@ def _read_as(kind: Any, value: Any) -> tuple[bool, Any]:
     return not isinstance(
         kind, type
     ), value  # what a TOML file or a command line cannot spell: taken as it is
+
+
+def _read_items(kind: Any, value: Any) -> tuple[bool, Any]:
+    """Try to read a value as a tuple of any length, all of one type.
+
+    It is a list, or a text such as "0.5,1".
+    """
+    if isinstance(value, str):
+        value = [item for item in value.strip("()[]").split(",") if item.strip()]
+    if not isinstance(value, list | tuple):
+        return False, value
+    items = [_read_as(kind, item) for item in value]
+    return all(fits for fits, _ in items), tuple(read for _, read in items)
 
 
 def _fields(kind: type) -> dict[str, "Field[Any]"]:

@@ -286,4 +286,4 @@ def test_architecture_is_short_and_its_map_is_long_enough() -> None:
     page = (TOP / "ARCHITECTURE.md").read_text(encoding="utf-8")
     assert len(page.splitlines()) <= 200
     assert len(map_rows()) >= 20
-    assert not re.search(r"/work/|/tmp/", page)
+    assert not re.search(r"(?<![\w./:])/\w+/|/tmp/", page)  # no place on a machine

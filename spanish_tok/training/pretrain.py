@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.files.outputs import as_list
 from spanish_tok.generation.generator import Generator
 from spanish_tok.options import changed, check_one_given
 from spanish_tok.progress import ProgressOption, progress_of
@@ -74,9 +75,8 @@ def pretrain(
 
     input: a folder that `shard` wrote, several of them (the option `weights` says how often each one's records are
     seen), or the arrays of `load_shards`; or `texts=` in memory. output: the folder for checkpoints, log.csv and the
-    loss curve; without it only the result holds the model. tokenizer: that of the shards,
-    the shipped one by default. device: "cpu" or "cuda". threads: None stands for all cores. changes: fields of
-    PretrainOptions.
+    loss curve; without it only the result holds the model. tokenizer: that of the shards, the shipped one by default.
+    device: "cpu" or "cuda". threads: None stands for all cores. changes: fields of PretrainOptions.
 
     An interrupted call resumes from the newest checkpoint when it is given again, and its losses are those of a call
     that was not interrupted. Raises SpanishTokError for shards of another vocabulary, another training in `output`, and
@@ -92,7 +92,9 @@ def pretrain(
     if isinstance(input, TokenArrays):
         sources = [check_arrays(input, tokenizer.vocab_size, "The input")]
     else:
-        sources = [load_shards(folder, tokenizer.vocabulary) for folder in _folders(input)]
+        sources = [load_shards(folder, tokenizer.vocabulary) for folder in as_list(input)]
+    if not sources:
+        raise SpanishTokError("There is no folder of shards", "Give at least one.")
     repeats = repeats_of(sources, options)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary if output is None else output)
@@ -112,17 +114,6 @@ def pretrain(
             last_loss=log.mean_loss(-20, len(log.rows)),
             generator=Generator.load(checkpoint),
         )
-
-
-def _folders(given: Location | Sequence[Location] | None) -> Sequence[Location]:
-    """Return the folders of shards as a list.
-
-    Raises SpanishTokError for an empty one.
-    """
-    folders = given if isinstance(given, Sequence) and not isinstance(given, str) else [given or ""]
-    if not folders:
-        raise SpanishTokError("There is no folder of shards", "Give at least one.")
-    return folders
 
 
 def repeats_of(sources: Sequence[TokenArrays], options: PretrainOptions) -> NDArray[np.int64]:
