@@ -114,6 +114,7 @@ class CandidatePass:
                 raise
             self.inputs.check(self.reports)
             self._save(done=True)
+        self._sources.clear()  # they may hold a hash of every text
         self.keys = self._threshold.smallest()
 
     def close(self) -> None:

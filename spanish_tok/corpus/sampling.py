@@ -112,13 +112,21 @@ class Threshold:
         """
         if self._held > self.size:
             self._shrink()
-        return np.sort(np.concatenate(self._parts)) if self._parts else np.empty(0, np.uint64)
+        keys = self._joined()
+        keys.sort()
+        return keys
 
     def _shrink(self) -> None:
-        keys = np.concatenate(self._parts)
-        keys = keys[keys <= np.partition(keys, self.size - 1)[self.size - 1]]
-        self.high = int(keys.max())
-        self._parts, self._held = [keys], len(keys)
+        keys = self._joined()
+        keys.partition(self.size - 1)  # in place: there may be millions
+        self.high = int(keys[self.size - 1])
+        self._parts = [keys[keys <= keys[self.size - 1]]]
+        self._held = len(self._parts[0])
+
+    def _joined(self) -> Keys:
+        """Return all keys as one array, which takes the place of the parts."""
+        self._parts = [np.concatenate([np.empty(0, np.uint64), *self._parts])]
+        return self._parts[0]
 
 
 def guessed_threshold(size: int, low: int, rows: int) -> int:

@@ -83,7 +83,7 @@ def occurrences(hashes, table, filled):
     """
     before = np.empty(hashes.size, np.uint64)
     for r in range(hashes.size):
-        if 2 * filled >= table.shape[0]:
+        if 4 * filled >= 3 * table.shape[0]:
             table = grown(table)
         slot = slot_of(table, hashes[r])
         before[r] = table[slot, 1]

@@ -214,7 +214,7 @@ def repeats(near, exact, asked, table, filled):
     verdicts = np.zeros(near.size, np.uint8)
     for r in range(near.size):
         if asked[r]:
-            if 2 * filled >= table.shape[0]:
+            if 4 * filled >= 3 * table.shape[0]:
                 table = grown(table)
             slot = slot_of(table, near[r])
             if table[slot, 1] == 0:
