@@ -205,15 +205,19 @@ def _rejections(texts: pa.Array, measures: NDArray[np.int32], options: CleanOpti
     The rules on duplicates are left out.
     """
     words, letters, characters, function_words, repetitions, alphanumeric = measures.T
-    blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(texts)), 0).to_numpy(zero_copy_only=False)
     off = np.zeros(len(texts), np.bool_)
+    blank, too_long = off.copy(), off.copy()
+    rows = np.flatnonzero(alphanumeric == 0)  # the few that may be blank
+    blank[rows] = pc.binary_length(pc.utf8_trim_whitespace(texts.take(pa.array(rows)))).to_numpy() == 0
+    rows = np.flatnonzero(pc.binary_length(texts).to_numpy() > (options.long or np.inf))  # characters, too?
+    too_long[rows] = pc.utf8_length(texts.take(pa.array(rows))).to_numpy() > options.long
     return [
         blank if options.empty else off,
         ~blank & (alphanumeric == 0) if options.signs else off,
         repetitions >= options.repeated if options.repeated else off,
         ~blank & (letters < options.letters * characters),
         ~blank & (words < options.short),
-        pc.utf8_length(texts).to_numpy() > options.long if options.long else off,
+        too_long,
         (words >= FEWEST_WORDS) & (function_words < options.spanish * words),
     ]
 

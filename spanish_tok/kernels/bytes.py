@@ -134,6 +134,41 @@ def first_zero_byte(word):
 
 
 @inner_kernel
+def letters_of(word):
+    """Return the bytes of a uint64 that are a-z as their highest bits, the other bits 0."""
+    low = word & ~HIGHS  # so that no sum reaches the next byte
+    from_a, beyond_z = low + np.uint64(0x80 - 0x61) * ONES, low + np.uint64(0x80 - 0x7B) * ONES
+    return from_a & ~beyond_z & ~word & HIGHS
+
+
+@inner_kernel
+def spaces_of(word):
+    """Return the bytes of a uint64 that are spaces as their highest bits, the other bits 0."""
+    low = (word ^ np.uint64(0x20) * ONES) & ~HIGHS
+    return ~((low + ~HIGHS) | word) & HIGHS
+
+
+@inner_kernel
+def copy_letters(data, start, end, target, at):
+    """Copy the letters a-z that data[start:end] begins with to target[at:], and return how many.
+
+    `target` must have room for all of data[start:end].
+    """
+    i = start
+    while i + 8 <= end:
+        word = load_word(data, i)
+        store_word(target, at + i - start, word)
+        others = letters_of(word) ^ HIGHS
+        if others != 0:
+            return i - start + (np.int64(trailing_zeros(others)) >> 3)
+        i += 8
+    while i < end and 0x61 <= data[i] <= 0x7A:
+        target[at + i - start] = data[i]
+        i += 1
+    return i - start
+
+
+@inner_kernel
 def mix(low, high):
     """Return a 64-bit hash of two uint64: multiply, fold, multiply.
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
 from spanish_tok.kernels.text.normalize import DIGIT, LETTER, OTHER, SPACE, PackedTable, normalize_records
-from spanish_tok.text.alphabet import CODE_POINTS, FIRST_MARK, LAST_MARK
+from spanish_tok.text.alphabet import BASIC_LETTERS, CODE_POINTS, FIRST_MARK, LAST_MARK
 from spanish_tok.text.arrow import Column, bytes_and_offsets, text_array, text_chunks
 from spanish_tok.text.table import NormalizationTable, spanish_table
 
@@ -90,6 +90,7 @@ def pack(table: NormalizationTable) -> PackedTable:
         ascii=np.array([ord(t) if len(t) == 1 and t.isascii() else 0 for t in single], np.uint8),
         kinds=_kinds(table),
         growth=int(np.ceil(growth)),
+        plain=all(single[ord(char)] == char for char in " " + BASIC_LETTERS),
     )
 
 

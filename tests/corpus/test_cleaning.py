@@ -124,7 +124,13 @@ WORDS = {
 }
 
 
-@given(st.lists(st.text("de la que él, 12.ñªº€—¿ ", max_size=60), max_size=8))
+TEXTS = st.text("de la que él, 12.ñªº€—¿ ", max_size=60)
+WORDY = st.lists(st.sampled_from(["de", "estamos", "él", "ferrocarriles", "a1", "-"]), max_size=20).map(
+    " ".join
+)
+
+
+@given(st.lists(TEXTS | WORDY, max_size=8))
 def test_measures_equal_slow_ones(texts: list[str]) -> None:
     rows = [normalize(text) for text in texts]
     data = np.frombuffer("".join(rows).encode(), np.uint8)

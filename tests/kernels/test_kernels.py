@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -32,6 +33,10 @@ def data_of(content: bytes) -> np.ndarray:
     return np.frombuffer(content, np.uint8)
 
 
+def word_of(text: str) -> int:
+    return int.from_bytes(text.encode("latin-1"), "little")
+
+
 @given(st.binary(max_size=40), st.integers(0, 40))
 def test_word_at(content: bytes, index: int) -> None:
     expected = int.from_bytes(content[index : index + 8].ljust(8, b"\0"), "little")
@@ -43,6 +48,25 @@ def test_first_zero_byte(word: int) -> None:
     content = word.to_bytes(8, "little")
     expected = content.index(0) if 0 in content else 8
     assert memory.first_zero_byte(np.uint64(word)) == expected
+
+
+@given(st.integers(0, 2**64 - 1) | st.text("az`{ \xe1A", min_size=8, max_size=8).map(word_of))
+def test_bytes_of_a_kind(word: int) -> None:
+    content = word.to_bytes(8, "little")
+    for kind, found in [
+        (b"abcdefghijklmnopqrstuvwxyz", memory.letters_of(np.uint64(word))),
+        (b" ", memory.spaces_of(np.uint64(word))),
+    ]:
+        assert int(found).to_bytes(8, "little") == bytes(0x80 * (byte in kind) for byte in content)
+
+
+@given(st.text("abz ñ", max_size=40), st.integers(0, 5))
+def test_copy_letters(text: str, before: int) -> None:
+    content = b"x" * before + text.encode()
+    target = np.zeros(len(content) + 3, np.uint8)
+    copied = memory.copy_letters(data_of(content), before, len(content), target, 3)
+    run = len(re.match("[a-z]*", text)[0])  # type: ignore[index]
+    assert (copied, target[3 : 3 + run].tobytes()) == (run, text[:run].encode())
 
 
 @given(st.lists(st.binary(max_size=20), min_size=2, max_size=2), st.integers(0, 5))

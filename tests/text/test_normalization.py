@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from spanish_tok import SpanishTokError, build_table, normalize, normalize_column
 from spanish_tok.text.alphabet import CODE_POINTS, DIGITS, LETTERS, OTHERS, SPANISH, SURROGATES
 from spanish_tok.text.charsmap import compile_charsmap, spanish_charsmap
-from spanish_tok.text.table import spanish_table
+from spanish_tok.text.table import NormalizationTable, spanish_table
 from tests.conftest import TOP, Normalizer
 
 CASES = TOP / "tests" / "cases"
 SCALARS = [chr(code) for code in range(1, CODE_POINTS) if code not in SURROGATES]
 LATIN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 MARKS = [chr(code) for code in range(0x300, 0x370)]
+TABLES: dict[str, NormalizationTable] = {}  # by their alphabets
 
 
 def check_all(texts: list[str], normalizers: dict[str, Normalizer]) -> None:
@@ -88,6 +89,12 @@ def test_any_text_in_python_and_kernel(text: str) -> None:
     assert normalize(normal) == normal
     assert set(normal) <= set(SPANISH)
     assert normalize_column([text]).to_pylist() == [normal]
+
+
+@given(st.text("abyz  \u0301\u0303ñÑ.½\t", max_size=60), st.sampled_from([" abcñ.", " -01.", SPANISH]))
+def test_texts_that_are_nearly_normal_and_other_alphabets(text: str, alphabet: str) -> None:
+    table = TABLES.setdefault(alphabet, build_table(alphabet))
+    assert normalize_column([text], table).to_pylist() == [table.normalize(text)]
 
 
 @pytest.mark.parametrize("name", ["spanish", "typography", "other-scripts", "emoji", "unchanged"])

@@ -6,7 +6,7 @@ Signs of faults in raw text, measures of normalized text, and hashes of texts be
 import numpy as np
 
 from spanish_tok.kernels import kernel
-from spanish_tok.kernels.bytes import MULTIPLIER, enlarged, low_bytes, word_at
+from spanish_tok.kernels.bytes import MULTIPLIER, copy_letters, enlarged, equal_bytes, low_bytes, word_at
 from spanish_tok.kernels.hash import grown, slot_of, xxh64
 from spanish_tok.kernels.text.normalize import SPACE
 
@@ -95,8 +95,9 @@ def measure(data, offsets, function_words):
     Returns (int32[rows, MEASURES], uint64[rows], uint64[rows]).
 
     The measures are: words that hold a letter, letters, characters but spaces, function words among the runs
-    of letters, how often one word stands in direct succession at most, letters and digits. The hashes are
-    XXH64 of the row and of its letters and digits alone. `function_words` is uint64[slots], see `is_listed`.
+    of letters, how often one word stands in direct succession at most, letters and digits; all 0 for an empty row.
+    The hashes are XXH64 of the row and of its letters and digits alone. `function_words` is uint64[slots], see
+    `is_listed`.
     """
     rows = offsets.size - 1
     measures = np.empty((rows, MEASURES), np.int32)
@@ -105,12 +106,12 @@ def measure(data, offsets, function_words):
     for r in range(rows):
         begin, end = offsets[r], offsets[r + 1]
         kept = enlarged(kept, end - begin)
-        size, words, letters, characters, listed, alphanumeric = measure_row(
+        size, words, letters, characters, listed, alphanumeric, repetitions = measure_row(
             data, begin, end, function_words, kept
         )
         measures[r, WORDS], measures[r, LETTERS], measures[r, CHARACTERS] = words, letters, characters
         measures[r, FUNCTION_WORDS], measures[r, ALPHANUMERIC] = listed, alphanumeric
-        measures[r, REPEATS] = longest_repetition(data, begin, end)
+        measures[r, REPEATS] = repetitions
         exact[r] = xxh64(data, begin, end, np.uint64(0))
         near[r] = xxh64(kept, 0, size, np.uint64(0))
     return measures, exact, near
@@ -122,40 +123,45 @@ def measure_row(data, begin, end, function_words, kept):
 
     Its letters and digits go to `kept`.
 
-    Returns (bytes of `kept`, words, letters, characters, function words, letters and digits).
+    Returns (bytes of `kept`, words, letters, characters, function words, letters and digits, how often one word stands
+    in direct succession at most).
     """
-    size = words = letters = characters = listed = alphanumeric = np.int64(0)
-    letters_from = begin  # where the run of letters began that may go on at i
-    counted = False  # whether this word is one with a letter already
+    size = words = letters = others = listed = digits = longest = repetitions = np.int64(0)
+    letters_from = word_from = begin  # a run of letters, and this word
+    last_from = last_end = begin  # the word before
+    has_letter = False  # whether this word is counted already
     i = begin
-    while i < end:
-        byte = data[i]
-        if 0x61 <= byte <= 0x7A:
-            length, letter = 1, True
-        elif byte < 0x80:
-            length, letter = 1, False
-        elif byte < 0xE0:
-            length, letter = 2, byte == 0xC3 or data[i + 1] == 0xAA or data[i + 1] == 0xBA
-        else:
-            length, letter = 3, False
-        if letter or 0x30 <= byte <= 0x39:
-            kept[size] = byte
-            if length == 2:
-                kept[size + 1] = data[i + 1]
-            size += length
-            alphanumeric += 1
+    while True:
+        run = copy_letters(data, i, end, kept, size)
+        i += run
+        size += run
+        byte = data[i] if i < end else np.uint8(SPACE)
+        length = 1 if byte < 0x80 else 2 if byte < 0xE0 else 3
+        letter = length == 2 and (byte == 0xC3 or data[i + 1] == 0xAA or data[i + 1] == 0xBA)
         if letter:
-            letters += 1
-            words += not counted
-            counted = True
-        else:
+            kept[size], kept[size + 1] = byte, data[i + 1]
+            size += 2
+        letters += run + letter
+        words += not has_letter and run + letter > 0
+        has_letter |= run + letter > 0
+        if not letter:
             listed += is_listed(data, letters_from, i, function_words)
             letters_from = i + length
-            characters += byte != SPACE
-            counted &= byte != SPACE
+            if byte != SPACE:
+                others += 1
+                if 0x30 <= byte <= 0x39:
+                    digits += 1
+                    kept[size] = byte
+                    size += 1
+            elif i > word_from:
+                same = i - word_from == last_end - last_from
+                same = same and equal_bytes(data, word_from, data, last_from, i - word_from)
+                repetitions = repetitions + 1 if same else 1
+                longest = max(longest, repetitions)
+                last_from, last_end, word_from, has_letter = word_from, i, i + 1, False
+        if i >= end:
+            return size, words, letters, letters + others, listed, letters + digits, longest
         i += length
-    listed += is_listed(data, letters_from, end, function_words)
-    return size, words, letters, characters + letters, listed, alphanumeric
 
 
 @kernel
@@ -172,35 +178,9 @@ def is_listed(data, begin, end, table):
         word = low_bytes(word, end - begin)
     mask = table.size - 1
     slot = np.int64((word * MULTIPLIER) >> np.uint64(32)) & mask
-    while table[slot] != 0:
-        if table[slot] == word:
-            return True
+    while table[slot] != 0 and table[slot] != word:
         slot = (slot + 1) & mask
-    return False
-
-
-@kernel
-def longest_repetition(data, begin, end):
-    """Return how often one word stands in direct succession at most.
-
-    "no no no y no" -> 3. An empty text has 0.
-    """
-    longest = repeats = np.int64(0)
-    last_begin = last_end = word_begin = np.int64(begin)
-    for i in range(begin, end + 1):
-        if i < end and data[i] != SPACE:
-            continue
-        if i > word_begin:
-            same = i - word_begin == last_end - last_begin
-            k = 0
-            while same and k < i - word_begin:
-                same = data[word_begin + k] == data[last_begin + k]
-                k += 1
-            repeats = repeats + 1 if same else 1
-            longest = max(longest, repeats)
-            last_begin, last_end = word_begin, i
-        word_begin = i + 1
-    return longest
+    return table[slot] == word
 
 
 @kernel

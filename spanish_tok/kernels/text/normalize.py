@@ -6,10 +6,11 @@ One record or a whole column.
 from typing import NamedTuple
 
 import numpy as np
+from numba.cpython.unsafe.numbers import trailing_zeros
 from numpy.typing import NDArray
 
 from spanish_tok.kernels import inner_kernel, kernel
-from spanish_tok.kernels.bytes import copy, enlarged
+from spanish_tok.kernels.bytes import HIGHS, copy, enlarged, letters_of, load_word, spaces_of, store_word
 
 SPACE = 0x20
 MARK_LEAD = 0xCC  # the marks of pairs, U+0300-U+033F, are the bytes CC 80 to CC BF
@@ -26,6 +27,7 @@ class PackedTable(NamedTuple):
     ascii:   uint8[128], the byte that an ASCII byte becomes, 0 where it becomes nothing or several
     kinds:   uint8[65536], kind of a character of the alphabet: LETTER, DIGIT, OTHER
     growth:  the most bytes that one byte can become
+    plain:   whether a-z and the space become themselves, as in every alphabet that ships
     """
 
     page_of: NDArray[np.uint16]
@@ -35,6 +37,7 @@ class PackedTable(NamedTuple):
     ascii: NDArray[np.uint8]
     kinds: NDArray[np.uint8]
     growth: int
+    plain: bool
 
     # Á is U+00C1: pages[page_of[0x00], 0xC1] is p << 8 | 2 where targets[p:p + 2] is "á". The pair A and U+0301 is
     # pairs[0x41 << 6 | 0x01], which says the same.
@@ -73,6 +76,12 @@ def normalize_into(data, start, end, table, out, at):
     """
     i = start
     while i < end:
+        if table.plain:
+            copied = copy_plain(data, i, end, out, at)
+            i += copied
+            at += copied
+            if i == end:
+                break
         byte = data[i]
         if byte < 0x80:
             target = table.ascii[byte]
@@ -80,7 +89,7 @@ def normalize_into(data, start, end, table, out, at):
             if target > SPACE:
                 out[at] = target
                 at += 1
-                while i < end and data[i] < 0x80:  # the usual case, by itself
+                while i < end and data[i] < 0x80:  # the rest of a word, or what is too short for `copy_plain`
                     target = table.ascii[data[i]]
                     if target <= SPACE:
                         break
@@ -104,6 +113,25 @@ def normalize_into(data, start, end, table, out, at):
         at = _append(table.targets, table.pages[table.page_of[code >> 8], code & 0xFF], out, at)
         i += length
     return at
+
+
+@inner_kernel
+def copy_plain(data, start, end, out, at):
+    """Copy what data[start:end] begins with and stays as it is to out[at:], eight bytes at once.
+
+    That is a-z and single spaces, where the table is `plain`. Returns how many bytes; the last seven may be left.
+    """
+    i, at = start, at - start
+    while i + 8 <= end:
+        word = load_word(data, i)
+        after_space = np.uint64(0x80 if at + i == 0 or out[at + i - 1] == SPACE else 0)
+        store_word(out, at + i, word)
+        spaces = spaces_of(word)
+        others = ~(letters_of(word) | spaces & ~(spaces << np.uint64(8) | after_space)) & HIGHS
+        if others != 0:
+            return i - start + (np.int64(trailing_zeros(others)) >> 3)
+        i += 8
+    return i - start
 
 
 @inner_kernel
