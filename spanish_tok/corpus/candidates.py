@@ -34,7 +34,7 @@ STATE = {  # the shape of candidates.json
     "reports": [shape_of(FileReport)],
     "done": bool,
 }
-END_OF_PIECE = batch_of(None, pa.array([], pa.string()))
+END_OF_PIECE = batch_of(None, pa.nulls(0, pa.string()))
 
 # a batch, its keys if they depend on the order of batches, its source, the index and the state of its piece
 KeyedBatch = tuple[pa.RecordBatch, Keys | None, KeyedSource, int, FileReport]

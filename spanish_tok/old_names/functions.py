@@ -1,7 +1,4 @@
-"""Old public names with their old arguments.
-
-Each warns when it is used, and goes with the next version.
-"""
+"""Old public functions with their old arguments, in terms of the new ones; see the names."""
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -11,62 +8,21 @@ from typing import Any, Literal
 from spanish_tok.corpus import pipeline
 from spanish_tok.corpus.cleaning import CleanOptions
 from spanish_tok.corpus.pipeline import sample
-from spanish_tok.errors import warn_deprecated
 from spanish_tok.files.outputs import as_list
-from spanish_tok.interrupts import import_whole
 from spanish_tok.parallel.local import Local
 from spanish_tok.parallel.ray_engine import Ray
 from spanish_tok.progress import SILENT, Bar, Progress
 from spanish_tok.readers.inputs import InputOption, inputs_of
 from spanish_tok.readers.options import Location, ReadOptions
-from spanish_tok.shards.reader import load_shards
 from spanish_tok.shards.writer import shard
 from spanish_tok.text.table import NormalizationTable
 from spanish_tok.tokenization.tokenizer import Tokenizer
 from spanish_tok.vocab import trainer
-from spanish_tok.vocab.counts.runs import count_runs
 from spanish_tok.vocab.counts.table import Counts, is_counts_file, merge
 from spanish_tok.vocab.counts.tasks import count_inputs
 from spanish_tok.vocab.vocabulary import Vocabulary
 
 EngineName = Literal["local", "ray"]
-
-# old name -> (module with what it was, what replaces it)
-OLD_NAMES = {
-    "SearchOptions": ("generation.sampling.GenerateOptions", "GenerateOptions"),
-    "Training": ("vocab.trainer.TrainOptions", "TrainOptions"),
-    "TuningOptions": ("training.finetune_options.FinetuneOptions", "FinetuneOptions"),
-    "clean_files": ("old_names.clean_files", "clean"),
-    "count_files": ("old_names.count_files", "count"),
-    "count_runs": ("old_names.count_runs", "count(texts=...)"),
-    "inputs_of": ("old_names.inputs_of", "the files themselves"),
-    "read_shards": ("old_names.load_shards", "load_shards"),
-    "sample_files": ("old_names.sample_files", "sample"),
-    "train_vocabularies": ("old_names.train_vocabularies", "train with a list of sizes"),
-    "train_vocabulary": ("old_names.train_vocabulary", "train"),
-    "write_shards": ("old_names.write_shards", "shard"),
-}
-
-__all__ = [
-    "clean_files",
-    "count_files",
-    "count_runs",
-    "inputs_of",
-    "load_shards",
-    "old_name",
-    "sample_files",
-    "train_vocabularies",
-    "train_vocabulary",
-    "write_shards",
-]
-
-
-def old_name(name: str) -> Any:
-    """Return what an old public name stood for, with a warning."""
-    home, instead = OLD_NAMES[name]
-    warn_deprecated(f"spanish_tok.{name}", instead, stacklevel=4)
-    module, _, attribute = home.rpartition(".")
-    return getattr(import_whole(f"spanish_tok.{module}"), attribute)
 
 
 class _Shown(Progress):
