@@ -13,7 +13,6 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 import tarfile
 import tempfile
 import time
@@ -22,6 +21,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from peers import OURS, python_of
 from record import TOP, Report, add_json_option
 from train import sample_of
 
@@ -71,7 +71,7 @@ def run(tree: Path, command: list[str], cache: Path) -> tuple[float, str]:
     environment = {**os.environ, "PYTHONPATH": str(tree), "NUMBA_CACHE_DIR": str(cache)}
     began = time.perf_counter()
     with subprocess.Popen(
-        [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, cwd=tree
+        [python_of(OURS), *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, cwd=tree
     ) as process:
         printed, said = process.communicate()
         clock = time.perf_counter() - began

@@ -10,10 +10,10 @@ import argparse
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 
+from peers import OURS, TOP, python_of
 from record import Report, add_json_option
 
 TEXT = "los archivos que <extra_id_0> encuentran en el directorio ."
@@ -26,9 +26,9 @@ USES = {
 def timed(program: str, cache: str) -> tuple[float, str]:
     """Return seconds of a new process, and what it printed."""
     began = time.perf_counter()
-    environment = {**os.environ, "NUMBA_CACHE_DIR": cache}
+    environment = {**os.environ, "PYTHONPATH": str(TOP), "NUMBA_CACHE_DIR": cache}
     done = subprocess.run(
-        [sys.executable, "-c", program], check=True, capture_output=True, text=True, env=environment
+        [python_of(OURS), "-c", program], check=True, capture_output=True, text=True, env=environment
     )
     return time.perf_counter() - began, done.stdout
 

@@ -2,18 +2,24 @@
 
     python benchmarks/peers.py [FOLDER]       # makes them, .venv-peers by default; some minutes, 400 MB
 
-`python_of` gives the interpreter that has a library: that of its environment, else the one that runs.
+`python_of` gives the interpreter that has a library: that of its environment, else the one that runs. Ours has what
+`pip install spanish-tok` brings, and no more: pandas and SciPy, where they are, cost half a second and 70 MB, as Arrow
+and Numba import them.
 """
 
 import subprocess
 import sys
+import tomllib
 import venv
 from pathlib import Path
 
-FOLDER = Path(__file__).parents[1] / ".venv-peers"
+TOP = Path(__file__).parents[1]
+FOLDER = TOP / ".venv-peers"
+OURS = "spanish-tok"
 
 # name of the environment -> what pip is asked for; NumPy is what encode_worker.py needs
 ENVIRONMENTS = {
+    OURS: tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"],
     "tokenizers 1.0": ["--pre", "tokenizers>=1.0.0rc3,<2", "numpy"],
     "kitoken": ["kitoken==0.11.*", "numpy"],
     "tokie": ["tokie==0.1.4", "numpy"],
@@ -35,15 +41,9 @@ def make(folder: Path) -> dict[str, str]:
         if (place / "done").exists():
             continue
         venv.create(place, with_pip=True)
-        pip = [
-            str(place / "bin" / "python"),
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-        ]
-        done = subprocess.run([*pip, *wanted], capture_output=True, text=True, check=False)
+        pip = [str(place / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pinned = ["-c", str(TOP / "constraints.txt")] if name == OURS else []
+        done = subprocess.run([*pip, *pinned, *wanted], capture_output=True, text=True, check=False)
         if done.returncode:
             faults[name] = (done.stderr.strip().splitlines() or ["pip failed"])[-1]
         else:

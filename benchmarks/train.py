@@ -15,10 +15,10 @@ process of its own: once over all records, once without one in twenty, which is 
 
 import argparse
 import json
+import os
 import resource
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -27,6 +27,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from peers import OURS, TOP, python_of
 from record import Report, add_json_option
 
 import spanish_tok as st
@@ -99,7 +100,10 @@ def write_text(files: list[str], part: str, path: Path) -> None:
 
 def measured(arguments: list[str]) -> dict[str, float]:
     """Run this file as a worker; seconds and peak megabytes of that process."""
-    done = subprocess.run([sys.executable, __file__, *arguments], check=True, capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TOP), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run(
+        [python_of(OURS), __file__, *arguments], check=True, capture_output=True, text=True, env=environment
+    )
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
