@@ -41,7 +41,14 @@ def make(folder: Path) -> dict[str, str]:
         if (place / "done").exists():
             continue
         venv.create(place, with_pip=True)
-        pip = [str(place / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip = [
+            str(place / "bin" / "python"),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ]
         pinned = ["-c", str(TOP / "constraints.txt")] if name == OURS else []
         done = subprocess.run([*pip, *pinned, *wanted], capture_output=True, text=True, check=False)
         if done.returncode:

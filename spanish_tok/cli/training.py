@@ -133,12 +133,12 @@ def finetune(
     how = reading(changes)
     options = st.FinetuneOptions(malformed=malformed, **given({**changes, "validation": validation}))
     lengths = given({"input_tokens": input_tokens, "target_tokens": target_tokens})
-    if lengths and task is None:
+    if lengths and task in (None, "accents"):
         raise st.SpanishTokError(
-            "--input-tokens and --target-tokens change one task",
+            "--input-tokens and --target-tokens change one task of records with targets",
             "Give it by --task; of a mixture, write them into the file of each task.",
         )
-    chosen = task if not lengths or task in (None, "accents") else replace(st.Task.load(task), **lengths)
+    chosen = replace(st.Task.load(task), **lengths) if task and lengths else task
     result = st.finetune(
         data, output, task=chosen, model=model, columns=_columns(columns),
         validation=validation_data, random_weights=random_weights, device=device, threads=threads,

@@ -63,6 +63,8 @@ def evaluate(
     if is_restorer(model):
         if task not in (None, ACCENTS):
             raise SpanishTokError(f"The model restores accents, and holds no task {task!r}", "Leave it out.")
+        if part != "all":
+            raise SpanishTokError(f"The model restores accents, and keeps no part {part!r}", "Leave it out.")
         inputs = inputs_of(input, replace(reading or ReadOptions(), malformed=malformed), texts=texts)
         golds = texts_of(inputs).to_pylist()
         report.rows = len(golds)

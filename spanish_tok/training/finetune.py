@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -112,17 +112,19 @@ def finetune(
         return _finetune_in_old_order(input, output, *old, device=device, progress=progress,
                                       random_weights=random_weights, options=options, **changes)  # fmt: skip
     check_one_given(input, texts, to="train on", advice="Give either a file or texts=.")
+    if isinstance(validation, int | float):
+        changes, validation = {**changes, "validation": validation}, None
     if task == ACCENTS and not isinstance(input, Mixture):
+        if validation is not None:
+            raise SpanishTokError("accents are validated on a part of their text", "Give a share of it.")
         options = changed(FinetuneOptions, options, changes)
         torch_device(device, threads)
-        inputs = inputs_of(
-            input, ReadOptions(malformed=options.malformed, text=_text_column(columns)), texts=texts
-        )
+        named = {"text": _text_column(columns)} if columns else {}
+        reading = replace(reading or ReadOptions(), malformed=options.malformed, **named)
+        inputs = inputs_of(input, reading, texts=texts)
         with _folder_of(output) as folder:
             trained = train_accents(inputs, folder, model, random_weights, device, options, progress)
         return FinetuneResult(folder if output is not None else None, *trained)
-    if isinstance(validation, int | float):
-        changes, validation = {**changes, "validation": validation}, None
     mixture = _mixture_of(input if input is not None else texts, task, columns, validation)
     if output is not None:
         check_folder_of_training(Path(output))
@@ -174,11 +176,11 @@ def _folder_of(output: Location | None) -> Iterator[Path]:
         yield Path(temporary if output is None else output)
 
 
-def _text_column(columns: Mapping[str, str] | None) -> str:
+def _text_column(columns: Mapping[str, str]) -> str:
     """Return the column of text; raise SpanishTokError for other fields."""
-    if stray := sorted(set(columns or {}) - {"text"}):
+    if stray := sorted(set(columns) - {"text"}):
         raise SpanishTokError(f"The task {ACCENTS} has no field {stray[0]!r}", "Its only field is text.")
-    return dict(columns or {}).get("text", "text")
+    return columns["text"]
 
 
 def _results(

@@ -181,6 +181,8 @@ def test_a_trained_encoder_tells_forms_apart(trained: Path) -> None:
     evaluation = st.evaluate(texts=["Él está en casa."], model=trained)
     assert isinstance(evaluation, st.AccentEvaluation)
     assert evaluation.words == 4
+    with pytest.raises(st.SpanishTokError, match="keeps no part 'held-out'"):
+        st.evaluate(texts=["Él está en casa."], model=trained, part="held-out")
 
 
 def test_a_training_that_is_given_again_resumes(trained: Path) -> None:
@@ -188,6 +190,37 @@ def test_a_training_that_is_given_again_resumes(trained: Path) -> None:
     with pytest.raises(st.SpanishTokError, match="another training"):
         st.finetune(texts=["Él está."] * 30, output=trained, task="accents", model=trained.parent / "model")
     assert (trained / "log.csv").read_bytes() == log
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"held_out": 0.1}, {"patience": 1}, {"label_smoothing": 0.1}, {"accumulation": 2}, {"split_seed": 1}],
+)
+def test_options_without_a_part_in_it_are_refused(changes: dict[str, float], tmp_path: Path) -> None:
+    with pytest.raises(
+        st.SpanishTokError, match=f"{next(iter(changes))} has no part in a training on accents"
+    ):
+        st.finetune(texts=[TEXT] * 30, output=tmp_path / "out", task="accents", **changes)
+
+
+def test_lengths_and_records_to_validate_on_are_refused(tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text(f"{TEXT}\n" * 30, encoding="utf-8")
+    call = ["finetune", str(text), "--task", "accents", "--output", str(tmp_path / "out")]
+    for more in (["--input-tokens", "9"], ["--validation-data", str(text)]):
+        done = CliRunner().invoke(main, [*call, *more])
+        assert (done.exit_code, done.stderr.count("\n")) == (2, 1), done.stderr
+
+
+def test_text_in_another_encoding_is_trained_on(trained: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text(f"{TEXT}\n" * 30, encoding="cp1252")
+    how = {"task": "accents", "model": trained.parent / "model", "epochs": 1, "validation": 0.0}
+    with pytest.raises(st.SpanishTokError, match="no text in UTF-8"):
+        st.finetune(text, tmp_path / "a", **how)  # type: ignore[arg-type]
+    result = st.finetune(text, tmp_path / "b", reading=st.ReadOptions(encoding="cp1252"), **how)  # type: ignore[arg-type]
+    assert result.report.rows == 30
+    assert (tmp_path / "b" / "restorer.json").exists()
 
 
 def test_other_verbs_refuse_the_folder_by_name(trained: Path, tmp_path: Path) -> None:

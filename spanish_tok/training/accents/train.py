@@ -30,6 +30,7 @@ from spanish_tok.training.finetune_options import FinetuneOptions
 from spanish_tok.vocab.counts.runs import count_runs
 from spanish_tok.vocab.counts.table import Counts
 
+UNUSED = ("patience", "held_out", "label_smoothing", "accumulation", "split_seed")  # options of other tasks
 SHOUTED = "[A-ZÁÉÍÓÚÜÑ]{2,}"  # words in capitals alone, which many write without accents
 
 
@@ -44,8 +45,11 @@ def train_accents(
 ) -> tuple[Restorer, AccentEvaluation | None, RowReport]:
     """Train a restorer of accents on text; return it, its evaluation, and a report.
 
-    The known forms come from the counts of the text, those of words that it lacks from the counts that ship.
+    The known forms come from the counts of the text, those of words that it lacks from the counts that ship. Raises
+    SpanishTokError for options that have no part in it, and where there is no text.
     """
+    if given := [name for name in UNUSED if getattr(options, name) != getattr(FinetuneOptions(), name)]:
+        raise SpanishTokError(f"{given[0]} has no part in a training on accents", "Leave it out.")
     torch.manual_seed(options.seed)
     checkpoint = Checkpoint.load(model_folder(model))
     config = replace(checkpoint.config, dropout_rate=options.dropout)
