@@ -37,7 +37,7 @@ JOBS = {
     "decode-base": "cpu.py --preset base --batch 1 --runs 5",
     "first-use": "first_use.py --runs 5",
     "count": "count.py CORPUS --runs 5",
-    "before": "before.py BEFORE CORPUS --runs 5",
+    "before": "before.py BEFORE CORPUS --runs 5 --megabytes 160",  # so much that the work outweighs the start
     "train": "train.py CORPUS --on all --runs 5",
     "train-rest": "train.py CORPUS --on rest",
     "train-part": "train.py CORPUS --on all --megabytes 40 --runs 5",
