@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -196,7 +197,7 @@ def test_a_training_that_is_given_again_resumes(trained: Path) -> None:
     "changes",
     [{"held_out": 0.1}, {"patience": 1}, {"label_smoothing": 0.1}, {"accumulation": 2}, {"split_seed": 1}],
 )
-def test_options_without_a_part_in_it_are_refused(changes: dict[str, float], tmp_path: Path) -> None:
+def test_options_without_a_part_in_it_are_refused(changes: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(
         st.SpanishTokError, match=f"{next(iter(changes))} has no part in a training on accents"
     ):
@@ -215,10 +216,15 @@ def test_lengths_and_records_to_validate_on_are_refused(tmp_path: Path) -> None:
 def test_text_in_another_encoding_is_trained_on(trained: Path, tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text(f"{TEXT}\n" * 30, encoding="cp1252")
-    how = {"task": "accents", "model": trained.parent / "model", "epochs": 1, "validation": 0.0}
+    how: dict[str, Any] = {
+        "task": "accents",
+        "model": trained.parent / "model",
+        "epochs": 1,
+        "validation": 0.0,
+    }
     with pytest.raises(st.SpanishTokError, match="no text in UTF-8"):
-        st.finetune(text, tmp_path / "a", **how)  # type: ignore[arg-type]
-    result = st.finetune(text, tmp_path / "b", reading=st.ReadOptions(encoding="cp1252"), **how)  # type: ignore[arg-type]
+        st.finetune(text, tmp_path / "a", **how)
+    result = st.finetune(text, tmp_path / "b", reading=st.ReadOptions(encoding="cp1252"), **how)
     assert result.report.rows == 30
     assert (tmp_path / "b" / "restorer.json").exists()
 
