@@ -119,8 +119,9 @@ def finetune(
             raise SpanishTokError("accents are validated on a part of their text", "Give a share of it.")
         options = changed(FinetuneOptions, options, changes)
         torch_device(device, threads)
-        named = {"text": _text_column(columns)} if columns else {}
-        reading = replace(reading or ReadOptions(), malformed=options.malformed, **named)
+        reading = replace(reading or ReadOptions(), malformed=options.malformed)
+        if columns:
+            reading = replace(reading, text=_text_column(columns))
         inputs = inputs_of(input, reading, texts=texts)
         with _folder_of(output) as folder:
             trained = train_accents(inputs, folder, model, random_weights, device, options, progress)
