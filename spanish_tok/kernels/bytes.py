@@ -135,7 +135,7 @@ def first_zero_byte(word):
 
 @inner_kernel
 def letters_of(word):
-    """Return the bytes of a uint64 that are a-z as their highest bits, the other bits 0."""
+    """Return the highest bit of each byte of a uint64 that is a-z, all else 0."""
     low = word & ~HIGHS  # so that no sum reaches the next byte
     from_a, beyond_z = low + np.uint64(0x80 - 0x61) * ONES, low + np.uint64(0x80 - 0x7B) * ONES
     return from_a & ~beyond_z & ~word & HIGHS
@@ -143,16 +143,16 @@ def letters_of(word):
 
 @inner_kernel
 def spaces_of(word):
-    """Return the bytes of a uint64 that are spaces as their highest bits, the other bits 0."""
+    """Return the highest bit of each byte of a uint64 that is a space, all else 0."""
     low = (word ^ np.uint64(0x20) * ONES) & ~HIGHS
     return ~((low + ~HIGHS) | word) & HIGHS
 
 
 @inner_kernel
 def copy_letters(data, start, end, target, at):
-    """Copy the letters a-z that data[start:end] begins with to target[at:], and return how many.
+    """Copy the letters a-z that data[start:end] begins with to target[at:].
 
-    `target` must have room for all of data[start:end].
+    Returns how many. `target` must have room for all of data[start:end].
     """
     i = start
     while i + 8 <= end:

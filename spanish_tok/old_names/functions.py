@@ -1,4 +1,4 @@
-"""Old public functions with their old arguments, in terms of the new ones; see the names."""
+"""Old public functions with their old arguments, in terms of the new ones."""
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager

@@ -117,9 +117,10 @@ def normalize_into(data, start, end, table, out, at):
 
 @inner_kernel
 def copy_plain(data, start, end, out, at):
-    """Copy what data[start:end] begins with and stays as it is to out[at:], eight bytes at once.
+    """Copy what data[start:end] begins with, and stays as it is, to out[at:].
 
-    That is a-z and single spaces, where the table is `plain`. Returns how many bytes; the last seven may be left.
+    That is a-z and single spaces, where the table is `plain`; eight bytes at once. Returns how many bytes; the last
+    seven may be left.
     """
     i, at = start, at - start
     while i + 8 <= end:
