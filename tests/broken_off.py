@@ -171,7 +171,7 @@ class Jobs:
             tempfile.TemporaryDirectory(dir=self.folder) as temporary,
             _environment(cold) as environment,
             subprocess.Popen(
-                self.call(job, Path(temporary) / "out"),
+                self.call(job, output := Path(temporary) / "out"),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -194,7 +194,9 @@ class Jobs:
             else:
                 lines = [line for line in told.splitlines() if "compiling for the first use" not in line]
                 right = status == 0 or (status == 130 and len(lines) == 1 and not left)
-            right = right or (status == -signal.SIGINT and moment < EARLY)
+            whole = digest in first + rest if python else output.exists() and digest_of(output) == digest
+            # Python ends at once on Ctrl-C while it starts, and, with all done, while it takes itself down
+            right = right or (status == -signal.SIGINT and (moment < EARLY or whole))
             slow = took > AT_MOST and (first.startswith("interrupted") or status != 0)
             right = right and not slow
             return {"job": job, "cold": cold, "moment": round(moment, 2), "took": round(took, 2), "status": status,
