@@ -13,8 +13,8 @@ import subprocess
 import tempfile
 import time
 
-from peers import OURS, TOP, python_of
-from record import Report, add_json_option
+from peers import OURS, python_of
+from record import TOP, Report, add_json_option
 
 TEXT = "los archivos que <extra_id_0> encuentran en el directorio ."
 USES = {

@@ -13,7 +13,8 @@ import tomllib
 import venv
 from pathlib import Path
 
-TOP = Path(__file__).parents[1]
+from record import TOP
+
 FOLDER = TOP / ".venv-peers"
 OURS = "spanish-tok"
 

@@ -27,8 +27,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from peers import OURS, TOP, python_of
-from record import Report, add_json_option
+from peers import OURS, python_of
+from record import TOP, Report, add_json_option
 
 import spanish_tok as st
 from spanish_tok.readers.records import read_records
@@ -100,7 +100,7 @@ def write_text(files: list[str], part: str, path: Path) -> None:
 
 def measured(arguments: list[str]) -> dict[str, float]:
     """Run this file as a worker; seconds and peak megabytes of that process."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TOP), os.environ.get("PYTHONPATH", "")])}
+    environment = {**os.environ, "PYTHONPATH": str(TOP)}
     done = subprocess.run(
         [python_of(OURS), __file__, *arguments], check=True, capture_output=True, text=True, env=environment
     )

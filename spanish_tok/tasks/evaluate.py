@@ -61,10 +61,7 @@ def evaluate(
     check_new_file(output, as_list(input), force=force)
     report = report if report is not None else RowReport()
     if is_restorer(model):
-        if task not in (None, ACCENTS):
-            raise SpanishTokError(f"The model restores accents, and holds no task {task!r}", "Leave it out.")
-        if part != "all":
-            raise SpanishTokError(f"The model restores accents, and keeps no part {part!r}", "Leave it out.")
+        _check_accents(task, part)
         inputs = inputs_of(input, replace(reading or ReadOptions(), malformed=malformed), texts=texts)
         golds = texts_of(inputs).to_pylist()
         report.rows = len(golds)
@@ -90,6 +87,14 @@ def evaluate(
     if output is not None:
         write_json(os.fspath(output), evaluation.to_dict())
     return evaluation
+
+
+def _check_accents(task: str | None, part: str) -> None:
+    """Raise SpanishTokError for what a model that restores accents has not."""
+    if task not in (None, ACCENTS):
+        raise SpanishTokError(f"The model restores accents, and holds no task {task!r}", "Leave it out.")
+    if part != "all":
+        raise SpanishTokError(f"The model restores accents, and keeps no part {part!r}", "Leave it out.")
 
 
 def evaluate_examples(predictor: Predictor, examples: list[Example], bar: Bar = SILENT) -> Evaluation:
