@@ -1,4 +1,4 @@
-"""Memory that goes back to the system as soon as it is free."""
+"""Memory that goes back to the system as soon as it is free, or that stays for the next who wants it."""
 
 import ctypes
 import threading
@@ -10,6 +10,7 @@ import pyarrow as pa
 LARGE = 1 << 20  # bytes: an array from this size on has pages of its own, which go back with it
 # of glibc's mallopt(3): from how many bytes on a block has pages of its own; how many may stay free at the heap's end
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
+M_MMAP_MAX, MANY = -4, 65536  # how many blocks may have pages of their own; what glibc begins with
 AS_BEFORE = 32 << 20  # where glibc's own threshold ends in a process that frees large arrays
 _lock = threading.Lock()
 _pools: list[pa.MemoryPool] = []  # Arrow's pool before each block that runs, on any thread
@@ -43,11 +44,37 @@ def memory_given_back() -> Iterator[None]:
                 _set_threshold(AS_BEFORE)
 
 
+@contextmanager
+def memory_kept() -> Iterator[None]:
+    """Keep freed memory while the block runs, for who wants as much again (by glibc; elsewhere nothing changes).
+
+    A training takes and frees the same arrays at every step. Memory that comes fresh from the system each time, page
+    by page, costs it a tenth of the time.
+
+    >>> with memory_kept():
+    ...     pass
+    """
+    with _lock:
+        _set(M_MMAP_MAX, 0)
+        _set(M_TRIM_THRESHOLD, 2**31 - 1)
+    try:
+        yield
+    finally:
+        with _lock:
+            _set(M_MMAP_MAX, MANY)
+            _set(M_TRIM_THRESHOLD, 2 * AS_BEFORE)
+
+
 def _set_threshold(size: int) -> None:
     """Set from how many bytes on malloc gives a block pages of its own."""
+    _set(M_MMAP_THRESHOLD, size)
+    _set(M_TRIM_THRESHOLD, 2 * size)  # twice as much, as glibc has it when it finds both itself
+
+
+def _set(parameter: int, value: int) -> None:
+    """Set a parameter of glibc's mallopt(3)."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError, TypeError):  # no glibc: macOS, Windows, musl
         return
-    mallopt(M_MMAP_THRESHOLD, size)
-    mallopt(M_TRIM_THRESHOLD, 2 * size)  # twice as much, as glibc has it when it finds both itself
+    mallopt(parameter, value)

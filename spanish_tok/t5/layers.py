@@ -124,7 +124,9 @@ class Attention(nn.Module):
         numbers = self.buckets_ahead.get((queries, keys, bidirectional))
         if numbers is None:
             numbers = bucket_numbers(queries, keys, bidirectional, *shape, weight.device)
-        return F.embedding(numbers, weight).permute(2, 0, 1)[None]
+        bias = F.embedding(numbers, weight).permute(2, 0, 1)[None]
+        # what lies in order a compiled step reads in vectors
+        return bias.contiguous() if torch.compiler.is_compiling() else bias
 
 
 def bucket_numbers(

@@ -93,16 +93,42 @@ class ScaledMuon(ScaledAdamW):
     part of the state.
     """
 
+    @overload
+    def step(self, closure: None = None) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """One step for all parameters that have a gradient; matrices of one shape are made orthogonal at once."""
+        loss = super().step(closure)
+        alike: dict[torch.Size, list[tuple[torch.Tensor, dict[str, Any]]]] = {}
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if group.get("orthogonal") and parameter.grad is not None:
+                    alike.setdefault(parameter.shape, []).append((parameter, group))
+        for members in alike.values():
+            steps = orthogonal(torch.stack([self._moved(parameter) for parameter, _ in members]))
+            for (parameter, group), step in zip(members, steps, strict=True):
+                self._take(parameter, step, group)
+        return loss
+
     def _update(self, parameter: torch.Tensor, gradient: torch.Tensor, group: dict[str, Any]) -> None:
         if not group.get("orthogonal"):
             super()._update(parameter, gradient, group)
-            return
+
+    def _moved(self, parameter: torch.Tensor) -> torch.Tensor:
+        """Move the momentum of a matrix, and return what its step is made of."""
+        assert parameter.grad is not None
         state = self.state[parameter]
         if "momentum_buffer" not in state:
             state["momentum_buffer"] = torch.zeros_like(parameter)
-        size, momentum = self._size(parameter, group), state["momentum_buffer"]
-        momentum.lerp_(gradient, 1 - MOMENTUM)
-        step = orthogonal(gradient.lerp(momentum, MOMENTUM))
+        momentum: torch.Tensor = state["momentum_buffer"]
+        momentum.lerp_(parameter.grad, 1 - MOMENTUM)
+        return parameter.grad.lerp(momentum, MOMENTUM)
+
+    def _take(self, parameter: torch.Tensor, step: torch.Tensor, group: dict[str, Any]) -> None:
+        """Take an orthogonal step."""
+        size = self._size(parameter, group)
         if group["weight_decay"]:
             parameter.mul_(1 - group["lr"] * group["weight_decay"])
         parameter.sub_(step.mul_(size * (group["lr"] * max(parameter.shape) ** 0.5)))
@@ -115,8 +141,8 @@ class ScaledMuon(ScaledAdamW):
         return size
 
 
-def orthogonal(matrix: torch.Tensor) -> torch.Tensor:
-    """Return nearly the orthogonal matrix next to a matrix.
+def orthogonal(matrices: torch.Tensor) -> torch.Tensor:
+    """Return nearly the orthogonal matrices next to matrices, (rows, columns) or (number, rows, columns).
 
     Five Newton-Schulz steps in bfloat16, with the numbers of Jordan 2024 (torch.optim.Muon has the same): all singular
     values come to lie between about 0.7 and 1.2.
@@ -125,13 +151,16 @@ def orthogonal(matrix: torch.Tensor) -> torch.Tensor:
     >>> bool(((values > 0.6) & (values < 1.3)).all())
     True
     """
-    wide: torch.Tensor = matrix.bfloat16() if matrix.shape[0] <= matrix.shape[1] else matrix.bfloat16().T
-    wide = wide / wide.norm().clamp(min=1e-7)
+    if matrices.ndim == 2:
+        return orthogonal(matrices[None])[0]
+    is_high = matrices.shape[1] > matrices.shape[2]
+    wide = (matrices.mT if is_high else matrices).bfloat16()
+    wide = wide / wide.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
     for _ in range(5):
-        products = wide @ wide.T
-        products = torch.addmm(products, products, products, beta=NEWTON[1], alpha=NEWTON[2])
-        wide = torch.addmm(wide, products, wide, beta=NEWTON[0])
-    return (wide if matrix.shape[0] <= matrix.shape[1] else wide.T).to(matrix.dtype)
+        products = wide @ wide.mT
+        products = torch.baddbmm(products, products, products, beta=NEWTON[1], alpha=NEWTON[2])
+        wide = torch.baddbmm(wide, products, wide, beta=NEWTON[0])
+    return (wide.mT if is_high else wide).to(matrices.dtype)
 
 
 class Choice(Protocol):

@@ -1,11 +1,15 @@
-"""Memory that goes back to the system while a block runs."""
+"""Memory that goes back to the system while a block runs, or that is kept."""
 
+import platform
+import resource
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
+import numpy as np
 import pyarrow as pa
+import pytest
 
-from spanish_tok.parallel.memory import memory_given_back
+from spanish_tok.parallel.memory import memory_given_back, memory_kept
 
 
 def test_arrows_pool_is_the_one_before_after_blocks_within_blocks() -> None:
@@ -29,3 +33,17 @@ def test_blocks_of_threads_may_end_in_any_order() -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, range(4)))
     assert pa.default_memory_pool().backend_name == before
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="memory is kept by glibc's malloc")
+def test_memory_that_is_kept_is_not_asked_for_again() -> None:
+    def pages_asked_for() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(20):
+            np.ones(40 << 20, np.uint8)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    with memory_kept():
+        kept = pages_asked_for()
+    once = (40 << 20) // resource.getpagesize()
+    assert kept < 3 * once < pages_asked_for()

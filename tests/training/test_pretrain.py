@@ -40,6 +40,7 @@ from spanish_tok.training.optimizers import (  # noqa: E402
     ScaledMuon,
     autocast,
     optimizer_for,
+    orthogonal,
 )
 from spanish_tok.training.pretraining.loop import Pretraining  # noqa: E402
 from spanish_tok.training.start import config_of, model_of  # noqa: E402
@@ -348,6 +349,16 @@ def test_muon_is_torchs_with_one_group_a_matrix() -> None:
         reference.step()
     assert torch.allclose(ours, theirs, atol=2e-3 * size)
     assert (ours - first).abs().max() > 0.05 * size
+
+
+def test_matrices_of_one_shape_are_made_orthogonal_at_once_as_one_by_one() -> None:
+    torch.manual_seed(0)
+    for shape in ((7, 24, 40), (7, 40, 24), (1, 32, 32)):
+        matrices = torch.randn(shape) * torch.rand(shape[0], 1, 1)
+        for together, alone in zip(orthogonal(matrices), matrices, strict=True):
+            assert torch.allclose(together, orthogonal(alone), atol=0.01)
+            values = torch.linalg.svdvals(together)
+            assert values.min() > 0.5 and values.max() < 1.4
 
 
 def test_muon_trains_and_resumes_with_its_first_sizes(

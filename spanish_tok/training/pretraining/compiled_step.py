@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch._functorch import config as functorch_config
 
 from spanish_tok.t5.layers import bucket_numbers
 from spanish_tok.t5.model import T5
@@ -124,7 +125,8 @@ class CompiledStep:
         try:
             self._make_buckets()
             self._loss = torch.compile(self.model.loss_of_all, dynamic=False, fullgraph=True)
-            with warnings.catch_warnings():
+            # what is quickly computed again is not kept for the way back: memory is slower
+            with warnings.catch_warnings(), functorch_config.patch(aggressive_recomputation=True):
                 warnings.simplefilter("ignore")  # a compiler's own are no news of this training
                 return self._differentiated(padded)
         except Exception as error:  # whatever a compiler, its files and its programs may raise

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from spanish_tok.errors import SpanishTokError
+from spanish_tok.parallel.memory import memory_kept
 from spanish_tok.parallel.threads import Ahead, available_cores, thread_pool
 from spanish_tok.t5.model import T5
 from spanish_tok.tokenization.tokenizer import Tokenizer
@@ -137,7 +138,7 @@ class Pretraining(TrainingLoop[PretrainStep]):
     def steps(self) -> Iterator[PretrainStep]:
         """Train step by step; threads make the next batches meanwhile."""
         workers = min(available_cores(), WORKERS if self.model.shared.weight.is_cuda else 1)
-        with thread_pool(workers) as pool:
+        with thread_pool(workers) as pool, memory_kept():
             while True:
                 end = self.options.steps + self._passed_over
                 self._ahead = Ahead(self.batches.batch, pool, end=end, most=2 * workers)
