@@ -1,6 +1,7 @@
 """Memory that goes back to the system as soon as it is free, or that stays for the next who wants it."""
 
 import ctypes
+import platform
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ LARGE = 1 << 20  # bytes: an array from this size on has pages of its own, which
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
 M_MMAP_MAX, MANY = -4, 65536  # how many blocks may have pages of their own; what glibc begins with
 AS_BEFORE = 32 << 20  # where glibc's own threshold ends in a process that frees large arrays
+_glibc = ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
 _lock = threading.Lock()
 _pools: list[pa.MemoryPool] = []  # Arrow's pool before each block that runs, on any thread
 
@@ -62,7 +64,9 @@ def memory_kept() -> Iterator[None]:
     finally:
         with _lock:
             _set(M_MMAP_MAX, MANY)
-            _set(M_TRIM_THRESHOLD, 2 * AS_BEFORE)
+            _set_threshold(AS_BEFORE)
+            if _glibc is not None:
+                _glibc.malloc_trim(0)
 
 
 def _set_threshold(size: int) -> None:
@@ -73,8 +77,5 @@ def _set_threshold(size: int) -> None:
 
 def _set(parameter: int, value: int) -> None:
     """Set a parameter of glibc's mallopt(3)."""
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError, TypeError):  # no glibc: macOS, Windows, musl
-        return
-    mallopt(parameter, value)
+    if _glibc is not None:
+        _glibc.mallopt(parameter, value)

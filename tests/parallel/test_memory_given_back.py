@@ -45,5 +45,4 @@ def test_memory_that_is_kept_is_not_asked_for_again() -> None:
 
     with memory_kept():
         kept = pages_asked_for()
-    once = (40 << 20) // resource.getpagesize()
-    assert kept < 3 * once < pages_asked_for()
+    assert pages_asked_for() > 5 * kept

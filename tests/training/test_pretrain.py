@@ -358,7 +358,8 @@ def test_matrices_of_one_shape_are_made_orthogonal_at_once_as_one_by_one() -> No
         for together, alone in zip(orthogonal(matrices), matrices, strict=True):
             assert torch.allclose(together, orthogonal(alone), atol=0.01)
             values = torch.linalg.svdvals(together)
-            assert values.min() > 0.5 and values.max() < 1.4
+            assert values.min() > 0.5
+            assert values.max() < 1.4
 
 
 def test_muon_trains_and_resumes_with_its_first_sizes(
