@@ -48,9 +48,9 @@ def memory_given_back() -> Iterator[None]:
 
 @contextmanager
 def memory_kept() -> Iterator[None]:
-    """Keep freed memory while the block runs, for who wants as much again (by glibc; elsewhere nothing changes).
+    """Keep freed memory while the block runs, for who wants as much again.
 
-    A training takes and frees the same arrays at every step. Memory that comes fresh from the system each time, page
+    By glibc; elsewhere nothing changes. A training takes and frees the same arrays at every step. Memory that comes fresh from the system each time, page
     by page, costs it a tenth of the time.
 
     >>> with memory_kept():

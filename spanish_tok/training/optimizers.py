@@ -99,7 +99,10 @@ class ScaledMuon(ScaledAdamW):
     def step(self, closure: Callable[[], float]) -> float: ...
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """One step for all parameters that have a gradient; matrices of one shape are made orthogonal at once."""
+        """One step for all parameters that have a gradient.
+
+        Matrices of one shape are made orthogonal at once.
+        """
         loss = super().step(closure)
         alike: dict[torch.Size, list[tuple[torch.Tensor, dict[str, Any]]]] = {}
         for group in self.param_groups:
@@ -142,9 +145,9 @@ class ScaledMuon(ScaledAdamW):
 
 
 def orthogonal(matrices: torch.Tensor) -> torch.Tensor:
-    """Return nearly the orthogonal matrices next to matrices, (rows, columns) or (number, rows, columns).
+    """Return nearly the orthogonal matrices next to matrices.
 
-    Five Newton-Schulz steps in bfloat16, with the numbers of Jordan 2024 (torch.optim.Muon has the same): all singular
+    (rows, columns) or (number, rows, columns). Five Newton-Schulz steps in bfloat16, with the numbers of Jordan 2024 (torch.optim.Muon has the same): all singular
     values come to lie between about 0.7 and 1.2.
 
     >>> values = torch.linalg.svdvals(orthogonal(torch.diag(torch.tensor([3.0, 1.0, 0.5]))).float())
