@@ -1,4 +1,4 @@
-"""Memory that goes back to the system as soon as it is free, or that stays for the next who wants it."""
+"""Memory that goes back to the system as soon as it is free, or that is kept."""
 
 import ctypes
 import platform

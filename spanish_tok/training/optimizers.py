@@ -147,8 +147,8 @@ class ScaledMuon(ScaledAdamW):
 def orthogonal(matrices: torch.Tensor) -> torch.Tensor:
     """Return nearly the orthogonal matrices next to matrices.
 
-    (rows, columns) or (number, rows, columns). Five Newton-Schulz steps in bfloat16, with the numbers of Jordan 2024 (torch.optim.Muon has the same): all singular
-    values come to lie between about 0.7 and 1.2.
+    (rows, columns) or (number, rows, columns). Five Newton-Schulz steps in bfloat16, with the numbers of Jordan 2024
+    (torch.optim.Muon has the same): all singular values come to lie between about 0.7 and 1.2.
 
     >>> values = torch.linalg.svdvals(orthogonal(torch.diag(torch.tensor([3.0, 1.0, 0.5]))).float())
     >>> bool(((values > 0.6) & (values < 1.3)).all())
