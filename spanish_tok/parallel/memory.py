@@ -50,8 +50,8 @@ def memory_given_back() -> Iterator[None]:
 def memory_kept() -> Iterator[None]:
     """Keep freed memory while the block runs, for who wants as much again.
 
-    By glibc; elsewhere nothing changes. A training takes and frees the same arrays at every step. Memory that comes fresh from the system each time, page
-    by page, costs it a tenth of the time.
+    By glibc; elsewhere nothing changes. A training takes and frees the same arrays at every step. Memory that comes
+    fresh from the system each time, page by page, costs it a tenth of the time.
 
     >>> with memory_kept():
     ...     pass
