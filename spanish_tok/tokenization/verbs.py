@@ -166,11 +166,16 @@ def decode(
     if files is None and output is None and ids is not None:
         return tokenizer.decode(ids)
 
-    def text_of(line: str | Sequence[int]) -> str:
+    def id_of(word: str | int) -> int:
         try:
-            return tokenizer.decode([int(word) for word in (line.split() if isinstance(line, str) else line)])
-        except ValueError as error:
-            raise SpanishTokError(str(error), "Give whole numbers only.") from None
+            return int(word)
+        except ValueError:
+            raise SpanishTokError(
+                f"{word[:40]!r} is not an id", "Give whole numbers, one space between."
+            ) from None
+
+    def text_of(line: str | Sequence[int]) -> str:
+        return tokenizer.decode([id_of(word) for word in (line.split() if isinstance(line, str) else line)])
 
     return for_each(text_of, ids, files, output, reading=reading, progress=progress)
 

@@ -229,6 +229,18 @@ def test_C12_lists_of_python_are_decoded_or_refused(tokenizer: Tokenizer) -> Non
             tokenizer.decode_column(lists)
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [("1884 hola", "'hola' is not an id"), ("1.5", "'1.5'"), ("-5", "is -5"), ("9" * 5000, "9'")],
+)
+def test_C12_a_line_of_ids_that_are_none_is_told(line: str, told: str) -> None:
+    done = run("decode", text=f"1884\n{line}\n")
+    assert done.exit_code == 2
+    assert "standard input, line 2: " in done.output
+    assert told in done.output
+    assert len(done.output.splitlines()[-1]) < 200
+
+
 @pytest.mark.parametrize("size", ["200", 200.0, None, [], ["200"], [200.5], True, (), {200}, -5, [200, -5]])
 def test_C13_sizes_that_are_none_are_refused(size: Any) -> None:
     with pytest.raises(SpanishTokError, match="size"):
