@@ -179,11 +179,14 @@ def _repaired(batch: pa.RecordBatch, options: CleanOptions) -> tuple[pa.RecordBa
     flagged = kernels.suspicions(*bytes_and_offsets(texts), _plain_bytes()) != 0
     repairs = np.zeros(len(texts), np.uint8)
     rows = np.flatnonzero(flagged)
-    mended = [_repair(text, options) for text in texts.take(pa.array(rows)).to_pylist()]
-    repairs[rows] = [bits for _, bits in mended]
-    if repairs.any():
-        replacements = pa.array([text for text, _ in mended], texts.type)
-        texts = pc.replace_with_mask(texts, pa.array(flagged), replacements)
+    replaced = list[bytes]()  # in UTF-8: a string of Python takes up to four bytes a character
+    for row, text in zip(rows.tolist(), texts.take(pa.array(rows)), strict=True):
+        mended, repairs[row] = _repair(text.as_py(), options)
+        if repairs[row]:
+            replaced.append(mended.encode())
+    if replaced:
+        replacements = pa.array(replaced, pa.large_binary()).cast(texts.type)
+        texts = pc.replace_with_mask(texts, pa.array(repairs != 0), replacements)
         field = batch.schema.field(index)
         batch = batch.set_column(index, field, texts.cast(field.type))
     return batch, repairs
