@@ -171,7 +171,7 @@ def decode(
             return int(word)
         except ValueError:
             raise SpanishTokError(
-                f"{word[:40]!r} is not an id", "Give whole numbers, one space between."
+                f"{str(word)[:40]!r} is not an id", "Give whole numbers, one space between."
             ) from None
 
     def text_of(line: str | Sequence[int]) -> str:
