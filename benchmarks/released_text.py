@@ -4,7 +4,7 @@
     spanish-tok pretrain DIR/novels DIR/law DIR/books DIR/press DIR/help --output RUN \\
         --recipe benchmarks/released.toml --set start=MODEL
 
-The second command resumes when it is given again, and prints nothing of the text.
+The second command resumes when it is given again.
 """
 
 import argparse

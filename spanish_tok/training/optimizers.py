@@ -1,6 +1,6 @@
 """The optimizers: AdamW with steps scaled to each matrix, Muon, Adafactor."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import Any, Literal, Protocol, overload
 
@@ -11,6 +11,8 @@ BIAS_SIZE = 1.0  # a bias starts near 0 and must reach several units before atte
 BIASES = "relative_attention_bias"
 MOMENTUM = 0.95  # of Muon
 NEWTON = 3.4445, -4.775, 2.0315  # the polynomial of Muon's Newton-Schulz steps
+
+Member = tuple[torch.Tensor, torch.Tensor, dict[str, Any]]  # a parameter, its gradient, its group
 
 
 class ScaledAdamW(torch.optim.Optimizer):
@@ -45,11 +47,19 @@ class ScaledAdamW(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._update(parameter, parameter.grad, group)
+        self._update_all(
+            [
+                (parameter, parameter.grad, group)
+                for group in self.param_groups
+                for parameter in group["params"]
+                if parameter.grad is not None
+            ]
+        )
         return loss
+
+    def _update_all(self, members: Sequence[Member]) -> None:
+        for parameter, gradient, group in members:
+            self._update(parameter, gradient, group)
 
     def _update(self, parameter: torch.Tensor, gradient: torch.Tensor, group: dict[str, Any]) -> None:
         state = self.state[parameter]
@@ -93,41 +103,26 @@ class ScaledMuon(ScaledAdamW):
     part of the state.
     """
 
-    @overload
-    def step(self, closure: None = None) -> None: ...
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """One step for all parameters that have a gradient.
-
-        Matrices of one shape are made orthogonal at once.
-        """
-        loss = super().step(closure)
-        alike: dict[torch.Size, list[tuple[torch.Tensor, dict[str, Any]]]] = {}
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if group.get("orthogonal") and parameter.grad is not None:
-                    alike.setdefault(parameter.shape, []).append((parameter, group))
-        for members in alike.values():
-            steps = orthogonal(torch.stack([self._moved(parameter) for parameter, _ in members]))
-            for (parameter, group), step in zip(members, steps, strict=True):
+    def _update_all(self, members: Sequence[Member]) -> None:
+        """Update what AdamW does, then matrices of one shape at once."""
+        alike: dict[torch.Size, list[Member]] = {}
+        for member in members:
+            if member[2].get("orthogonal"):
+                alike.setdefault(member[0].shape, []).append(member)
+        super()._update_all([member for member in members if not member[2].get("orthogonal")])
+        for same in alike.values():
+            moved = [self._moved(parameter, gradient) for parameter, gradient, _ in same]
+            for (parameter, _, group), step in zip(same, orthogonal(torch.stack(moved)), strict=True):
                 self._take(parameter, step, group)
-        return loss
 
-    def _update(self, parameter: torch.Tensor, gradient: torch.Tensor, group: dict[str, Any]) -> None:
-        if not group.get("orthogonal"):
-            super()._update(parameter, gradient, group)
-
-    def _moved(self, parameter: torch.Tensor) -> torch.Tensor:
+    def _moved(self, parameter: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
         """Move the momentum of a matrix, and return what its step is made of."""
-        assert parameter.grad is not None
         state = self.state[parameter]
         if "momentum_buffer" not in state:
             state["momentum_buffer"] = torch.zeros_like(parameter)
         momentum: torch.Tensor = state["momentum_buffer"]
-        momentum.lerp_(parameter.grad, 1 - MOMENTUM)
-        return parameter.grad.lerp(momentum, MOMENTUM)
+        momentum.lerp_(gradient, 1 - MOMENTUM)
+        return gradient.lerp(momentum, MOMENTUM)
 
     def _take(self, parameter: torch.Tensor, step: torch.Tensor, group: dict[str, Any]) -> None:
         """Take an orthogonal step."""
